@@ -1,0 +1,1 @@
+"""Pulumi component resources. They take typed args and never read configuration."""

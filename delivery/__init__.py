@@ -1,0 +1,1 @@
+"""Releases on the move, and the `modelstack` command."""

@@ -1,0 +1,1 @@
+"""One environment: settings, types, naming, composition, outputs."""

@@ -1,0 +1,1 @@
+"""An environment on one machine from package registries alone: toolchain, plugins, node, images."""
