@@ -1,0 +1,33 @@
+"""The workloads there are, by name. A new one is added here."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from workloads.markdown.workload import MARKDOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workloads.declaration import Workload
+
+
+class UnknownWorkloadError(LookupError):
+    """No workload has that name."""
+
+
+WORKLOADS: Mapping[str, Workload] = MappingProxyType({workload.name: workload for workload in (MARKDOWN,)})
+
+
+def get(name: str) -> Workload:
+    """The workload called `name`.
+
+    Raises:
+        UnknownWorkloadError: there is none; the message lists those there are.
+    """
+    try:
+        return WORKLOADS[name]
+    except KeyError:
+        msg = f"there is no workload {name!r}; there are: {', '.join(sorted(WORKLOADS))}"
+        raise UnknownWorkloadError(msg) from None

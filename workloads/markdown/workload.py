@@ -1,0 +1,38 @@
+"""The declaration of `markdown`: weekly demand of orange juice per store and brand, and the price that earns most."""
+
+from __future__ import annotations
+
+from workloads.declaration import Gate, Resources, Rule, Serving, Source, Step, Training, Workload
+
+MARKDOWN = Workload(
+    name="markdown",
+    owner="pricing@example.com",
+    description="Weekly units of 11 orange juices in 83 Dominick's stores at a planned price, and the price that earns most.",
+    source=Source(
+        file="orangeJuice.rda",
+        fingerprint="sha256:4418b33f320a1e91124e934d4c7e3e978812e9c60b6924037447ffc44cf71855",
+        origin="Debian package r-cran-bayesm 3.1-5+dfsg-1, /usr/lib/R/site-library/bayesm/data/orangeJuice.rda",
+    ),
+    steps=(
+        Step(name="source", summary="read the panel and verify its fingerprint", run="workloads.markdown.source:run"),
+        Step(name="prepare", summary="units, prices and deals per store, brand and week", run="workloads.markdown.prepare:run"),
+        Step(name="features", summary="what the model sees", run="workloads.markdown.features_step:run"),
+        Step(name="train", summary="fit on weeks up to 148", run="workloads.markdown.train:run"),
+        Step(name="optimise", summary="the price that earns most, per store and brand", run="workloads.markdown.optimise:run"),
+        Step(name="backtest", summary="weeks 149 to 160 against the baselines", run="workloads.markdown.backtest:run"),
+        Step(name="log", summary="model and evidence to the tracking server", run="workloads.markdown.log:run"),
+    ),
+    gate=Gate(
+        rules=(
+            Rule(metric="wape", at_most=0.42),
+            Rule(metric="wape", at_most=0.8, of="wape_mean8"),
+            Rule(metric="wape", at_most=0.6, of="wape_last_week"),
+        )
+    ),
+    training=Training(
+        resources=Resources(cpu="500m", memory="3Gi", cpu_limit="2"),
+        deadline_seconds=1800,
+        scratch="2Gi",
+    ),
+    serving=Serving(resources=Resources(cpu="100m", memory="384Mi", cpu_limit="1")),
+)
