@@ -1,0 +1,1 @@
+"""Plugins that speak the engine's protocol, for when the official ones cannot be downloaded."""

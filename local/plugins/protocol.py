@@ -1,0 +1,232 @@
+"""The engine's gRPC protocol on one side, `local.plugins.serve.Provider` on the other."""
+# ruff: noqa: N802, the names are the protocol's
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+from infra.errors import UserError
+from local.plugins import serve
+from local.plugins.values import from_struct, to_struct
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from local.plugins.values import Object
+
+
+_KINDS = {kind: provider_pb2.PropertyDiff.Kind.Value(kind.name) for kind in serve.Kind}
+
+
+class _Status(grpc.Status):
+    """A gRPC status with the details that carry an init error's state."""
+
+    def __init__(self, code: grpc.StatusCode, text: str, metadata: tuple[tuple[str, bytes], ...] = ()) -> None:
+        self.code, self.details, self.trailing_metadata = code, text, metadata
+
+
+def _init_failed(error: serve.InitFailed) -> _Status:
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=error.id,
+        properties=to_struct(error.state),
+        reasons=error.reasons,
+        inputs=None if error.inputs is None else to_struct(error.inputs),
+    )
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    code, number = grpc.StatusCode.UNKNOWN, 2
+    status = status_pb2.Status(code=number, message=str(error), details=[packed])
+    return _Status(code, str(error), (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    if isinstance(error, serve.InitFailed):
+        context.abort_with_status(_init_failed(error))
+    if isinstance(error, serve.Failed | UserError):
+        # A "well-understood" code: the engine then knows that nothing is left half done.
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+    traceback.print_exception(error, file=sys.stderr)
+    context.abort(grpc.StatusCode.INTERNAL, f"a bug in this plugin: {type(error).__name__}: {error}")
+    raise AssertionError("abort returns never") from error
+
+
+def _failures(failures: list[tuple[str, str]]) -> list[provider_pb2.CheckFailure]:
+    return [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures]
+
+
+def _difference(found: serve.Difference) -> provider_pb2.DiffResponse:
+    replaces = sorted(path for path, kind in found.paths.items() if kind.name.endswith("REPLACE"))
+    detailed = {
+        path: provider_pb2.PropertyDiff(
+            kind=provider_pb2.PropertyDiff.Kind.Name(kind.value), inputDiff=path not in found.outputs
+        )
+        for path, kind in found.paths.items()
+    }
+    tops = sorted({path.replace("[", ".").split(".")[0] for path in found.paths})
+    changes = provider_pb2.DiffResponse.DIFF_SOME if found.paths else provider_pb2.DiffResponse.DIFF_NONE
+    return provider_pb2.DiffResponse(
+        changes=changes,
+        replaces=replaces,
+        diffs=tops,
+        detailedDiff=detailed,
+        hasDetailedDiff=True,
+        deleteBeforeReplace=found.delete_first and bool(replaces),
+    )
+
+
+def _of(urn: str) -> dict[str, str]:
+    parts = urn.split("::")
+    return {"urn": urn, "type": parts[2].split("$")[-1], "name": "::".join(parts[3:])}
+
+
+def _diff(request: provider_pb2.DiffRequest) -> serve.Diff:
+    return serve.Diff(
+        **_of(request.urn),
+        id=request.id,
+        state=from_struct(request.olds),
+        old_inputs=from_struct(request.old_inputs),
+        inputs=from_struct(request.news),
+        ignore=list(request.ignoreChanges),
+    )
+
+
+class Servicer(provider_pb2_grpc.ResourceProviderServicer):
+    """One provider process: unpacks each request, calls the provider, packs what it returns."""
+
+    def __init__(self, provider: serve.Provider) -> None:
+        self.provider, self.busy, self._lock = provider, 0, threading.Lock()
+
+    @contextmanager
+    def answering(self, context: grpc.ServicerContext) -> Generator[None]:
+        """Counts the call as under way (`busy`) and turns what it raises into the protocol's errors."""
+        with self._lock:
+            self.busy += 1
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001, the last place where one can be reported
+            _abort(context, error)
+        finally:
+            with self._lock:
+                self.busy -= 1
+
+    def Handshake(
+        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ProviderHandshakeResponse:
+        del request
+        with self.answering(context):
+            return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
+
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        del request
+        with self.answering(context):
+            return plugin_pb2.PluginInfo(version=self.provider.version)
+
+    def GetSchema(
+        self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.GetSchemaResponse:
+        del request
+        with self.answering(context):
+            return provider_pb2.GetSchemaResponse(schema="{}")
+
+    def CheckConfig(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
+        with self.answering(context):
+            found = self.provider.check_config(from_struct(request.news))
+            return provider_pb2.CheckResponse(inputs=to_struct(found.inputs), failures=_failures(found.failures))
+
+    def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
+        with self.answering(context):
+            return _difference(self.provider.diff_config(_diff(request)))
+
+    def Configure(
+        self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ConfigureResponse:
+        with self.answering(context):
+            self.provider.configure(from_struct(request.args))
+            return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
+        with self.answering(context):
+            found = self.provider.check(
+                serve.Check(
+                    **_of(request.urn),
+                    old_inputs=from_struct(request.olds),
+                    inputs=from_struct(request.news),
+                    seed=request.randomSeed,
+                )
+            )
+            return provider_pb2.CheckResponse(inputs=to_struct(found.inputs), failures=_failures(found.failures))
+
+    def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
+        with self.answering(context):
+            return _difference(self.provider.diff(_diff(request)))
+
+    def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
+        with self.answering(context):
+            made = self.provider.create(
+                serve.Create(
+                    **_of(request.urn),
+                    inputs=from_struct(request.properties),
+                    preview=request.preview,
+                    timeout=request.timeout,
+                )
+            )
+            return provider_pb2.CreateResponse(id=made.id, properties=to_struct(made.state))
+
+    def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
+        with self.answering(context):
+            state = self.provider.update(
+                serve.Update(
+                    **_of(request.urn),
+                    id=request.id,
+                    state=from_struct(request.olds),
+                    old_inputs=from_struct(request.old_inputs),
+                    inputs=from_struct(request.news),
+                    preview=request.preview,
+                    timeout=request.timeout,
+                )
+            )
+            return provider_pb2.UpdateResponse(properties=to_struct(state))
+
+    def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
+        with self.answering(context):
+            found = self.provider.read(
+                serve.Read(
+                    **_of(request.urn), id=request.id, state=from_struct(request.properties), inputs=from_struct(request.inputs)
+                )
+            )
+            if found is None:
+                return provider_pb2.ReadResponse()
+            return provider_pb2.ReadResponse(id=found.id, properties=to_struct(found.state), inputs=to_struct(found.inputs))
+
+    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        with self.answering(context):
+            self.provider.delete(
+                serve.Delete(
+                    **_of(request.urn),
+                    id=request.id,
+                    state=from_struct(request.properties),
+                    inputs=from_struct(request.old_inputs),
+                    timeout=request.timeout,
+                )
+            )
+            return empty_pb2.Empty()
+
+    def Invoke(self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext) -> provider_pb2.InvokeResponse:
+        with self.answering(context):
+            answer: Object = self.provider.invoke(request.tok, from_struct(request.args), preview=request.preview)
+            response = provider_pb2.InvokeResponse()
+            getattr(response, "return").CopyFrom(to_struct(answer))  # a keyword of Python
+            return response
+
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        del request, context
+        self.provider.cancelled.set()
+        return empty_pb2.Empty()
