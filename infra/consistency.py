@@ -1,0 +1,86 @@
+"""What settings of one environment must agree on among themselves. Each rule yields the problems it finds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from infra.problems import Problem, nearest
+from workloads.catalogue import WORKLOADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.settings import Settings
+
+
+def conflicts(settings: Settings) -> list[Problem]:
+    """Every contradiction, rule by rule."""
+    rules = (_ports_differ, _node_ports_reachable, _embedded_registry, _replicas, _workloads_exist, _releases_have_workloads)
+    return [problem for rule in rules for problem in rule(settings)]
+
+
+def _node_ports(settings: Settings) -> dict[str, int]:
+    endpoints = {f"workloads.{name}.nodePort": workload.node_port for name, workload in settings.workloads.items()}
+    return {"tracking.nodePort": settings.tracking.node_port, **endpoints}
+
+
+def _ports_differ(settings: Settings) -> Iterator[Problem]:
+    ports = _node_ports(settings)
+    if settings.cluster.kind == "embedded":
+        ports |= {"cluster.apiPort": settings.cluster.api_port, "cluster.registryPort": settings.cluster.registry_port}
+        for key in ("cluster.apiPort", "cluster.registryPort"):
+            if ports[key] in settings.cluster.node_ports:
+                yield Problem(key, f"lies within cluster.nodePorts, {settings.cluster.node_ports}", ports[key], fix="move one")
+    keys_by_port: dict[int, list[str]] = defaultdict(list)
+    for key, port in ports.items():
+        keys_by_port[port].append(key)
+    for port, (first, *others) in keys_by_port.items():
+        for key in others:
+            yield Problem(key, f"is the port of {first} as well", port, fix="give each a port of its own")
+
+
+def _node_ports_reachable(settings: Settings) -> Iterator[Problem]:
+    reachable = settings.cluster.node_ports
+    for key, port in _node_ports(settings).items():
+        if port not in reachable:
+            fix = f"take one of {reachable}" + ("" if settings.cluster.kind == "existing" else ", or widen cluster.nodePorts")
+            yield Problem(key, "cannot be reached: it lies outside the cluster's node ports", port, fix=fix)
+
+
+def _embedded_registry(settings: Settings) -> Iterator[Problem]:
+    if settings.cluster.kind != "embedded":
+        return
+    registry = f"localhost:{settings.cluster.registry_port}"
+    if settings.images.registry != registry:
+        what = "is not the embedded cluster's registry"
+        yield Problem("images.registry", what, settings.images.registry, registry, "write its address, or change registryPort")
+    if not settings.images.base.startswith(f"{registry}/"):
+        what = "does not come from the embedded cluster's registry"
+        yield Problem("images.base", what, settings.images.base, f"{registry}/base:bookworm", "write the one seeded there")
+
+
+def _replicas(settings: Settings) -> Iterator[Problem]:
+    for name, workload in settings.workloads.items():
+        if workload.replicas.min > workload.replicas.max:
+            found = f"min {workload.replicas.min}, max {workload.replicas.max}"
+            yield Problem(
+                f"workloads.{name}.replicas", "has a minimum above its maximum", found, "{min: 1, max: 2}", "swap them"
+            )
+
+
+def _workloads_exist(settings: Settings) -> Iterator[Problem]:
+    for name in settings.workloads:
+        if name not in WORKLOADS:
+            what = "is no workload of this repository"
+            yield Problem(
+                f"workloads.{name}", what, name, ", ".join(WORKLOADS), nearest(name, WORKLOADS, "declare it in workloads/")
+            )
+
+
+def _releases_have_workloads(settings: Settings) -> Iterator[Problem]:
+    for name in settings.releases:
+        if name not in settings.workloads:
+            known = ", ".join(settings.workloads) or "none"
+            fix = nearest(name, settings.workloads, f"add it under workloads (there: {known}), or remove the release")
+            yield Problem(f"releases.{name}", "is a release of a workload that this environment does not run", name, fix=fix)

@@ -1,0 +1,267 @@
+"""The settings of one environment: what its stack file says, checked as a whole before anything is declared.
+
+A stack file holds one object per concern, `modelstack:<concern>`. Here are their types and the only reading of them: `load`
+for whoever has the file (no engine, no `pulumi` imported), `from_config` for the Pulumi program. Both go through `parse`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping  # noqa: TC003 pydantic reads the annotations
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from ruamel.yaml import YAML, YAMLError
+
+from infra import consistency
+from infra.errors import UserError
+from infra.problems import problems_of, refusal
+from infra.types import (
+    ContentDigest,
+    Cpu,
+    HostName,
+    ImageDigest,
+    ImageReference,
+    Memory,
+    ModelName,
+    ModelVersion,
+    NodePort,
+    Port,
+    PortRange,
+    RegistryAddress,
+    Revision,
+    RunId,
+    Storage,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECT: Final = "modelstack"
+_PREFIX: Final = f"{PROJECT}:"
+
+
+class Section(BaseModel):
+    """Part of a stack file: frozen, every key known, no value converted silently."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True, validate_default=True
+    )
+
+
+class EmbeddedCluster(Section):
+    """A Kubernetes of one node on this machine, started and stopped by the stack itself."""
+
+    kind: Literal["embedded"]
+    api_port: Port = 6443
+    """Where the API server listens, on the loopback address only, like the other ports."""
+    registry_port: Port = 5000
+    """Where the node's image registry listens."""
+    node_ports: PortRange = PortRange(30000, 30031)
+    """The node ports that are reachable on this machine."""
+
+    @property
+    def host(self) -> str:
+        """Where node ports are reached."""
+        return "localhost"
+
+
+class KindCluster(Section):
+    """A cluster in Docker, made by the `kind` command. Wants Docker and the internet."""
+
+    kind: Literal["kind"]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["modelstack"])] = "modelstack"
+    """What `kind get clusters` calls it."""
+    node_ports: PortRange = PortRange(30000, 30031)
+    """The node ports that are reachable on this machine."""
+
+    @property
+    def host(self) -> str:
+        """Where node ports are reached."""
+        return "localhost"
+
+
+class ExistingCluster(Section):
+    """A cluster that others run."""
+
+    kind: Literal["existing"]
+    context: Annotated[str, Field(min_length=1, examples=["modelstack-stage"])]
+    """The context in the kubeconfig. Never the current one: that depends on what somebody did last."""
+    kubeconfig: Annotated[str, Field(min_length=1, examples=["~/.kube/config"])] | None = None
+    """Path of the kubeconfig; where it is absent, `$KUBECONFIG` or `~/.kube/config`."""
+    host: HostName
+    """Where its node ports are reached."""
+
+    @property
+    def node_ports(self) -> PortRange:
+        """What Kubernetes allows by default."""
+        return PortRange(30000, 32767)
+
+
+Cluster = Annotated[EmbeddedCluster | KindCluster | ExistingCluster, Field(discriminator="kind")]
+
+
+class Images(Section):
+    """Where images come from and go to."""
+
+    registry: RegistryAddress
+    """Every image is pushed to it, and every pod pulls from it by digest."""
+    base: ImageReference = "debian:bookworm-slim"
+    """What images are built on: a Debian bookworm."""
+
+
+class Database(Section):
+    """PostgreSQL, which keeps what MLflow knows."""
+
+    storage: Storage = "2Gi"
+    cpu: Cpu = "100m"
+    memory: Memory = "256Mi"
+
+
+class Tracking(Section):
+    """The MLflow tracking server, its model registry and its artifacts."""
+
+    storage: Storage = "5Gi"
+    """For artifacts."""
+    node_port: NodePort = 30000
+    cpu: Cpu = "250m"
+    memory: Memory = "1Gi"
+    workers: Annotated[int, Field(ge=1, le=16, examples=[2])] = 1
+    """Server processes; each takes some 350 MB."""
+
+
+class Training(Section):
+    """Where workloads are trained."""
+
+    storage: Storage = "5Gi"
+    """The file share that steps hand data on through."""
+    keep_runs_seconds: Annotated[int, Field(ge=60, examples=[86400])] = 86400
+    """How long a finished run's pod and log stay in the cluster."""
+
+
+class Serving(Section):
+    """How endpoints are made."""
+
+    engine: Literal["deployment"] = "deployment"
+    """`deployment`: plain Deployments behind an NGINX router; needs no operator in the cluster."""
+
+
+class Replicas(Section):
+    """Bounds of what the autoscaler may do."""
+
+    min: Annotated[int, Field(ge=1, le=100, examples=[1])] = 1
+    max: Annotated[int, Field(ge=1, le=100, examples=[4])] = 2
+
+
+class WorkloadSettings(Section):
+    """What one environment adds to a workload. What the workload *is* stands in `workloads/`, the same everywhere."""
+
+    replicas: Replicas = Replicas()
+    node_port: NodePort
+    """Where its endpoint answers."""
+
+
+class Evidence(Section):
+    """What the back-test of a model version found."""
+
+    report: ContentDigest
+    """Of the back-test's report, an artifact of the run."""
+    metrics: Mapping[str, Annotated[float, Field(allow_inf_nan=False, examples=[0.41])]] = Field(examples=[{"wape": 0.41}])
+
+
+class Release(Section):
+    """A model version made immutable. Written by `modelstack release`, not by hand."""
+
+    version: ModelVersion
+    run: RunId
+    image: ImageDigest
+    """In the repository `<registry>/<workload>-serving`."""
+    data: ContentDigest
+    """Of the source data it was trained on."""
+    revision: Revision
+    """Of the code that trained it."""
+    evidence: Evidence
+
+
+class Settings(Section):
+    """One environment."""
+
+    cluster: Cluster
+    images: Images
+    database: Database = Database()
+    tracking: Tracking = Tracking()
+    training: Training = Training()
+    serving: Serving = Serving()
+    workloads: Mapping[ModelName, WorkloadSettings] = {}
+    """The workloads this environment runs."""
+    releases: Mapping[ModelName, Release] = {}
+    """The model version each workload's endpoint answers with. A workload without one has no endpoint yet."""
+
+
+def parse(raw: Mapping[str, object], source: str) -> Settings:
+    """Checks the objects of a stack, keyed by concern.
+
+    Args:
+        raw: the concerns by name, without the project's prefix.
+        source: where they come from, for messages.
+
+    Raises:
+        UserError: names every problem there is, not just the first.
+    """
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        raise refusal(source, problems_of(error, Settings.model_json_schema())) from None
+    if conflicts := consistency.conflicts(settings):
+        raise refusal(source, conflicts)
+    return settings
+
+
+def load(stack_file: Path) -> Settings:
+    """The settings in a stack file, checked without the engine.
+
+    Raises:
+        UserError: there is no such file, it is no YAML, or its settings have problems.
+    """
+    config = _config_of(stack_file)
+    concerns = {key.removeprefix(_PREFIX): value for key, value in config.items() if key.startswith(_PREFIX)}
+    return parse(concerns, stack_file.name)
+
+
+def from_config() -> Settings:
+    """The settings of the stack that the engine runs the program for.
+
+    Raises:
+        UserError: the settings have problems.
+    """
+    import pulumi  # noqa: PLC0415 the command checks stack files without the half second this import takes
+    from pulumi.runtime import config as engine  # noqa: PLC0415 `pulumi.Config` cannot list keys, and an unknown one matters
+
+    config = pulumi.Config()
+    names = {key.removeprefix(_PREFIX) for key in (*engine.get_config_env(), *engine.CONFIG.get()) if key.startswith(_PREFIX)}
+    return parse({name: _plain(config.require(name)) for name in sorted(names)}, f"Pulumi.{pulumi.get_stack()}.yaml")
+
+
+def _plain(text: str) -> object:
+    """The engine hands objects over as JSON and strings as they are."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _config_of(stack_file: Path) -> Mapping[str, object]:
+    where = str(stack_file)
+    try:
+        text = stack_file.read_text(encoding="utf-8")
+        document = cast("object", YAML(typ="safe").load(text))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
+    except FileNotFoundError:
+        raise UserError("There is no such stack file.", where=where, fix="name a stack that has one") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        found = str(error).partition("\n\n")[0]  # the rest is ruamel's advice to programmers
+        raise UserError("The stack file is no YAML.", where=where, found=found, fix="mend the line it names") from None
+    config = cast("Mapping[str, object]", document).get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise UserError("The stack file sets nothing.", where=where, example="config: {modelstack:cluster: ..., ...}")
+    return cast("Mapping[str, object]", config)
