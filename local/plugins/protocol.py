@@ -65,9 +65,7 @@ def _failures(failures: list[tuple[str, str]]) -> list[provider_pb2.CheckFailure
 def _difference(found: serve.Difference) -> provider_pb2.DiffResponse:
     replaces = sorted(path for path, kind in found.paths.items() if kind.name.endswith("REPLACE"))
     detailed = {
-        path: provider_pb2.PropertyDiff(
-            kind=provider_pb2.PropertyDiff.Kind.Name(kind.value), inputDiff=path not in found.outputs
-        )
+        path: provider_pb2.PropertyDiff(kind=_KINDS[kind], inputDiff=path not in found.outputs)
         for path, kind in found.paths.items()
     }
     tops = sorted({path.replace("[", ".").split(".")[0] for path in found.paths})
