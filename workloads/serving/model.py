@@ -1,0 +1,155 @@
+"""The component that seldon-core's microservice serves (see `__main__.py` for how it is started)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import seldon_core.microservice
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
+
+from workloads.serving.errors import ModelError, RequestError
+from workloads.serving.loading import Model, load
+from workloads.serving.metrics import RequestMetrics
+from workloads.serving.request import MAX_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from workloads.serving.contract import Columns
+
+MODEL_ENV = "MODELSTACK_MODEL"
+RELEASE_ENV = "MODELSTACK_RELEASE"
+DEFAULT_MODEL = "/model"
+DEFAULT_RELEASE = "/release.json"
+
+PREDICTION_PATHS = frozenset({"/predict", "/api/v0.1/predictions", "/api/v1.0/predictions"})
+_START = "modelstack.start"
+_ROWS = "modelstack.rows"
+
+log = logging.getLogger(__name__)
+
+
+class ServedModel:
+    """Answers predictions of one release, and says of which in every answer.
+
+    seldon-core finds the methods by name. Its ways in that are used here: `predict_raw` for predictions, and the blueprint
+    `model_error_handler`, which it registers before its own routes, for what happens before and after them.
+    """
+
+    def __init__(self) -> None:
+        folder, release = Path(os.environ.get(MODEL_ENV, DEFAULT_MODEL)), Path(os.environ.get(RELEASE_ENV, DEFAULT_RELEASE))
+        try:
+            self._model: Model = load(folder, release)
+        except ModelError as error:
+            # The constructor runs before any process is forked or port opened: leaving here, nothing is half up.
+            raise SystemExit(f"This model cannot be served.\n  {error}") from None
+        identity = self._model.identity
+        self._meta = {"tags": identity.tags()}
+        self._headers = identity.headers()
+        self._metrics = RequestMetrics(identity.tags())
+        # seldon-core looks the class up when it makes its metrics, which is after this.
+        seldon_core.microservice.SeldonMetrics = lambda **_: self._metrics
+        self.model_error_handler = self._blueprint()
+
+    def predict_raw(self, message: object) -> bytes:
+        """The answer to a request's body."""
+        if not isinstance(message, bytes):
+            raise RequestError("send the request as JSON in the body", example=self._model.reader.example)
+        columns = self._model.reader.read(message)
+        names, rows = self._predict(columns)
+        listed = rows.tolist()
+        request.environ[_ROWS] = len(listed)
+        return json.dumps({"data": {"names": list(names), "ndarray": listed}, "meta": self._meta}).encode()
+
+    def health_status_raw(self) -> dict[str, Any]:
+        """Predicts the example: a worker that answers this can answer requests."""
+        names, rows = self._predict(self._model.reader.example_columns)
+        return {"data": {"names": list(names), "ndarray": rows.tolist()}, "meta": self._meta}
+
+    def init_metadata(self) -> dict[str, Any]:
+        """For `/metadata`."""
+        identity, code = self._model.identity, self._model.code
+        names, _ = self._model.predict(self._model.reader.example_columns)
+        return {
+            "name": identity.workload,
+            "versions": [identity.version],
+            "platform": "onnx",
+            "inputs": [{"messagetype": "ndarray", "schema": {"names": list(code.REQUEST_COLUMNS)}}],
+            "outputs": [{"messagetype": "ndarray", "schema": {"names": list(names)}}],
+            "custom": {"run": identity.run},
+        }
+
+    def _predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
+        try:
+            return self._model.predict(columns)
+        except RequestError:
+            raise
+        except Exception as error:
+            # seldon-core would answer with the exception's text.
+            raise _PredictionError from error
+
+    def _blueprint(self) -> Blueprint:
+        blueprint = Blueprint("modelstack", __name__)
+        blueprint.before_app_request(_take_body)
+        blueprint.after_app_request(self._sign)
+        blueprint.app_errorhandler(RequestError)(self._refusal)
+        blueprint.app_errorhandler(HTTPException)(self._http_refusal)
+        blueprint.app_errorhandler(_PredictionError)(self._failure)
+        return blueprint
+
+    def _sign(self, response: Response) -> Response:
+        response.headers.extend(self._headers)
+        started = request.environ.get(_START)
+        if started is not None and request.path in PREDICTION_PATHS:
+            rows = request.environ.get(_ROWS, 0)
+            self._metrics.note(code=response.status_code, rows=rows, seconds=time.perf_counter() - started)
+        return response
+
+    def _refusal(self, error: RequestError) -> tuple[dict[str, Any], int]:
+        return self._status(error.status, error.sentence) | {"error": error.parts()}, error.status
+
+    def _http_refusal(self, error: HTTPException) -> tuple[dict[str, Any], int]:
+        status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        return self._status(status, f"{request.method} {request.path}: {status.phrase.lower()}"), status
+
+    def _failure(self, error: _PredictionError) -> tuple[dict[str, Any], int]:
+        log.error("A request failed", exc_info=error.__cause__)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return self._status(status, "the model failed on this request; the reason is in the service's log"), status
+
+    def _status(self, status: HTTPStatus, info: str) -> dict[str, Any]:
+        return {"status": {"code": status, "info": info, "reason": status.name, "status": "FAILURE"}, "meta": self._meta}
+
+
+def _take_body() -> None:
+    """Reads the body, at most so much of it as is allowed.
+
+    Raises:
+        RequestError: it is larger.
+    """
+    request.environ[_START] = time.perf_counter()
+    length = request.content_length or 0
+    body = b"" if length > MAX_BYTES else request.environ["wsgi.input"].read(MAX_BYTES + 1)
+    if length > MAX_BYTES or len(body) > MAX_BYTES:
+        raise RequestError(
+            f"the request is larger than {MAX_BYTES} bytes: send its rows in parts",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            found=f"{length} bytes" if length else None,
+        )
+    request.environ["wsgi.input"] = BytesIO(body)
+    request.get_data()  # before seldon-core looks for a form, which would use the body up
+
+
+class _PredictionError(Exception):
+    """The model or its code failed on a request that was in order."""

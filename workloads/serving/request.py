@@ -1,0 +1,207 @@
+"""From the bytes of a request to columns, refusing in one clear message what cannot be one.
+
+Three ways to write the same row, the first two of Seldon's protocol with the columns' names, the third for people:
+
+    {"data": {"names": ["store", "price"], "ndarray": [[2, 2.49]]}}
+    {"data": {"names": ["store", "price"], "tensor": {"shape": [1, 2], "values": [2, 2.49]}}}
+    {"jsonData": [{"store": 2, "price": 2.49}]}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from workloads.serving.errors import RequestError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from workloads.serving.contract import Columns
+
+MAX_BYTES = 1024 * 1024
+"""Of a request's body. The router refuses larger ones before they get here."""
+MAX_ROWS = 5000
+"""In one request: about 0.1 s of work for a worker."""
+
+DTYPES: dict[type, type[np.generic]] = {float: np.float64, int: np.int64, bool: np.bool_, str: np.object_}
+_KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+_NUMBERS = {float, int}
+_INT64 = 2**63
+
+
+class Reader:
+    """Reads requests of one model.
+
+    Args:
+        columns: what a request has to hold, as in `ServingCode.REQUEST_COLUMNS`.
+        example: one good row, shown in messages.
+    """
+
+    def __init__(self, columns: Mapping[str, type], example: Mapping[str, Any]) -> None:
+        self._types = dict(columns)
+        self._names = list(columns)
+        self._example = {name: example[name] for name in columns}
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """A whole request that is right."""
+        return {"data": {"names": self._names, "ndarray": [list(self._example.values())]}}
+
+    @property
+    def example_columns(self) -> Columns:
+        """What `example` is read as."""
+        return {name: self._column(name, [value]) for name, value in self._example.items()}
+
+    def read(self, body: bytes) -> Columns:
+        """The request's columns.
+
+        Raises:
+            RequestError: it is not a request for this model.
+        """
+        names, rows = self._table(self._json(body))
+        if not rows:
+            raise RequestError("the request has no rows", example=self.example)
+        if len(rows) > MAX_ROWS:
+            raise RequestError(
+                f"more than {MAX_ROWS} rows in one request: send them in parts",
+                status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                found=f"{len(rows)} rows",
+            )
+        places = self._places(names)
+        _check_widths(rows, len(names))
+        return {name: self._column(name, [row[place] for row in rows]) for name, place in places}
+
+    def _json(self, body: bytes) -> dict[str, Any]:
+        if not body.strip():
+            raise RequestError("the request's body is empty", example=self.example)
+        try:
+            message = json.loads(body.decode())
+        except json.JSONDecodeError as error:
+            raise RequestError(
+                f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+                found=shown(error.doc[max(error.pos - 20, 0) : error.pos + 20]),
+                example=self.example,
+            ) from None
+        except UnicodeDecodeError as error:
+            raise RequestError(f"the body is not JSON: byte {error.start} is not UTF-8", example=self.example) from None
+        except (ValueError, RecursionError) as error:  # digits without end, brackets without end
+            raise RequestError(f"the body is not JSON that can be read: {shown(str(error))}", example=self.example) from None
+        if not isinstance(message, dict):
+            raise RequestError("the body is not a JSON object", found=_described(message), example=self.example)
+        return message
+
+    def _table(self, message: dict[str, Any]) -> tuple[list[str], Sequence[Sequence[Any]]]:
+        data = message.get("data")
+        if isinstance(data, dict):
+            names = self._listed(data, "names", "data.names")
+            if not all(isinstance(name, str) for name in names):
+                raise RequestError("data.names holds something else than names", found=_described(names), example=self.example)
+            if "tensor" in data:
+                return names, self._tensor(data["tensor"])
+            rows = self._listed(data, "ndarray", "data.ndarray")
+            for index, row in enumerate(rows):
+                if not isinstance(row, list):
+                    raise RequestError("a row is not a list", row=index, found=_described(row), example=self.example)
+            return names, rows
+        if "jsonData" in message:
+            return self._records(message["jsonData"])
+        found = ", ".join(sorted(message)) or "an empty object"
+        raise RequestError(
+            'the body has neither "data" with "names" and "ndarray" nor "jsonData"', found=found, example=self.example
+        )
+
+    def _listed(self, data: dict[str, Any], key: str, where: str) -> list[Any]:
+        value = data.get(key)
+        if not isinstance(value, list):
+            found = "nothing" if key not in data else _described(value)
+            raise RequestError(f"{where} is not a list", found=found, example=self.example)
+        return value
+
+    def _tensor(self, tensor: object) -> list[list[Any]]:
+        match tensor:
+            case {"shape": [int(height), int(width)], "values": list(values)} if height * width == len(values) and width > 0:
+                return [values[start : start + width] for start in range(0, len(values), width)]
+            case _:
+                what = "data.tensor is not a shape of two numbers, rows and columns, and as many values"
+                raise RequestError(what, found=_described(tensor))
+
+    def _records(self, records: object) -> tuple[list[str], list[list[Any]]]:
+        listed = [records] if isinstance(records, dict) else records
+        if not isinstance(listed, list):
+            raise RequestError(
+                "jsonData is neither a row nor a list of rows", found=_described(records), example=[self._example]
+            )
+        for index, record in enumerate(listed):
+            if not isinstance(record, dict):
+                raise RequestError("a row is not an object", row=index, found=_described(record), example=self._example)
+            if record.keys() != self._types.keys():
+                self._refuse_names(list(record), row=index)
+        return self._names, [[record[name] for name in self._names] for record in listed]
+
+    def _places(self, names: list[str]) -> Sequence[tuple[str, int]]:
+        if names == self._names:
+            return [(name, place) for place, name in enumerate(names)]
+        if len(names) != len(self._names) or set(names) != self._types.keys():
+            self._refuse_names(names)
+        return [(name, names.index(name)) for name in self._names]
+
+    def _refuse_names(self, names: list[str], row: int | None = None) -> NoReturn:
+        missing = [name for name in self._names if name not in names]
+        unknown = [name for name in names if name not in self._types]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        faults = [
+            f"{fault} {', '.join(shown(name) for name in listed[:20])}"
+            for fault, listed in (("missing", missing), ("unknown", unknown), ("twice", twice))
+            if listed
+        ]
+        found = shown(", ".join(names)) or "none"
+        raise RequestError(f"the columns are not the model's: {'; '.join(faults)}", row=row, found=found, example=self.example)
+
+    def _column(self, name: str, values: list[Any]) -> npt.NDArray[np.generic]:
+        kind = self._types[name]
+        if not _fits(kind, values):
+            values = [self._converted(value, kind, row, name) for row, value in enumerate(values)]
+        return np.array(values, dtype=DTYPES[kind])
+
+    def _converted(self, value: object, kind: type, row: int, column: str) -> object:
+        """`value` as `kind` where JSON leaves a choice: 2 is a number like 2.0, and 2.0 a whole number like 2."""
+        if _fits(kind, [value]):
+            return value
+        if kind is int and isinstance(value, float) and value.is_integer() and _fits(int, [int(value)]):
+            return int(value)
+        raise RequestError(
+            f"is not {_KINDS[kind]}", row=row, column=column, found=_described(value), example=self._example[column]
+        )
+
+
+def _fits(kind: type, values: list[Any]) -> bool:
+    """Whether all of `values` go into an array of `kind` as they are. Most requests go this way, so it has no loop in Python."""
+    types = set(map(type, values))
+    if kind is float:
+        try:
+            return types <= _NUMBERS and all(map(math.isfinite, values))
+        except OverflowError:  # a whole number beyond any double
+            return False
+    return types == {kind} and (kind is not int or (min(values) >= -_INT64 and max(values) < _INT64))
+
+
+def _check_widths(rows: Sequence[Sequence[Any]], width: int) -> None:
+    for index, row in enumerate(rows):
+        if len(row) != width:
+            raise RequestError(
+                f"a row has not as many values as there are names, {width}", row=index, found=f"{len(row)} values"
+            )
+
+
+def _described(value: object) -> str:
+    try:
+        return shown(json.dumps(value))
+    except (ValueError, RecursionError):  # a whole number of too many digits to print
+        return "a value that cannot be shown"
