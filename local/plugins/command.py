@@ -1,0 +1,197 @@
+"""Stand-in for the `command` provider: `command.local.Command` and `command.local.run`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from local.plugins import bare
+
+if __name__ == "__main__":
+    bare.without_sdk()
+
+from local.plugins.serve import (  # noqa: E402 - after the packages are prepared
+    Check,
+    Checked,
+    Create,
+    Created,
+    Delete,
+    Diff,
+    Difference,
+    Failed,
+    Provider,
+    Update,
+    difference,
+    serve,
+)
+from local.plugins.values import UNKNOWN, Secret, has_secret, has_unknown, reveal  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.plugins.values import Object
+
+SHELL: Final = ["/bin/sh", "-c"]
+OUTPUTS: Final = ("stdout", "stderr")
+DEPENDED_ON: Final = ("create", "update", "stdin", "environment", "dir", "interpreter")
+"""Inputs that what a command prints depends on: a change makes it unknown in a preview, a secret makes it secret."""
+UNSUPPORTED: Final = ("assetPaths", "archivePaths")
+LOGGED: Final = {None: OUTPUTS, "stdoutAndStderr": OUTPUTS, "stdout": ("stdout",), "stderr": ("stderr",), "none": ()}
+KILL_AFTER_SECONDS: Final = 3.0
+DRAIN_SECONDS: Final = 1.0
+"""How long a finished command's output is still awaited: a daemon it started may hold the pipe open for ever."""
+TAIL_LINES: Final = 30
+
+
+class CommandProvider(Provider):
+    """Runs scripts on this machine when a resource is created, updated or deleted."""
+
+    name, version = "command", "1.2.1"
+
+    def check(self, request: Check) -> Checked:
+        failures = [
+            (key, "not supported by this stand-in for the command plugin") for key in UNSUPPORTED if request.inputs.get(key)
+        ]
+        if request.type != "command:local:Command":
+            failures.append(("", f"{request.type} is not supported by this stand-in for the command plugin"))
+        mode = reveal(request.inputs.get("logging"))
+        if mode is not UNKNOWN and mode not in LOGGED:
+            failures.append(("logging", f"{mode!r} is none of {', '.join(str(key) for key in LOGGED if key)}"))
+        return Checked(request.inputs, failures)
+
+    def diff(self, request: Diff) -> Difference:
+        return difference(request, replace=("triggers",))
+
+    def create(self, request: Create) -> Created:
+        if request.preview:
+            return Created("", {**request.inputs, "stdout": UNKNOWN, "stderr": UNKNOWN})
+        return Created(f"{request.name}{secrets.token_hex(4)}", self._state(request.inputs, "create", {}, request.urn))
+
+    def update(self, request: Update) -> Object:
+        printed = {key: request.state.get(key, "") for key in OUTPUTS}
+        if request.preview:
+            same = all(request.old_inputs.get(key) == request.inputs.get(key) for key in DEPENDED_ON)
+            return {
+                **request.inputs,
+                **(printed if same and not has_unknown(request.inputs) else dict.fromkeys(OUTPUTS, UNKNOWN)),
+            }
+        script = "update" if request.inputs.get("update") is not None else "create"
+        return self._state(request.inputs, script, printed, request.urn)
+
+    def delete(self, request: Delete) -> None:
+        printed = {key: request.state.get(key, "") for key in OUTPUTS}
+        # The state holds the inputs as well; engines before 3.100 send only that.
+        self._state(request.inputs or request.state, "delete", printed, request.urn)
+
+    def invoke(self, token: str, inputs: Object, *, preview: bool) -> Object:
+        if token != "command:local:run":
+            return super().invoke(token, inputs, preview=preview)
+        return self._state(inputs, "command", {}, "")
+
+    def _state(self, inputs: Object, script: str, before: Object, urn: str) -> Object:
+        """Runs one of the scripts and returns the state afterwards; `before` is what the last run printed."""
+        plain = reveal(inputs)
+        command = plain.get(script)
+        if command is None:
+            return {**inputs, **{key: before.get(key, "") for key in OUTPUTS}}
+        environment = {**os.environ, **{key: str(value) for key, value in (plain.get("environment") or {}).items()}}
+        if plain.get("addPreviousOutputInEnv") is not False:
+            environment |= {f"PULUMI_COMMAND_{key.upper()}": text for key, text in reveal(before).items() if text}
+        logged = LOGGED[plain.get("logging")]
+
+        def log(stream: str, line: str) -> None:
+            if urn and stream in logged:
+                self.log(line, urn)
+
+        argv = [*(plain.get("interpreter") or SHELL), command]
+        printed = run(argv, environment, plain.get("dir"), plain.get("stdin"), self.cancelled, log)
+        secret = any(has_secret(inputs.get(key)) for key in (*DEPENDED_ON, "command"))
+        return {**inputs, **{key: Secret(text) if secret else text for key, text in printed.items()}}
+
+
+def run(
+    argv: list[str],
+    environment: dict[str, str],
+    folder: str | None,
+    stdin: str | None,
+    cancelled: threading.Event,
+    log: Callable[[str, str], None],
+) -> dict[str, str]:
+    """Runs a command to its end and returns what it printed, by stream. Its process group ends with it when it is cancelled.
+
+    Raises:
+        Failed: it cannot be started, fails or is cancelled; the text has the end of what it printed.
+    """
+    try:
+        child = subprocess.Popen(
+            argv,
+            env=environment,
+            cwd=folder or None,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Failed(f"cannot run {argv[0]} in {folder or '.'}: {error.strerror}: {error.filename}") from error
+    printed: dict[str, list[str]] = {key: [] for key in OUTPUTS}
+    both: list[str] = []
+
+    def read(stream: str, pipe: IO[bytes]) -> None:
+        for raw in pipe:
+            line = raw.decode(errors="replace")
+            printed[stream].append(line)
+            both.append(line)
+            log(stream, line.rstrip("\n"))
+
+    readers = [threading.Thread(target=read, args=(key, getattr(child, key)), daemon=True) for key in OUTPUTS]
+    if stdin is not None:
+        readers.append(threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True))
+    for reader in readers:
+        reader.start()
+    stopped = _await(child, cancelled)
+    deadline = time.monotonic() + DRAIN_SECONDS
+    for reader in readers:
+        reader.join(max(0.0, deadline - time.monotonic()))
+    if stopped:
+        raise Failed(f"cancelled while running: {argv[-1]}")
+    if child.returncode:
+        tail = "".join(both[-TAIL_LINES:]).rstrip()
+        status = f"exit status {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
+        raise Failed(f"{status}: running {argv[-1]!r}:\n{tail}")
+    return {key: "".join(lines).removesuffix("\n") for key, lines in printed.items()}
+
+
+def _await(child: subprocess.Popen[bytes], cancelled: threading.Event) -> bool:
+    """Waits for the end of a command; ends its group when cancelled. Whether that was so."""
+    kill_at = 0.0
+    while True:
+        try:
+            child.wait(0.1)
+        except subprocess.TimeoutExpired:
+            if not cancelled.is_set():
+                continue
+            if not kill_at:
+                kill_at = time.monotonic() + KILL_AFTER_SECONDS
+                os.killpg(child.pid, signal.SIGTERM)
+            elif time.monotonic() > kill_at:
+                os.killpg(child.pid, signal.SIGKILL)
+        else:
+            return kill_at > 0
+
+
+def _feed(pipe: Any, text: str) -> None:  # noqa: ANN401 - IO[bytes], which Popen types as optional
+    try:
+        pipe.write(text.encode())
+        pipe.close()
+    except BrokenPipeError:
+        return  # it does not read its input
+
+
+if __name__ == "__main__":
+    serve(CommandProvider())

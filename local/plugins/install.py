@@ -1,0 +1,161 @@
+"""Puts the plugins where `pulumi` finds them: the official ones where they can be had, else the stand-ins of this folder.
+
+A stand-in is a script of two lines in the engine's own plugin folder, under the version of the installed SDK, that starts
+`python -m local.plugins.NAME` with the Python that installed it. The language host goes there too: a Pulumi built from source
+has none beside it, and from there it is found without a warning.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local import paths
+from local.toolchain import download
+
+if TYPE_CHECKING:
+    from local.progress import Progress
+
+RESOURCE_PLUGINS = ("command", "docker", "kubernetes", "random")
+"""Providers that the programs use and that have a stand-in here."""
+MARK = "# stand-in of modelstack"
+DOWNLOAD_SECONDS = 300
+
+
+class Source(Enum):
+    """Where a plugin comes from."""
+
+    OFFICIAL = "official"
+    STAND_IN = "stand-in"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """A plugin as the engine would find it now."""
+
+    kind: str
+    name: str
+    version: str
+    source: Source
+    path: Path
+
+
+def installed(pulumi: Path | None = None) -> list[Plugin]:
+    """Each plugin the programs use, and whether the official one or the stand-in answers.
+
+    Args:
+        pulumi: the engine's executable: an official release has its language host beside it.
+    """
+    return [_find("resource", name, _version(name), None) for name in RESOURCE_PLUGINS] + [
+        _find("language", "python", metadata.version("pulumi"), pulumi)
+    ]
+
+
+def install(progress: Progress, pulumi: Path, *, retry: bool = False) -> list[Plugin]:
+    """Makes every plugin available and `pulumi` a command of `paths.BIN`. Nothing happens where all is there.
+
+    Args:
+        progress: is told only if something is missing.
+        pulumi: the engine's executable.
+        retry: ask the download site again although it refused within the last day.
+
+    Returns:
+        what `installed` says afterwards.
+    """
+    _link(pulumi)
+    wanted = [plugin for plugin in installed(pulumi) if not _settled(plugin, retry=retry)]
+    if wanted:
+        with progress.step("plugins") as step:
+            for done, plugin in enumerate(wanted):
+                step.advance(done, len(wanted))
+                step.note(plugin.name)
+                if plugin.kind == "language" or not _download(plugin, pulumi, retry=retry):
+                    _stand_in(plugin)
+    return installed(pulumi)
+
+
+def _version(name: str) -> str:
+    return metadata.version(f"pulumi-{name}")
+
+
+def _folder(kind: str, name: str, version: str) -> Path:
+    return paths.PULUMI_HOME / "plugins" / f"{kind}-{name}-v{version}"
+
+
+def _find(kind: str, name: str, version: str, pulumi: Path | None) -> Plugin:
+    file = f"pulumi-{kind}-{name}"
+    own = _folder(kind, name, version) / file
+    # The engine's order: PATH (any version), beside the engine (language hosts), its plugin folder.
+    beside = [pulumi.resolve().parent / file] if pulumi and kind == "language" else []
+    ambient = shutil.which(file)
+    for path in [*([Path(ambient)] if ambient else []), *beside, own]:
+        if path.is_file():
+            source = Source.STAND_IN if _is_stand_in(path) else Source.OFFICIAL
+            return Plugin(kind=kind, name=name, version=version, source=source, path=path)
+    return Plugin(kind=kind, name=name, version=version, source=Source.MISSING, path=own)
+
+
+def _is_stand_in(path: Path) -> bool:
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(256)
+
+
+def _settled(plugin: Plugin, *, retry: bool) -> bool:
+    if plugin.source is Source.OFFICIAL:
+        return True
+    if plugin.source is Source.MISSING or plugin.path.read_text() != _script(plugin):
+        return False
+    return plugin.kind == "language" or (not retry and download.refused())
+
+
+def _script(plugin: Plugin) -> str:
+    module = "language" if plugin.kind == "language" else plugin.name
+    python = sys.executable.replace("'", "'\\''")
+    # -P: the folder it is started in is the user's, and may hold modules of any name.
+    return f"#!/bin/sh\n{MARK}, see local/plugins/README.md\nexec '{python}' -P -m local.plugins.{module} \"$@\"\n"
+
+
+def _stand_in(plugin: Plugin) -> None:
+    folder = _folder(plugin.kind, plugin.name, plugin.version)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"pulumi-{plugin.kind}-{plugin.name}"
+    written = folder / f".{os.getpid()}"
+    written.write_text(_script(plugin))
+    written.chmod(0o755)
+    written.replace(file)
+
+
+def _download(plugin: Plugin, pulumi: Path, *, retry: bool) -> bool:
+    archive = f"pulumi-resource-{plugin.name}-v{plugin.version}-{download.PLATFORM}.tar.gz"
+    if not download.offered(f"{download.SITE}/releases/plugins/{archive}", retry=retry):
+        return False
+    folder = _folder(plugin.kind, plugin.name, plugin.version)
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [pulumi, "plugin", "install", "resource", plugin.name, plugin.version]
+    environment = {**os.environ, "PULUMI_HOME": str(paths.PULUMI_HOME), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    try:
+        subprocess.run(command, env=environment, capture_output=True, check=True, timeout=DOWNLOAD_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        download.remember_refusal()
+        return False
+    return True
+
+
+def _link(pulumi: Path) -> None:
+    """`paths.BIN/pulumi`, a link so that the engine still finds what lies beside its real file."""
+    link = paths.BIN / "pulumi"
+    if link.parent == pulumi.parent or (link.is_symlink() and link.readlink() == pulumi):
+        return
+    paths.BIN.mkdir(parents=True, exist_ok=True)
+    written = paths.BIN / f".pulumi-{os.getpid()}"
+    written.unlink(missing_ok=True)
+    written.symlink_to(pulumi)
+    written.replace(link)

@@ -1,0 +1,242 @@
+"""Stand-in for the `random` provider: passwords, strings, identifiers, integers, pets, UUIDs, shuffles.
+
+Inputs, outputs and replacement are the official provider's. With a `seed`, numbers and orders are as reproducible as its
+are, but not the same ones. A `RandomPassword` is imported by its value.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import math
+import random
+import secrets
+import string
+import time
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from local.plugins import bare
+
+if __name__ == "__main__":
+    bare.without_sdk()
+
+from local.plugins.serve import (  # noqa: E402 - after the packages are prepared
+    Check,
+    Checked,
+    Create,
+    Created,
+    Diff,
+    Difference,
+    Failed,
+    Found,
+    Provider,
+    Read,
+    Update,
+    difference,
+    serve,
+)
+from local.plugins.values import UNKNOWN, Secret, has_unknown, reveal  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.plugins.values import Object
+
+CLASSES: Final = {
+    "lower": string.ascii_lowercase,
+    "upper": string.ascii_uppercase,
+    "numeric": string.digits,
+    "special": "!@#$%&*()-_=+[]{}<>:?",
+}
+STRING_DEFAULTS: Final[Object] = {
+    **dict.fromkeys((*CLASSES, "number"), True),
+    **{f"min{name.capitalize()}": 0 for name in CLASSES},
+}
+DEFAULTS: Final[dict[str, Object]] = {
+    "RandomPassword": STRING_DEFAULTS,
+    "RandomString": STRING_DEFAULTS,
+    "RandomPet": {"length": 2, "separator": "-"},
+}
+SECRET: Final = {"RandomPassword": ("result", "bcryptHash"), "RandomBytes": ("base64", "hex")}
+BCRYPT_ROUNDS: Final = 10
+BCRYPT_BYTES: Final = 72
+BCRYPT_ALPHABET: Final = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
+ADVERBS: Final = "barely boldly briefly calmly clearly duly early fairly gladly gently highly kindly lightly mostly neatly nicely openly partly quietly rarely safely simply smoothly softly truly warmly widely wisely".split()  # noqa: E501, SIM905 - words
+ADJECTIVES: Final = "able apt bold brave bright calm careful cheerful clean clear clever cosmic crisp curious eager early exact fair fast fine firm fit fond free fresh gentle glad golden grand handy happy humble ideal just keen kind light lively loyal lucky merry modest neat nimble noble open patient perfect polite proud pure quick quiet rapid ready rich robust sharp smart smooth solid steady sunny sure swift tender tidy true vital warm wise witty young".split()  # noqa: E501, SIM905 - words
+PETS: Final = "ant badger bat bear bee beetle bird bison boar buck bug cat colt crab crane crow deer dog dove duck eagle eel elf elk emu falcon fawn finch fish flea fly fox frog gator goat goose grouse gull hare hawk hen heron hornet horse hound ibex jay kid kite kiwi koala lamb lark lemur lion lizard llama lynx mako mole monkey moose moth mouse mule newt ocelot orca oryx owl ox panda parrot pig pony pug puma quail rat raven ray robin rook salmon seal shark sheep shrew skunk sloth slug snail snake swan swift tapir tern tiger toad trout turtle viper vole wasp whale wolf wombat worm wren yak zebra".split()  # noqa: E501, SIM905 - words
+
+
+def bcrypt_hash(password: str) -> str:
+    """The bcrypt hash of a password, by the C library's `crypt`; empty where that cannot."""
+    salt = "".join(secrets.choice(BCRYPT_ALPHABET) for _ in range(22))
+    try:
+        crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    except (OSError, AttributeError):
+        return ""
+    crypt.restype = ctypes.c_char_p
+    made = crypt(password.encode()[:BCRYPT_BYTES], f"$2a${BCRYPT_ROUNDS}${salt}".encode())
+    return made.decode() if made and made.startswith(b"$2a$") else ""
+
+
+def text(given: Object) -> str:
+    """A random string that has the characters `given` asks for."""
+    given = STRING_DEFAULTS | given
+    alphabets = {name: chars for name, chars in CLASSES.items() if given[name] and (name != "numeric" or given["number"])}
+    if "special" in alphabets and given.get("overrideSpecial"):
+        alphabets["special"] = given["overrideSpecial"]
+    chosen = [
+        secrets.choice(alphabets.get(name, CLASSES[name]))
+        for name in CLASSES
+        for _ in range(int(given[f"min{name.capitalize()}"]))
+    ]
+    everything = "".join(alphabets.values())
+    chosen += [secrets.choice(everything) for _ in range(int(given["length"]) - len(chosen))]
+    secrets.SystemRandom().shuffle(chosen)
+    return "".join(chosen)
+
+
+def _password(given: Object) -> tuple[str, Object]:
+    made = text(given)
+    return "none", {"result": made, "bcryptHash": bcrypt_hash(made)}
+
+
+def _string(given: Object) -> tuple[str, Object]:
+    made = text(given)
+    return made, {"result": made}
+
+
+def _id(given: Object) -> tuple[str, Object]:
+    raw, prefix = secrets.token_bytes(int(given["byteLength"])), given.get("prefix") or ""
+    url = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    shown = {"b64Url": url, "b64Std": base64.b64encode(raw).decode(), "hex": raw.hex(), "dec": str(int.from_bytes(raw, "big"))}
+    return url, {key: prefix + value for key, value in shown.items()}
+
+
+def _bytes(given: Object) -> tuple[str, Object]:
+    raw = secrets.token_bytes(int(given["length"]))
+    return "none", {"base64": base64.b64encode(raw).decode(), "hex": raw.hex()}
+
+
+def _integer(given: Object) -> tuple[str, Object]:
+    made = _source(given).randint(int(given["min"]), int(given["max"]))
+    return str(made), {"result": made}
+
+
+def _pet(given: Object) -> tuple[str, Object]:
+    length = int(given["length"])
+    lists = [ADVERBS] * (length - 2) + [ADJECTIVES] * (length > 1) + [PETS]
+    words = [given["prefix"]] if given.get("prefix") else []
+    made = given["separator"].join([*words, *(secrets.choice(words) for words in lists)])
+    return made, {}
+
+
+def _shuffle(given: Object) -> tuple[str, Object]:
+    items, source = list(given["inputs"]), _source(given)
+    wanted = int(given["resultCount"]) if given.get("resultCount") is not None else len(items)
+    results: list[str] = []
+    for _ in range(math.ceil(wanted / len(items)) if items else 0):
+        results += source.sample(items, len(items))
+    return "-", {"results": results[:wanted]}
+
+
+def _uuid(_given: Object) -> tuple[str, Object]:
+    made = str(uuid.uuid4())
+    return made, {"result": made}
+
+
+def _uuid7(_given: Object) -> tuple[str, Object]:
+    number = (
+        (time.time_ns() // 1_000_000 << 80) | (7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    )
+    made = str(uuid.UUID(int=number))
+    return made, {"result": made}
+
+
+def _source(given: Object) -> random.Random:
+    return random.Random(str(given["seed"])) if given.get("seed") else secrets.SystemRandom()  # noqa: S311 - a seed asks for that
+
+
+MAKERS: Final[dict[str, tuple[Callable[[Object], tuple[str, Object]], tuple[str, ...]]]] = {
+    "RandomBytes": (_bytes, ("base64", "hex")),
+    "RandomId": (_id, ("b64Url", "b64Std", "hex", "dec")),
+    "RandomInteger": (_integer, ("result",)),
+    "RandomPassword": (_password, ("result", "bcryptHash")),
+    "RandomPet": (_pet, ()),
+    "RandomShuffle": (_shuffle, ("results",)),
+    "RandomString": (_string, ("result",)),
+    "RandomUuid": (_uuid, ("result",)),
+    "RandomUuid4": (_uuid, ("result",)),
+    "RandomUuid7": (_uuid7, ("result",)),
+}
+"""By kind: what makes the id and the outputs, and the names of the outputs."""
+
+
+class RandomProvider(Provider):
+    """Values that are drawn once, kept in the state, and drawn again when an input changes."""
+
+    name, version = "random", "4.21.4"
+
+    def check(self, request: Check) -> Checked:
+        kind = _kind(request.type)
+        if kind not in MAKERS:
+            return Checked(request.inputs, [("", f"{request.type} is not supported by this stand-in for the random plugin")])
+        return Checked(request.inputs, _mistakes(kind, reveal(request.inputs)))
+
+    def diff(self, request: Diff) -> Difference:
+        return difference(request, replace=("*",))
+
+    def create(self, request: Create) -> Created:
+        kind = _kind(request.type)
+        maker, outputs = MAKERS[kind]
+        given = {**DEFAULTS.get(kind, {}), **request.inputs}
+        hidden = SECRET.get(kind, ())
+        if request.preview or has_unknown(given):
+            return Created("", {**given, **{key: Secret(UNKNOWN) if key in hidden else UNKNOWN for key in outputs}})
+        identity, made = maker(reveal(given))
+        return Created(identity, {**given, **{key: Secret(value) if key in hidden else value for key, value in made.items()}})
+
+    def update(self, request: Update) -> Object:
+        raise Failed(f"{request.type} is replaced, never updated")
+
+    def read(self, request: Read) -> Found | None:
+        if request.state:
+            return super().read(request)
+        kind = _kind(request.type)
+        if kind in ("RandomPassword", "RandomString"):
+            inputs = {**STRING_DEFAULTS, "length": len(request.id)}
+            if kind == "RandomString":
+                return Found(request.id, {**inputs, "result": request.id}, inputs)
+            state = {**inputs, "result": Secret(request.id), "bcryptHash": Secret(bcrypt_hash(request.id))}
+            return Found("none", state, inputs)
+        if kind in ("RandomUuid", "RandomUuid4", "RandomUuid7"):
+            return Found(request.id, {"result": request.id}, {})
+        raise Failed(f"{kind} cannot be imported with this stand-in for the random plugin")
+
+
+def _kind(token: str) -> str:
+    return token.rsplit(":", 1)[-1]
+
+
+def _mistakes(kind: str, given: Object) -> list[tuple[str, str]]:
+    """Inputs that nothing can be drawn for."""
+    if (
+        kind == "RandomInteger"
+        and isinstance(given.get("min"), int)
+        and isinstance(given.get("max"), int)
+        and given["min"] > given["max"]
+    ):
+        return [("min", f"the minimum {given['min']} is greater than the maximum {given['max']}")]
+    if kind not in ("RandomPassword", "RandomString") or has_unknown(given):
+        return []
+    full = STRING_DEFAULTS | given
+    least = sum(int(full[f"min{name.capitalize()}"]) for name in CLASSES)
+    if int(full.get("length", 0)) < max(1, least):
+        return [("length", f"{full.get('length')} is less than the {max(1, least)} characters that are asked for at least")]
+    if not any(full[name] for name in CLASSES):
+        return [("lower", "at least one of lower, upper, numeric and special has to be true")]
+    return []
+
+
+if __name__ == "__main__":
+    serve(RandomProvider())
