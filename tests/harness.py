@@ -1,0 +1,199 @@
+"""Runs a Pulumi program against a recording engine and returns what it declared as plain data.
+
+The mocks of Pulumi accept what the engine would refuse and hide what tests need (duplicate URNs, parents, providers,
+protection). Hence a monitor of our own that records the requests themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+import pulumi
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime import mocks, rpc, settings
+from pulumi.runtime.proto import resource_pb2
+from ruamel.yaml import YAML
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PROJECT = "modelstack"
+World = Mapping[str, Mapping[str, Any]]
+"""What the providers answer: outputs by type token, on top of the inputs."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that the engine was told to keep secret."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource as the program declared it."""
+
+    type: str
+    name: str
+    urn: str
+    inputs: dict[str, Any]
+    parent: str
+    """Name of the parent; empty for the stack itself."""
+    provider: str
+    """Name of the provider that is asked; `default` where none was given."""
+    protect: bool
+    custom: bool
+    dependencies: frozenset[str]
+    """Names of what must exist before."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Everything a program declared."""
+
+    resources: tuple[Resource, ...] = ()
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def all(self, kind: str) -> list[Resource]:
+        """The resources whose type ends in `kind`, for example `Deployment`."""
+        return [resource for resource in self.resources if resource.type.rpartition(":")[2] == kind]
+
+    def one(self, kind: str, name: str | None = None) -> Resource:
+        """The only resource of a kind, or the one of that name."""
+        found = [resource for resource in self.all(kind) if name in {None, resource.name}]
+        assert len(found) == 1, f"expected one {kind} {name or ''}, there are {[resource.name for resource in found]}"
+        return found[0]
+
+
+class Recorder(mocks.MockMonitor):
+    """Answers like an engine whose providers echo inputs, and remembers what it was asked for."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.requests: dict[str, Any] = {}
+
+    def RegisterResource(self, request):  # noqa: N802 the name is gRPC's
+        urn = self.make_urn(request.parent, request.type, request.name)
+        assert urn not in self.requests, f"the engine refuses two resources with the URN {urn}"
+        self.requests[urn] = request
+        state = MessageToDict(request.object)
+        answers = _computed(request.type, request.name, plain(state)) | dict(self.world.get(request.type, {}))
+        object_ = ParseDict(state | _encoded(answers), Struct())
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id" if request.custom else "", object=object_)
+
+    def Invoke(self, request):  # noqa: N802 the name is gRPC's
+        assert request.tok in self.world, f"the program calls {request.tok}, which this test's world does not answer"
+        answer = ParseDict(_encoded(dict(self.world[request.tok])), Struct())
+        return resource_pb2.ResourceInvokeResponse(**{"return": answer})
+
+
+def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What providers add to the inputs."""
+    match kind:
+        case "docker:index/image:Image":
+            repository = inputs["imageName"].rpartition(":")[0]
+            return {"repoDigest": f"{repository}@sha256:{sha256(repository.encode()).hexdigest()}"}
+        case "random:index/randomPassword:RandomPassword":
+            return {"result": Secret(f"password of {name}")}
+        case "command:local:Command":
+            return {"stdout": Secret(f"stdout of {name}"), "stderr": ""}
+        case _:
+            return {}
+
+
+def _encoded(value: Any) -> Any:
+    match value:
+        case Secret(inner):
+            return {rpc._special_sig_key: rpc._special_secret_sig, "value": _encoded(inner)}
+        case dict():
+            return {key: _encoded(item) for key, item in value.items()}
+        case list():
+            return [_encoded(item) for item in value]
+        case _:
+            return value
+
+
+def plain(value: Any) -> Any:
+    """From the engine's encoding to plain values: secrets marked, whole numbers as integers."""
+    if isinstance(value, dict):
+        if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
+            return Secret(plain(value["value"]))
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def revealed(value: Any) -> Any:
+    """The same without the marks of secrets."""
+    match value:
+        case Secret(inner):
+            return revealed(inner)
+        case dict():
+            return {key: revealed(item) for key, item in value.items()}
+        case list():
+            return [revealed(item) for item in value]
+        case _:
+            return value
+
+
+def run(
+    program: Callable[[], object], *, stack: str = "test", config: Mapping[str, str] | None = None, world: World | None = None
+) -> Declared:
+    """What `program` declares. An exception it raises is raised here."""
+    recorder = Recorder(world or {})
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        settings.set_root_resource(None)  # the root of an earlier run would keep its exports
+        mocks.set_mocks(
+            cast("mocks.Mocks", None), PROJECT, stack, preview=False, monitor=recorder
+        )  # the recorder answers itself
+        pulumi.runtime.set_all_config(dict(config or {}), [])
+        mocks.test(lambda: pulumi.Output.from_input(_exports_of(program)))()
+        outputs = plain(MessageToDict(loop.run_until_complete(rpc.serialize_properties(_exports(), {}))))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    return Declared(tuple(sorted(_resources(recorder), key=lambda resource: (resource.type, resource.name))), outputs)
+
+
+def run_stack(stack: str, world: World | None = None, replaced: Mapping[str, object] | None = None) -> Declared:
+    """What `__main__.py` declares for a stack file of the checkout, with some of its concerns replaced."""
+    document = YAML(typ="safe").load(CHECKOUT / f"Pulumi.{stack}.yaml")
+    concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
+    config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
+    return run(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world)
+
+
+def _exports_of(program: Callable[[], object]) -> dict[str, Any]:
+    program()
+    return _exports()
+
+
+def _exports() -> dict[str, Any]:
+    root: Any = settings.get_root_resource()
+    return dict(root.outputs)
+
+
+def _resources(recorder: Recorder) -> Iterator[Resource]:
+    names = {urn: request.name for urn, request in recorder.requests.items() if request.type != "pulumi:pulumi:Stack"}
+    for urn, name in names.items():
+        request = recorder.requests[urn]
+        yield Resource(
+            type=request.type,
+            name=name,
+            urn=urn,
+            inputs=plain(MessageToDict(request.object)),
+            parent=names.get(request.parent, ""),
+            provider=names.get(request.provider.rpartition("::")[0], "default") if request.custom else "",
+            protect=request.protect,
+            custom=request.custom,
+            dependencies=frozenset(names[each] for each in request.dependencies if each in names),
+        )
