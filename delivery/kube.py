@@ -1,0 +1,139 @@
+"""The few calls that commands make to a cluster's API, as plain JSON."""
+
+from __future__ import annotations
+
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from infra.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Object = dict[str, Any]  # JSON of the API server
+"""A Kubernetes object, or a list of them, as the API server writes it."""
+_SECONDS = 30.0
+
+
+def text_at(found: Object, *keys: str) -> str:
+    """The text at a path of keys; empty where there is none."""
+    value = _at(found, keys)
+    return "" if value is None else str(value)
+
+
+def list_at(found: Object, *keys: str) -> list[Object]:
+    """The list at a path of keys; empty where there is none."""
+    value = _at(found, keys)
+    return cast("list[Object]", value) if isinstance(value, list) else []
+
+
+def _at(found: Object, keys: tuple[str, ...]) -> object:
+    value: Any = found  # JSON of the API server
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] JSON
+    return cast("object", value)
+
+
+class ApiError(Exception):
+    """The API server refused. `status` is the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class Cluster:
+    """A cluster, reached as a kubeconfig says."""
+
+    def __init__(self, kubeconfig: str | Object, context: str | None = None) -> None:
+        """Reads a kubeconfig.
+
+        Args:
+            kubeconfig: its text (YAML or JSON), or what that holds.
+            context: the context to use; the current one unless told.
+        """
+        # The official client knows every way to log in (certificates, tokens, exec plugins); requests are made with httpx.
+        from kubernetes import client, config
+        from ruamel.yaml import YAML
+
+        document = (
+            cast("Object", YAML(typ="safe").load(kubeconfig))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
+            if isinstance(kubeconfig, str)
+            else kubeconfig
+        )
+        found = client.Configuration()
+        config.load_kube_config_from_dict(document, context=context, client_configuration=found)  # pyright: ignore[reportUnknownMemberType] no annotations
+        self.server = str(found.host)
+        verify = ssl.create_default_context(cafile=found.ssl_ca_cert)
+        if found.cert_file:
+            verify.load_cert_chain(str(found.cert_file), found.key_file)
+        token = found.get_api_key_with_prefix("authorization")  # pyright: ignore[reportUnknownMemberType] no annotations
+        headers = {"Authorization": token} if token else {}
+        self._http = httpx.Client(base_url=self.server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False)
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> Object:
+        """Reads an object or a list."""
+        return self._json("GET", path, params=params)
+
+    def find(self, path: str) -> Object | None:
+        """Reads an object; None where there is none."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def items(self, path: str, params: Mapping[str, str] | None = None) -> list[Object]:
+        """Reads the objects in a list."""
+        return cast("list[Object]", self.get(path, params).get("items") or [])
+
+    def create(self, path: str, body: Object) -> Object:
+        """Creates an object."""
+        return self._json("POST", path, body=body)
+
+    def delete(self, path: str) -> None:
+        """Deletes an object and, in the background, what it owns. Nothing happens where there is none."""
+        try:
+            self._json("DELETE", path, body={"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"})
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    def log(self, namespace: str, pod: str, *, follow: bool) -> Iterator[str]:
+        """The lines of a pod's only container, from the first; with `follow` until it ends or the connection does."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        quiet = httpx.Timeout(_SECONDS, read=None)
+        try:
+            with self._http.stream("GET", path, params={"follow": "true" if follow else "false"}, timeout=quiet) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                yield from response.iter_lines()
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            return
+
+    def _json(self, method: str, path: str, *, body: Object | None = None, params: Mapping[str, str] | None = None) -> Object:
+        try:
+            response = self._http.request(method, path, json=body, params=params)
+        except httpx.TransportError as error:
+            raise UserError(
+                "The cluster does not answer.",
+                where=self.server,
+                found=error,
+                fix="`modelstack node status` tells about an embedded one",
+            ) from None
+        if response.is_error:
+            raise _refusal(response)
+        return cast("Object", response.json())
+
+
+def _refusal(response: httpx.Response) -> ApiError:
+    try:
+        message = str(response.json().get("message") or response.text)
+    except ValueError:
+        message = response.text
+    return ApiError(response.status_code, message)

@@ -1,0 +1,72 @@
+"""Training runs as Kubernetes objects: making a Job, and reading how it and its pods are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery.kube import list_at, text_at
+
+if TYPE_CHECKING:
+    from delivery.kube import Object
+
+REVISION = "MODELSTACK_REVISION"
+
+
+def job_of(cron_job: Object, name: str, revision: str) -> Object:
+    """A run of a CronJob, as `kubectl create job --from` makes it, that also records the code's revision."""
+    template: Object = cron_job["spec"]["jobTemplate"]
+    pod: Object = template["spec"]["template"]
+    metadata: Object = template.get("metadata") or {}
+    containers = [_with_revision(container, revision) for container in list_at(pod, "spec", "containers")]
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "name": cron_job["metadata"]["name"],
+        "uid": cron_job["metadata"]["uid"],
+        "controller": True,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "labels": {**(metadata.get("labels") or {})},
+            "annotations": {**(metadata.get("annotations") or {}), "cronjob.kubernetes.io/instantiate": "manual"},
+            "ownerReferences": [owner],
+        },
+        "spec": {**template["spec"], "template": {**pod, "spec": {**pod["spec"], "containers": containers}}},
+    }
+
+
+def _with_revision(container: Object, revision: str) -> Object:
+    others = [entry for entry in list_at(container, "env") if entry["name"] != REVISION]
+    return {**container, "env": [*others, {"name": REVISION, "value": revision}]}
+
+
+def condition(job: Object, kind: str) -> Object:
+    """The job's condition of a kind where it is true; empty where it is not."""
+    conditions = list_at(job, "status", "conditions")
+    found = [found for found in conditions if found["type"] == kind and found["status"] == "True"]
+    return found[0] if found else {}
+
+
+def ended(job: Object) -> bool:
+    """Whether the job is over, well or not."""
+    return bool(condition(job, "Complete") or condition(job, "Failed"))
+
+
+def started(pod: Object) -> bool:
+    """Whether the pod's container runs or ran, so that there is a log."""
+    statuses = list_at(pod, "status", "containerStatuses")
+    return any("running" in status["state"] or "terminated" in status["state"] for status in statuses)
+
+
+def waiting(pod: Object) -> tuple[str, str]:
+    """Why a pod does not run yet: reason and message."""
+    for container in list_at(pod, "status", "containerStatuses"):
+        if reason := text_at(container, "state", "waiting", "reason"):
+            return reason, text_at(container, "state", "waiting", "message")
+    for found in list_at(pod, "status", "conditions"):
+        if found["type"] == "PodScheduled" and found["status"] == "False":
+            return text_at(found, "reason") or "Unschedulable", text_at(found, "message")
+    return text_at(pod, "status", "phase") or "Pending", ""
