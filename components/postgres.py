@@ -1,0 +1,166 @@
+"""PostgreSQL: one server with a volume of its own and as many databases as its users need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pulumi
+import pulumi_random as random
+from pulumi import Input, Output, ResourceOptions
+from pulumi_kubernetes import apps, core, networking
+
+from components.objects import labels, name_of, selector
+from components.pods import CONTAINER_SECURITY, POD_SECURITY, claim, exec_probe, resources, scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict
+
+PORT: Final = 5432
+USER: Final = "modelstack"
+"""Owns every database and is no superuser. The superuser has no password and logs in on the pod's own socket only."""
+_MEBIBYTES: Final = {"Mi": 1, "Gi": 1024}
+_PASSWORD_LENGTH: Final = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresArgs:
+    """A server's size, its databases and who may connect."""
+
+    namespace: Input[str]
+    image: Input[str]
+    databases: Sequence[str]
+    clients: Mapping[str, str]
+    """Labels of the pods in the same namespace that may connect."""
+    storage: str
+    cpu: str
+    memory: str
+    storage_class: str | None = None
+    """Class of its volume; None: the cluster's default."""
+    protect: bool = False
+    """Whether the engine refuses to delete its volume and its password."""
+
+
+class Postgres(pulumi.ComponentResource):
+    """One PostgreSQL server. There is no replica: a node's loss costs the minutes until the pod runs elsewhere."""
+
+    host: Output[str]
+    """Known once the server answers, so that whoever connects waits for it."""
+    password: Output[str]
+
+    def __init__(self, name: str, args: PostgresArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:postgres:Postgres", name, None, opts)
+        kept = ResourceOptions(parent=self, protect=args.protect)
+        password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=kept)
+        self.password = password.result
+        secret = core.v1.Secret(
+            f"{name}-secret",
+            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            string_data={"password": self.password},
+            opts=ResourceOptions(parent=self),
+        )
+        volume = core.v1.PersistentVolumeClaim(
+            f"{name}-volume",
+            metadata={
+                "name": name,
+                "namespace": args.namespace,
+                # A class that binds when the first pod comes would never be ready before that pod is declared.
+                "annotations": {"pulumi.com/skipAwait": "true"},
+            },
+            spec={
+                "access_modes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": args.storage}},
+                "storage_class_name": args.storage_class,
+            },
+            opts=kept,
+        )
+        service = core.v1.Service(
+            f"{name}-service",
+            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            spec={"cluster_ip": "None", "selector": selector(name), "ports": [{"name": "postgres", "port": PORT}]},
+            opts=ResourceOptions(parent=self),
+        )
+        server = apps.v1.StatefulSet(
+            f"{name}-server",
+            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            spec={
+                "service_name": name_of(service),
+                "replicas": 1,
+                "selector": {"match_labels": selector(name)},
+                "template": {
+                    "metadata": {"labels": labels(name)},
+                    "spec": {
+                        "automount_service_account_token": False,
+                        "security_context": POD_SECURITY,
+                        "termination_grace_period_seconds": 60,
+                        "containers": [_container(args)],
+                        "volumes": [
+                            claim("data", name_of(volume)),
+                            {"name": "password", "secret": {"secret_name": name_of(secret)}},
+                            scratch("run", "1Mi"),
+                            scratch("tmp", "64Mi"),
+                        ],
+                    },
+                },
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        networking.v1.NetworkPolicy(
+            f"{name}-clients",
+            metadata={"name": name, "namespace": args.namespace},
+            spec={
+                "pod_selector": {"match_labels": selector(name)},
+                "policy_types": ["Ingress"],
+                "ingress": [{"from_": [{"pod_selector": {"match_labels": args.clients}}], "ports": [{"port": PORT}]}],
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        self.host = Output.format("{0}.{1}.svc", name_of(server), args.namespace)
+        self.register_outputs({"host": self.host, "password": self.password})
+
+    def url(self, database: str) -> Output[str]:
+        """How SQLAlchemy connects to one of the databases. A secret: the password is in it."""
+        return Output.format("postgresql://{0}:{1}@{2}:{3}/{4}", USER, self.password, self.host, PORT, database)
+
+
+def _container(args: PostgresArgs) -> ContainerArgsDict:
+    ready = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--port", str(PORT)]  # TCP: the socket answers before it is set up
+    settings = [part for key, value in server_settings(args.memory).items() for part in ("-c", f"{key}={value}")]
+    return {
+        "name": "postgres",
+        "image": args.image,
+        "args": settings,
+        "env": [
+            {"name": "POSTGRES_USER", "value": USER},
+            {"name": "POSTGRES_DATABASES", "value": " ".join(args.databases)},
+        ],
+        "ports": [{"name": "postgres", "container_port": PORT}],
+        "resources": resources(cpu=args.cpu, memory=args.memory),
+        "security_context": CONTAINER_SECURITY,
+        # A start after a crash replays the log first: minutes are not a hang.
+        "startup_probe": exec_probe(ready, period=2, failures=300),
+        "readiness_probe": exec_probe(ready, period=5, failures=3),
+        "liveness_probe": exec_probe(ready, period=20, failures=6),
+        "volume_mounts": [
+            {"name": "data", "mount_path": "/var/lib/postgresql"},
+            {"name": "password", "mount_path": "/run/secrets/postgres", "read_only": True},
+            {"name": "run", "mount_path": "/run/postgresql"},
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 the container's own
+        ],
+    }
+
+
+def server_settings(memory: str) -> dict[str, str]:
+    """The server's configuration for a memory limit (`256Mi`, `1Gi`): a quarter is for its buffers, as its manual advises."""
+    mebibytes = int(memory[:-2]) * _MEBIBYTES[memory[-2:]]
+    return {
+        "shared_buffers": f"{mebibytes // 4}MB",
+        "effective_cache_size": f"{mebibytes // 2}MB",
+        "work_mem": "4MB",
+        "maintenance_work_mem": f"{mebibytes // 8}MB",
+        "max_connections": "60",
+        "wal_compression": "on",
+        "log_min_duration_statement": "1s",
+    }

@@ -1,0 +1,194 @@
+"""The MLflow tracking server: experiments, model registry and artifacts, behind a password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pulumi
+import pulumi_random as random
+from pulumi import Input, Output, ResourceOptions
+from pulumi_kubernetes import apps, core, networking
+
+from components.objects import labels, name_of, selector
+from components.pods import CONTAINER_SECURITY, POD_SECURITY, claim, http_probe, resources, scratch
+
+if TYPE_CHECKING:
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, EnvVarArgsDict, KeyToPathArgsDict
+
+PORT: Final = 5000
+USERNAME: Final = "admin"
+_PASSWORD_LENGTH: Final = 32
+_AUTH_FILE: Final = "basic_auth.ini"
+_AUTH_ITEM: Final[KeyToPathArgsDict] = {"key": _AUTH_FILE, "path": _AUTH_FILE}
+_SECRET_VARIABLES: Final = ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingArgs:
+    """A tracking server, what it stores where, and where it is reached."""
+
+    namespace: Input[str]
+    image: Input[str]
+    backend: Input[str]
+    """SQLAlchemy URL of the database for runs and models."""
+    accounts: Input[str]
+    """SQLAlchemy URL of the database for users and permissions."""
+    artifacts: Input[str]
+    """Volume claim that artifacts are kept on. Clients never see it: the server hands everything through."""
+    host: str
+    """Name or address under which the node port is reached."""
+    node_port: int
+    cpu: str
+    memory: str
+    workers: int
+    protect: bool = False
+    """Whether the engine refuses to delete its password, which the database remembers."""
+
+
+class Tracking(pulumi.ComponentResource):
+    """One MLflow server, its Service and the administrator's account."""
+
+    url: Output[str]
+    """From outside the cluster."""
+    internal_url: Output[str]
+    """From inside the cluster."""
+    username: Output[str]
+    password: Output[str]
+
+    def __init__(self, name: str, args: TrackingArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:tracking:Tracking", name, None, opts)
+        kept = ResourceOptions(parent=self, protect=args.protect)
+        password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=kept)
+        session_key = random.RandomPassword(f"{name}-session-key", length=_PASSWORD_LENGTH, special=False, opts=kept)
+        secret = core.v1.Secret(
+            f"{name}-secret",
+            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            string_data={
+                "MLFLOW_BACKEND_STORE_URI": args.backend,
+                "MLFLOW_AUTH_ADMIN_PASSWORD": password.result,
+                "MLFLOW_FLASK_SERVER_SECRET_KEY": session_key.result,
+                _AUTH_FILE: Output.from_input(args.accounts).apply(auth_config),
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        server = apps.v1.Deployment(
+            f"{name}-server",
+            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            spec={
+                "replicas": 1,
+                # The old server ends before the new one starts: a new version migrates the database first.
+                "strategy": {"type": "Recreate"},
+                "selector": {"match_labels": selector(name)},
+                "template": {
+                    "metadata": {"labels": labels(name)},
+                    "spec": {
+                        "automount_service_account_token": False,
+                        "enable_service_links": False,  # a Service called `tracking` would set TRACKING_PORT and the like
+                        "security_context": POD_SECURITY,
+                        "containers": [_container(name, args, name_of(secret))],
+                        "volumes": [
+                            claim("artifacts", args.artifacts),
+                            {"name": "auth", "secret": {"secret_name": name_of(secret), "items": [_AUTH_ITEM]}},
+                            scratch("tmp", "1Gi"),
+                        ],
+                    },
+                },
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        service = core.v1.Service(
+            f"{name}-service",
+            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            spec={
+                "type": "NodePort",
+                "selector": selector(name),
+                "ports": [{"name": "http", "port": PORT, "target_port": "http", "node_port": args.node_port}],
+            },
+            # A Service is ready when it has endpoints. Declared earlier, its waiting would run out while an image is built.
+            opts=ResourceOptions(parent=self, depends_on=[server]),
+        )
+        networking.v1.NetworkPolicy(
+            f"{name}-traffic",
+            metadata={"name": name, "namespace": args.namespace},
+            spec={
+                "pod_selector": {"match_labels": selector(name)},
+                "policy_types": ["Ingress", "Egress"],
+                "ingress": [{"ports": [{"port": "http"}]}],
+                "egress": [{"to": [{"pod_selector": {}}]}],
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        self.url = name_of(service).apply(lambda _: f"http://{args.host}:{args.node_port}")
+        self.internal_url = Output.format("http://{0}.{1}.svc:{2}", name_of(service), args.namespace, PORT)
+        self.username, self.password = Output.from_input(USERNAME), password.result
+        self.register_outputs({"url": self.url, "internal_url": self.internal_url, "password": self.password})
+
+
+def auth_config(database_url: str) -> str:
+    """MLflow's file of authentication. The password and the session key come from the environment instead."""
+    return "\n".join(
+        [
+            "[mlflow]",
+            f"database_uri = {database_url}",
+            f"admin_username = {USERNAME}",
+            "default_permission = READ",
+            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+            "auth_cache_ttl_seconds = 60",  # hashing a password takes tens of milliseconds, a run makes hundreds of requests
+            "",
+        ]
+    )
+
+
+def allowed_hosts(name: str, namespace: str, outside: str) -> list[str]:
+    """The Host headers that are answered. MLflow refuses all others, so that no web page can reach it by a name of its own.
+
+    Args:
+        name: of the Service.
+        namespace: of the Service.
+        outside: host and port under which it is reached from outside the cluster.
+    """
+    inside = (name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local")
+    return [*(f"{host}:{PORT}" for host in inside), outside]
+
+
+def _from_secret(variable: str, secret: Output[str]) -> EnvVarArgsDict:
+    return {"name": variable, "value_from": {"secret_key_ref": {"name": secret, "key": variable}}}
+
+
+def _container(name: str, args: TrackingArgs, secret: Output[str]) -> ContainerArgsDict:
+    outside = f"{args.host}:{args.node_port}"
+    hosts = Output.from_input(args.namespace).apply(lambda namespace: ",".join(allowed_hosts(name, namespace, outside)))
+    return {
+        "name": "mlflow",
+        "image": args.image,
+        "args": [
+            "server",
+            "--host=0.0.0.0",
+            f"--port={PORT}",
+            f"--workers={args.workers}",
+            "--app-name=basic-auth",
+            "--serve-artifacts",
+            "--artifacts-destination=/artifacts",
+            Output.concat("--allowed-hosts=", hosts),
+            f"--cors-allowed-origins=http://{outside}",
+        ],
+        "env": [
+            {"name": "MLFLOW_AUTH_CONFIG_PATH", "value": f"/etc/mlflow/{_AUTH_FILE}"},
+            {"name": "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "value": "false"},  # agents' jobs, some 300 MB for nothing here
+            {"name": "MLFLOW_DISABLE_TELEMETRY", "value": "true"},
+            *(_from_secret(variable, secret) for variable in _SECRET_VARIABLES),
+        ],
+        "ports": [{"name": "http", "container_port": PORT}],
+        "resources": resources(cpu=args.cpu, memory=args.memory),
+        "security_context": CONTAINER_SECURITY,
+        # Creating or migrating the database takes a minute on a slow machine.
+        "startup_probe": http_probe("/health", "http", period=3, failures=100),
+        "readiness_probe": http_probe("/health", "http", period=5, failures=3),
+        "liveness_probe": http_probe("/health", "http", period=20, failures=6),
+        "volume_mounts": [
+            {"name": "artifacts", "mount_path": "/artifacts"},
+            {"name": "auth", "mount_path": "/etc/mlflow", "read_only": True},
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 the container's own
+        ],
+    }

@@ -1,0 +1,160 @@
+"""Where workloads are trained: a share that their steps hand data on through, and one suspended CronJob per workload.
+
+A CronJob rather than a Job, because a Job would run (again) whenever its declaration changes. Suspended, it is a template: a
+training run is a Job made from it, as `kubectl create job --from` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+from pulumi_kubernetes import batch, core, networking
+
+from components.objects import labels, name_of
+from components.pods import CONTAINER_SECURITY, POD_SECURITY, claim, resources, scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pulumi_kubernetes.batch.v1 import JobTemplateSpecArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict
+
+_NEVER: Final = "0 0 1 1 *"
+"""A CronJob must have a schedule. Suspended, it has no effect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """What one workload's training run needs."""
+
+    cpu: str
+    memory: str
+    cpu_limit: str | None
+    deadline_seconds: int
+    scratch: str
+    """Size of `/tmp`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingArgs:
+    """Where runs are made, from which image, and where they log to."""
+
+    namespace: Input[str]
+    image: Input[str]
+    tracking_url: Input[str]
+    tracking_username: Input[str]
+    tracking_password: Input[str]
+    tracking_namespace: Input[str]
+    data: Input[str]
+    """Volume claim, ReadWriteMany, that is mounted at `/data`."""
+    jobs: Mapping[str, TrainingJob]
+    """By workload."""
+    keep_seconds: int
+    """How long a finished run stays."""
+
+
+class Training(pulumi.ComponentResource):
+    """The CronJobs of all workloads. Of the API their pods may use nothing, of the network only the tracking server."""
+
+    cron_jobs: Mapping[str, Output[str]]
+    """Their names, by workload."""
+
+    def __init__(self, name: str, args: TrainingArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:training:Training", name, None, opts)
+        account = core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            automount_service_account_token=False,
+            opts=ResourceOptions(parent=self),
+        )
+        access = core.v1.Secret(
+            f"{name}-tracking-access",
+            metadata={"name": "tracking-access", "namespace": args.namespace, "labels": labels(name)},
+            string_data={
+                "MLFLOW_TRACKING_USERNAME": args.tracking_username,
+                "MLFLOW_TRACKING_PASSWORD": args.tracking_password,
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        networking.v1.NetworkPolicy(
+            f"{name}-traffic",
+            metadata={"name": name, "namespace": args.namespace},
+            spec={
+                "pod_selector": {},
+                "policy_types": ["Egress"],
+                "egress": [
+                    {"to": [{"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": args.tracking_namespace}}}]}
+                ],
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        jobs = {
+            workload: batch.v1.CronJob(
+                f"{name}-{workload}",
+                metadata={"name": f"{workload}-training", "namespace": args.namespace, "labels": labels(workload)},
+                spec={
+                    "schedule": _NEVER,
+                    "suspend": True,
+                    "concurrency_policy": "Forbid",
+                    "job_template": _job(workload, job, args, account=name_of(account), access=name_of(access)),
+                },
+                opts=ResourceOptions(parent=self),
+            )
+            for workload, job in args.jobs.items()
+        }
+        self.cron_jobs = {workload: name_of(job) for workload, job in jobs.items()}
+        self.register_outputs({"cron_jobs": self.cron_jobs})
+
+
+def _job(
+    workload: str, job: TrainingJob, args: TrainingArgs, *, account: Output[str], access: Output[str]
+) -> JobTemplateSpecArgsDict:
+    return {
+        "metadata": {"labels": labels(workload)},
+        "spec": {
+            "backoff_limit": 0,  # a run that failed is looked at, not repeated: it may have registered a model
+            "active_deadline_seconds": job.deadline_seconds,
+            "ttl_seconds_after_finished": args.keep_seconds,
+            "template": {
+                "metadata": {"labels": labels(workload)},
+                "spec": {
+                    "restart_policy": "Never",
+                    "service_account_name": account,
+                    "automount_service_account_token": False,
+                    "enable_service_links": False,
+                    "security_context": POD_SECURITY,
+                    "containers": [_container(workload, job, args, access)],
+                    "volumes": [claim("data", args.data), scratch("tmp", job.scratch)],
+                },
+            },
+        },
+    }
+
+
+def _container(workload: str, job: TrainingJob, args: TrainingArgs, access: Output[str]) -> ContainerArgsDict:
+    return {
+        "name": "training",
+        "image": args.image,
+        "command": ["python", "-m", "workloads.run", workload],
+        "env": [
+            {"name": "MLFLOW_TRACKING_URI", "value": args.tracking_url},
+            {"name": "MODELSTACK_IMAGE", "value": Output.from_input(args.image).apply(_digest)},
+            {"name": "MODELSTACK_SOURCE", "value": "/opt/data"},
+            {"name": "MODELSTACK_DATA", "value": "/data"},
+            {"name": "HOME", "value": "/tmp"},  # noqa: S108 the container's own
+        ],
+        "env_from": [{"secret_ref": {"name": access}}],
+        "resources": resources(cpu=job.cpu, memory=job.memory, cpu_limit=job.cpu_limit),
+        "security_context": CONTAINER_SECURITY,
+        "volume_mounts": [
+            {"name": "data", "mount_path": "/data"},
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 the container's own
+        ],
+    }
+
+
+def _digest(image: str) -> str:
+    return image.rpartition("@")[2]
