@@ -1,0 +1,75 @@
+# Every target installs what it needs. `make help` tells what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+STATE := .modelstack
+TOOLS := $(STATE)/tools
+UV_VERSION := 0.13.9
+# A registry that re-signs TLS is trusted through the system's certificates.
+export UV_NATIVE_TLS := true
+export UV_LINK_MODE ?= hardlink
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
+
+STACK ?= dev
+WORKLOAD ?= markdown
+MODELSTACK := .venv/bin/modelstack
+PYTEST := .venv/bin/pytest
+SOURCES := __main__.py components delivery infra local workloads tests
+
+.PHONY: help up down status test lint format e2e bench setup hosttools
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: setup ## everything, from tools to a prediction; run it again after any interruption
+	@$(MODELSTACK) up --stack $(STACK)
+
+down: setup ## destroy the environment; nothing stays but caches
+	@$(MODELSTACK) down --stack $(STACK)
+
+status: setup ## what runs, since when, from which run and data
+	@$(MODELSTACK) status
+
+test: setup $(STATE)/venv-training/.synced $(STATE)/venv-serving/.synced ## lint, types, unit, component, stack and engine tests; no cluster
+	@$(MAKE) --no-print-directory lint
+	@$(MODELSTACK) tools
+	@$(PYTEST) -n 2 --dist loadfile --ignore tests/e2e --ignore tests/training --ignore tests/serving --ignore tests/bench tests
+	@if compgen -G 'tests/training/test_*.py' > /dev/null; then $(STATE)/venv-training/bin/pytest tests/training; fi
+	@if compgen -G 'tests/serving/test_*.py' > /dev/null; then $(STATE)/venv-serving/bin/pytest tests/serving; fi
+
+lint: setup ## ruff and pyright
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/pyright
+
+format: setup ## put the code in order
+	@.venv/bin/ruff check --fix . || true
+	@.venv/bin/ruff format .
+
+e2e: setup ## the product on the embedded cluster, as its user sees it; ends with `make down`
+	@$(MODELSTACK) up --stack $(STACK)
+	@status=0; $(PYTEST) tests/e2e || status=$$?; $(MODELSTACK) down --stack $(STACK) || status=$$?; exit $$status
+
+bench: setup ## the figures in one table
+	@$(MODELSTACK) up --stack $(STACK)
+	@.venv/bin/python -m tests.bench
+
+setup: .venv/.synced ## uv and the environment of the commands
+
+.venv/.synced: uv.lock pyproject.toml | hosttools
+	@uv sync --frozen --quiet
+	@touch $@
+
+$(STATE)/venv-training/.synced: uv.lock | hosttools
+	@UV_PROJECT_ENVIRONMENT=$(STATE)/venv-training uv sync --frozen --quiet --no-default-groups --group training --group check
+	@touch $@
+
+$(STATE)/venv-serving/.synced: uv.lock | hosttools
+	@UV_PROJECT_ENVIRONMENT=$(STATE)/venv-serving uv sync --frozen --quiet --no-default-groups --group serving --group check
+	@touch $@
+
+# What the machine itself must have: packages of Debian or Ubuntu where they are missing and we are root; uv and Go from PyPI.
+hosttools:
+	@UV_VERSION=$(UV_VERSION) local/hosttools.sh $(TOOLS)
