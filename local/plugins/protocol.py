@@ -187,6 +187,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                     state=from_struct(request.olds),
                     old_inputs=from_struct(request.old_inputs),
                     inputs=from_struct(request.news),
+                    ignore=list(request.ignoreChanges),
                     preview=request.preview,
                     timeout=request.timeout,
                 )

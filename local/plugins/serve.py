@@ -138,6 +138,8 @@ class Update(_Of):
     state: Object
     old_inputs: Object
     inputs: Object
+    ignore: list[str]
+    """Property paths whose changes are to be ignored; the engine has put the old values into `inputs`."""
     preview: bool
     timeout: float
 

@@ -1,0 +1,160 @@
+"""How to reach a cluster: the connection that a kubeconfig describes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import yaml
+
+from infra.errors import UserError
+from local.plugins.kubernetes import objects
+
+if TYPE_CHECKING:
+    from local.plugins.values import Object, Value
+
+_EXEC_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Access:
+    """One cluster as one user."""
+
+    server: str
+    namespace: str
+    context: ssl.SSLContext | None
+    headers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    server_name: str | None = None
+
+
+def load(kubeconfig: Value) -> Object:
+    """A kubeconfig: its text (YAML or JSON), the path of its file, or the mapping itself; None: the usual places."""
+    if isinstance(kubeconfig, dict):
+        return cast("Object", kubeconfig)
+    if not kubeconfig:
+        places = [Path(place) for place in os.environ.get("KUBECONFIG", "").split(":") if place] or [Path("~/.kube/config")]
+        source = next((place.expanduser() for place in places if place.expanduser().is_file()), None)
+        if source is None:
+            raise UserError(
+                "There is no kubeconfig", where=" or ".join(str(place) for place in places), fix="give the provider one"
+            )
+        content = source.read_text()
+    else:
+        content = str(kubeconfig)
+        if "\n" not in content and not content.lstrip().startswith("{"):
+            source = Path(content).expanduser()
+            if not source.is_file():
+                raise UserError("The provider's kubeconfig is neither a kubeconfig nor a file that exists", found=content[:80])
+            content = source.read_text()
+    try:
+        loaded: Value = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise UserError(f"The provider's kubeconfig is not YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise UserError("The provider's kubeconfig is not a mapping", example="apiVersion: v1\nkind: Config\nclusters: ...")
+    return cast("Object", loaded)
+
+
+def _named(config: Object, section: str, wanted: str, what: str) -> Object:
+    for entry in objects.items(config, section):
+        if entry.get("name") == wanted:
+            found = entry.get(what)
+            return cast("Object", found) if isinstance(found, dict) else {}
+    names = ", ".join(str(entry.get("name")) for entry in objects.items(config, section)) or "none"
+    raise UserError(f"The kubeconfig has no {what} of this name", where=section, found=wanted, example=names)
+
+
+def cluster(config: Object, context: str = "", cluster_name: str = "") -> Object:
+    """The cluster that the context (default: the current one) points to: what identifies it for the provider."""
+    entry = _named(config, "contexts", context or str(config.get("current-context")), "context")
+    return _named(config, "clusters", cluster_name or str(entry.get("cluster")), "cluster")
+
+
+def connect(config: Object, context: str = "", cluster_name: str = "", namespace: str = "") -> Access:
+    """The access that a kubeconfig gives."""
+    entry = _named(config, "contexts", context or str(config.get("current-context")), "context")
+    target = cluster(config, context, cluster_name)
+    user = _named(config, "users", str(entry.get("user")), "user") if entry.get("user") else {}
+    if isinstance(user.get("exec"), dict):
+        user = {**user, **_ask(cast("Object", user["exec"]))}
+    headers: dict[str, str] = {}
+    if token := _token(user):
+        headers["Authorization"] = f"Bearer {token}"
+    elif user.get("username"):
+        pair = f"{user['username']}:{user.get('password', '')}"
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    server = str(target.get("server", "")).rstrip("/")
+    return Access(
+        server=server,
+        namespace=namespace or str(entry.get("namespace") or "default"),
+        context=_tls(target, user) if server.startswith("https") else None,
+        headers=headers,
+        server_name=objects.text(target, "tls-server-name") or None,
+    )
+
+
+def _token(user: Object) -> str:
+    if user.get("token"):
+        return str(user["token"])
+    return Path(str(user["tokenFile"])).read_text().strip() if user.get("tokenFile") else ""
+
+
+def _pem(holder: Object, key: str) -> bytes | None:
+    """Certificate or key: inline as base64, or the file it is in."""
+    if holder.get(f"{key}-data"):
+        return base64.b64decode(str(holder[f"{key}-data"]))
+    return Path(str(holder[key])).read_bytes() if holder.get(key) else None
+
+
+def _tls(target: Object, user: Object) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context()
+        if target.get("insecure-skip-tls-verify"):
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif authority := _pem(target, "certificate-authority"):
+            context = ssl.create_default_context(cadata=authority.decode())
+        certificate, key = _pem(user, "client-certificate"), _pem(user, "client-key")
+        if certificate and key:
+            with tempfile.NamedTemporaryFile() as file:  # the ssl module reads keys from files only
+                file.write(certificate + b"\n" + key)
+                file.flush()
+                context.load_cert_chain(file.name)
+    except (ValueError, OSError) as error:  # ssl.SSLError is an OSError
+        raise UserError(f"A certificate or key of the kubeconfig cannot be read: {error}") from error
+    return context
+
+
+def _ask(plugin: Object) -> Object:
+    """Credentials from the program that the kubeconfig names (`exec`), as the user fields they stand for."""
+    command = [str(plugin.get("command")), *[str(arg) for arg in cast("list[Value]", plugin.get("args") or [])]]
+    info = {"apiVersion": plugin.get("apiVersion"), "kind": "ExecCredential", "spec": {"interactive": False}}
+    environment = {str(pair["name"]): str(pair.get("value", "")) for pair in objects.items(plugin, "env")}
+    try:
+        done = subprocess.run(  # the user's own kubeconfig names it
+            command,
+            env={**os.environ, **environment, "KUBERNETES_EXEC_INFO": json.dumps(info)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_EXEC_SECONDS,
+        )
+        status = objects.at(json.loads(done.stdout), "status")
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        output = getattr(error, "stderr", "") or ""
+        raise UserError(f"The kubeconfig's credential program failed: {error} {output}".strip(), where=command[0]) from error
+    fields = cast("Object", status) if isinstance(status, dict) else {}
+    encoded = {
+        key: base64.b64encode(objects.text(fields, name).encode()).decode() for key, name in _EXEC_FIELDS if fields.get(name)
+    }
+    return {**encoded, **({"token": fields["token"]} if fields.get("token") else {})}
+
+
+_EXEC_FIELDS = (("client-certificate-data", "clientCertificateData"), ("client-key-data", "clientKeyData"))

@@ -1,0 +1,181 @@
+"""The API server over HTTPS: one pool of kept connections, used by all threads."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from local.plugins.kubernetes import objects
+from local.plugins.serve import Failed
+
+if TYPE_CHECKING:
+    from local.plugins.kubernetes.access import Access
+    from local.plugins.values import Object, Value
+
+APPLY: Final = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE: Final = "application/merge-patch+json"
+
+_CONNECTIONS: Final = 64
+_TIMEOUT: Final = urllib3.Timeout(connect=10, read=60)
+_BUSY: Final = frozenset({429, 503, 504})
+"""Answers of a server that wants to be asked again."""
+_TRIES: Final = 5
+_NOT_FOUND, _CONFLICT, _INVALID, _FORBIDDEN, _ERROR = 404, 409, 422, 403, 400
+
+
+class Unreachable(Failed):
+    """No answer from the API server. The text says which and why."""
+
+
+class ApiError(Failed):
+    """The API server refused, with a reason."""
+
+    def __init__(self, code: int, status: Object) -> None:
+        self.code, self.status = code, status
+        super().__init__(objects.text(status, "message") or f"the API server answered with HTTP status {code}")
+
+    @property
+    def reason(self) -> str:
+        return objects.text(self.status, "reason")
+
+    @property
+    def not_found(self) -> bool:
+        return self.code == _NOT_FOUND
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody else owns a field that we want to set (or holds a newer version)."""
+        return self.code == _CONFLICT and self.reason == "Conflict"
+
+    @property
+    def invalid(self) -> bool:
+        return self.code == _INVALID
+
+    @property
+    def forbidden(self) -> bool:
+        return self.code == _FORBIDDEN
+
+    @property
+    def missing_namespace(self) -> bool:
+        return self.not_found and objects.text(self.status, "details", "kind") == "namespaces"
+
+
+class NoSuchKind(Failed):
+    """The API server does not know the kind: its definition is not there (yet)."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where objects of a kind live."""
+
+    prefix: str
+    """`/api/v1` or `/apis/GROUP/VERSION`."""
+    plural: str
+    namespaced: bool
+
+    def url(self, namespace: str, name: str = "", sub: str = "") -> str:
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{self.prefix}{scope}/{self.plural}" + (f"/{name}" if name else "") + (f"/{sub}" if sub else "")
+
+
+class Api:
+    """A cluster's API. Safe for use by many threads."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._pool = urllib3.PoolManager(
+            num_pools=1,
+            maxsize=_CONNECTIONS,
+            ssl_context=access.context,
+            retries=False,
+            headers={"Accept": "application/json", "User-Agent": "modelstack-kubernetes-plugin", **access.headers},
+            **({"server_hostname": access.server_name} if access.server_name else {}),
+        )
+        self._kinds: dict[str, dict[str, Endpoint]] = {}
+        self._lock = threading.Lock()
+
+    def request(
+        self, method: str, path: str, body: Value = None, *, content_type: str = "application/json", **query: str
+    ) -> str:
+        """One request; what it answers. Asked again when the server is busy.
+
+        Raises:
+            ApiError: the server refused.
+            Unreachable: nobody answered.
+        """
+        url = self.access.server + path + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        for attempt in range(1, _TRIES + 1):
+            try:
+                headers = {**self._pool.headers, "Content-Type": content_type}
+                answer = self._pool.request(method, url, body=data, headers=headers, timeout=_TIMEOUT)
+            except (HTTPError, OSError) as error:
+                raise Unreachable(self._why(error)) from error
+            if answer.status in _BUSY and attempt < _TRIES:
+                time.sleep(min(float(answer.headers.get("Retry-After") or 0.2 * 2**attempt), 5))
+                continue
+            text = answer.data.decode(errors="replace")
+            if answer.status >= _ERROR:
+                raise ApiError(answer.status, _status(text))
+            return text
+        raise AssertionError("the last try returns or raises")
+
+    def json(
+        self, method: str, path: str, body: Value = None, *, content_type: str = "application/json", **query: str
+    ) -> Object:
+        """`request` whose answer is an object."""
+        return cast("Object", json.loads(self.request(method, path, body, content_type=content_type, **query)))
+
+    def endpoint(self, api_version: str, kind: str) -> Endpoint:
+        """Where objects of this kind live; asked once for each API version, and again when the kind is not among them."""
+        known = self._kinds.get(api_version, {}).get(kind)
+        if known is not None:
+            return known
+        with self._lock:
+            found = self._kinds.get(api_version, {})
+            if kind not in found:
+                found = self._kinds[api_version] = self._discover(api_version)
+        if kind not in found:
+            raise NoSuchKind(
+                f'no matches for kind "{kind}" in version "{api_version}". '
+                "Verify that any required CustomResourceDefinitions have been created"
+            )
+        return found[kind]
+
+    def _discover(self, api_version: str) -> dict[str, Endpoint]:
+        prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        try:
+            listed = objects.items(self.json("GET", prefix), "resources")
+        except ApiError as error:
+            if error.not_found:
+                return {}
+            raise
+        return {
+            str(entry["kind"]): Endpoint(prefix, str(entry["name"]), bool(entry.get("namespaced")))
+            for entry in listed
+            if "/" not in str(entry["name"])
+        }
+
+    def _why(self, error: Exception) -> str:
+        cause: BaseException = error
+        while (inner := getattr(cause, "reason", None)) is not None and isinstance(inner, BaseException):
+            cause = inner
+        said = str(cause).rsplit(": ", 1)[-1] if "NewConnectionError" in repr(cause) else str(cause)
+        where = urlsplit(self.access.server).netloc or self.access.server
+        return f"the Kubernetes API server at {where} cannot be reached: {said}"
+
+
+def _status(text: str) -> Object:
+    try:
+        loaded: Value = json.loads(text)
+    except ValueError:
+        return {"message": text.strip()[:500]}
+    return cast("Object", loaded) if isinstance(loaded, dict) else {"message": str(loaded)}
