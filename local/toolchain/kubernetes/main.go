@@ -1,5 +1,5 @@
 // Command hyperkube is one binary holding everything a one-node Kubernetes runs: etcd, the control plane, the kubelet,
-// kube-proxy and cluster DNS. The component is chosen by the name the binary is called by, or by the first argument.
+// kube-proxy, cluster DNS, volumes and metrics. The component is chosen by the name the binary is called by, or by the first argument.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/coredns/coredns/coremain"
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
@@ -25,6 +26,9 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+
+	"modelstack.dev/tools/kubernetes/metrics"
+	"modelstack.dev/tools/kubernetes/provisioner"
 )
 
 func main() {
@@ -51,9 +55,13 @@ func main() {
 		command = proxy.NewProxyCommand()
 	case "kubelet":
 		command = kubelet.NewKubeletCommand(context.Background())
+	case "provisioner":
+		command = provisioner.NewCommand()
+	case "metrics":
+		command = metrics.NewCommand()
 	default:
 		fmt.Fprintf(os.Stderr, "hyperkube: no component %q; one of: etcd coredns kube-apiserver "+
-			"kube-controller-manager kube-scheduler kube-proxy kubelet\n", name)
+			"kube-controller-manager kube-scheduler kube-proxy kubelet provisioner metrics\n", name)
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(command))

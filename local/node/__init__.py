@@ -1,0 +1,17 @@
+"""A one-node Kubernetes in namespaces of its own.
+
+    supervisor (on the machine)
+      |- unshare            network, mount, process, control group, ipc and host name namespaces
+      |    `- runsvdir      first process inside; runit keeps each service alive:
+      |         etcd, API server, controller manager, scheduler, containerd, kubelet, kube-proxy,
+      |         CoreDNS, registry, volume provisioner, metrics
+      `- pasta              the node's ports on 127.0.0.1, and its way out
+
+The machine's network, firewall, mounts and container engines are not touched. All data lies below one folder; all processes
+are in one control group, by which they are found and ended.
+"""
+
+from local.node.config import NodeConfig
+from local.node.lifecycle import Status, services, start, status, stop
+
+__all__ = ["NodeConfig", "Status", "services", "start", "status", "stop"]
