@@ -53,6 +53,7 @@ class Tracking(pulumi.ComponentResource):
     """From outside the cluster."""
     internal_url: Output[str]
     """From inside the cluster."""
+    namespace: Output[str]
     username: Output[str]
     password: Output[str]
 
@@ -121,6 +122,7 @@ class Tracking(pulumi.ComponentResource):
         )
         self.url = name_of(service).apply(lambda _: f"http://{args.host}:{args.node_port}")
         self.internal_url = Output.format("http://{0}.{1}.svc:{2}", name_of(service), args.namespace, PORT)
+        self.namespace = Output.from_input(args.namespace)
         self.username, self.password = Output.from_input(USERNAME), password.result
         self.register_outputs({"url": self.url, "internal_url": self.internal_url, "password": self.password})
 

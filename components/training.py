@@ -30,6 +30,8 @@ _NEVER: Final = "0 0 1 1 *"
 class TrainingJob:
     """What one workload's training run needs."""
 
+    cron_job: str
+    """Name of the CronJob."""
     cpu: str
     memory: str
     cpu_limit: str | None
@@ -59,6 +61,7 @@ class TrainingArgs:
 class Training(pulumi.ComponentResource):
     """The CronJobs of all workloads. Of the API their pods may use nothing, of the network only the tracking server."""
 
+    namespace: Output[str]
     cron_jobs: Mapping[str, Output[str]]
     """Their names, by workload."""
 
@@ -94,7 +97,7 @@ class Training(pulumi.ComponentResource):
         jobs = {
             workload: batch.v1.CronJob(
                 f"{name}-{workload}",
-                metadata={"name": f"{workload}-training", "namespace": args.namespace, "labels": labels(workload)},
+                metadata={"name": job.cron_job, "namespace": args.namespace, "labels": labels(workload)},
                 spec={
                     "schedule": _NEVER,
                     "suspend": True,
@@ -105,6 +108,7 @@ class Training(pulumi.ComponentResource):
             )
             for workload, job in args.jobs.items()
         }
+        self.namespace = Output.from_input(args.namespace)
         self.cron_jobs = {workload: name_of(job) for workload, job in jobs.items()}
         self.register_outputs({"cron_jobs": self.cron_jobs})
 

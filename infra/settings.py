@@ -33,6 +33,7 @@ from infra.types import (
     Revision,
     RunId,
     Storage,
+    StorageClass,
 )
 
 if TYPE_CHECKING:
@@ -111,12 +112,23 @@ class Images(Section):
     """What images are built on: a Debian bookworm."""
 
 
+class StorageClasses(Section):
+    """Which classes of storage volumes are made of. Where none is named, the cluster's default."""
+
+    volumes: StorageClass | None = None
+    """For one pod at a time (ReadWriteOnce)."""
+    shares: StorageClass | None = None
+    """For many pods at once (ReadWriteMany)."""
+
+
 class Database(Section):
     """PostgreSQL, which keeps what MLflow knows."""
 
     storage: Storage = "2Gi"
     cpu: Cpu = "100m"
     memory: Memory = "256Mi"
+    protect: bool = False
+    """Whether the engine refuses to delete its volume and password."""
 
 
 class Tracking(Section):
@@ -129,6 +141,8 @@ class Tracking(Section):
     memory: Memory = "1Gi"
     workers: Annotated[int, Field(ge=1, le=16, examples=[2])] = 1
     """Server processes; each takes some 350 MB."""
+    protect: bool = False
+    """Whether the engine refuses to delete its artifacts and password."""
 
 
 class Training(Section):
@@ -189,6 +203,7 @@ class Settings(Section):
 
     cluster: Cluster
     images: Images
+    storage_classes: StorageClasses = StorageClasses()
     database: Database = Database()
     tracking: Tracking = Tracking()
     training: Training = Training()

@@ -46,6 +46,7 @@ NodePort = Annotated[int, Field(ge=30000, le=32767, examples=[30001])]
 """A port that a Service opens on every node; Kubernetes takes no other by default."""
 Storage = Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", examples=["2Gi"])]
 """The size of a volume."""
+StorageClass = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253, examples=["azurefile-csi"])]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi)$", examples=["512Mi"])]
 """Of one container: what it asks for is also what it may use, so that no pod lives on memory it was not promised."""
 

@@ -1,0 +1,14 @@
+"""One environment, from its stack file to its outputs: `pulumi up --stack dev`."""
+
+import pulumi
+
+from infra import environment, outputs, platform, settings
+from infra.errors import UserError
+
+try:
+    wanted = settings.from_config()
+except UserError as problem:
+    raise pulumi.RunError(str(problem)) from None
+
+ground = environment.create(wanted)
+outputs.export(wanted, ground, platform.compose(wanted, ground))

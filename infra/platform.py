@@ -1,0 +1,188 @@
+"""The platform on an environment, from the database up to the endpoints. What one part makes, the next is given by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.endpoint import Endpoint, EndpointArgs
+from components.file_share import FileShare, FileShareArgs
+from components.image import Image, ImageArgs
+from components.namespace import Namespace, NamespaceArgs
+from components.objects import selector
+from components.postgres import Postgres, PostgresArgs
+from components.tracking import Tracking, TrackingArgs
+from components.training import Training, TrainingArgs, TrainingJob
+from components.variant import Capacity, Served
+from infra import naming
+from workloads.catalogue import WORKLOADS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infra.environment import Environment
+    from infra.settings import Settings
+    from workloads.declaration import Workload
+
+RUNS, ACCOUNTS = "tracking", "accounts"
+"""The databases of the tracking server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images that are built from this checkout."""
+
+    postgres: Image
+    tracking: Image
+    training: Image
+    serving: Image
+    """What release images are built on."""
+    router: Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """What the outputs tell of."""
+
+    images: Images
+    tracking: Tracking
+    training: Training
+    endpoints: Mapping[str, Endpoint]
+    """By workload: those that have a release."""
+
+
+def compose(settings: Settings, environment: Environment) -> Platform:
+    """Declares the platform."""
+    images = _images(settings, environment)
+    tracking_namespace = Namespace("tracking", NamespaceArgs(name="tracking"), environment.on_cluster)
+    training_namespace = Namespace("training", NamespaceArgs(name="training"), environment.on_cluster)
+    serving_namespace = Namespace("serving", NamespaceArgs(name="serving"), environment.on_cluster)
+    tracking = _tracking(settings, environment, images, tracking_namespace)
+    training = _training(settings, environment, images, training_namespace, tracking)
+    endpoints = {
+        name: _endpoint(settings, environment, images, serving_namespace, WORKLOADS[name]) for name in settings.releases
+    }
+    return Platform(images=images, tracking=tracking, training=training, endpoints=endpoints)
+
+
+def _images(settings: Settings, environment: Environment) -> Images:
+    def image(name: str) -> Image:
+        dockerfile = f"components/images/{name}/Dockerfile"
+        return Image(name, ImageArgs(registry=environment.registry, dockerfile=dockerfile, base=settings.images.base))
+
+    return Images(
+        postgres=image("postgres"),
+        tracking=image("tracking"),
+        training=image("training"),
+        serving=image("serving"),
+        router=image("router"),
+    )
+
+
+def _tracking(settings: Settings, environment: Environment, images: Images, namespace: Namespace) -> Tracking:
+    postgres = Postgres(
+        "postgres",
+        PostgresArgs(
+            namespace=namespace.name,
+            image=images.postgres.ref,
+            databases=[RUNS, ACCOUNTS],
+            clients=selector("tracking"),
+            storage=settings.database.storage,
+            storage_class=settings.storage_classes.volumes,
+            cpu=settings.database.cpu,
+            memory=settings.database.memory,
+            protect=settings.database.protect,
+        ),
+        environment.on_cluster,
+    )
+    artifacts = FileShare(
+        "artifacts",
+        FileShareArgs(
+            namespace=namespace.name,
+            size=settings.tracking.storage,
+            storage_class=settings.storage_classes.shares,
+            protect=settings.tracking.protect,
+        ),
+        environment.on_cluster,
+    )
+    return Tracking(
+        "tracking",
+        TrackingArgs(
+            namespace=namespace.name,
+            image=images.tracking.ref,
+            backend=postgres.url(RUNS),
+            accounts=postgres.url(ACCOUNTS),
+            artifacts=artifacts.claim,
+            host=environment.host,
+            node_port=settings.tracking.node_port,
+            cpu=settings.tracking.cpu,
+            memory=settings.tracking.memory,
+            workers=settings.tracking.workers,
+            protect=settings.tracking.protect,
+        ),
+        environment.on_cluster,
+    )
+
+
+def _training(
+    settings: Settings, environment: Environment, images: Images, namespace: Namespace, tracking: Tracking
+) -> Training:
+    data = FileShare(
+        "data",
+        FileShareArgs(namespace=namespace.name, size=settings.training.storage, storage_class=settings.storage_classes.shares),
+        environment.on_cluster,
+    )
+    return Training(
+        "training",
+        TrainingArgs(
+            namespace=namespace.name,
+            image=images.training.ref,
+            tracking_url=tracking.internal_url,
+            tracking_username=tracking.username,
+            tracking_password=tracking.password,
+            tracking_namespace=tracking.namespace,
+            data=data.claim,
+            jobs={name: _job(WORKLOADS[name]) for name in settings.workloads},
+            keep_seconds=settings.training.keep_runs_seconds,
+        ),
+        environment.on_cluster,
+    )
+
+
+def _job(workload: Workload) -> TrainingJob:
+    needs = workload.training
+    return TrainingJob(
+        cron_job=naming.cron_job(workload.name),
+        cpu=needs.resources.cpu,
+        memory=needs.resources.memory,
+        cpu_limit=needs.resources.cpu_limit,
+        deadline_seconds=needs.deadline_seconds,
+        scratch=needs.scratch,
+    )
+
+
+def _endpoint(
+    settings: Settings, environment: Environment, images: Images, namespace: Namespace, workload: Workload
+) -> Endpoint:
+    here, release, needs = settings.workloads[workload.name], settings.releases[workload.name], workload.serving
+    image = naming.serving_image(settings.images.registry, workload.name, release.image)
+    return Endpoint(
+        workload.name,
+        EndpointArgs(
+            namespace=namespace.name,
+            router_image=images.router.ref,
+            capacity=Capacity(
+                cpu=needs.resources.cpu,
+                memory=needs.resources.memory,
+                cpu_limit=needs.resources.cpu_limit,
+                workers=needs.workers,
+                min_replicas=here.replicas.min,
+                max_replicas=here.replicas.max,
+                target_cpu_percent=needs.target_cpu_percent,
+            ),
+            stable=Served(image=image, version=release.version, run=release.run),
+            host=environment.host,
+            node_port=here.node_port,
+        ),
+        environment.on_cluster,
+    )
