@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from local import paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NODE_NAME: Final = "modelstack"
 NODE_ADDRESS: Final = "10.89.0.1"

@@ -74,7 +74,8 @@ def _authentication() -> dict[str, object]:
 
 
 def _encryption(key: str) -> dict[str, object]:
-    providers = [{"secretbox": {"keys": [{"name": "1", "secret": key}]}}, {"identity": {}}]
+    nothing: dict[str, object] = {}
+    providers = [{"secretbox": {"keys": [{"name": "1", "secret": key}]}}, {"identity": nothing}]
     return {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "EncryptionConfiguration",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from local import paths, userland
-from local.node import files, machine, objects, pki, ports, seed, supervisor
+from local.node import files, machine, objects, pki, ports, record, seed
 from local.node.api import Api, ApiError
 from local.node.cgroups import Cgroup
 from local.node.config import DNS_SERVICE, DOMAIN, NODE_NAME
@@ -77,7 +77,7 @@ def start(config: NodeConfig, progress: Progress, *, hyperkube: Path | None = No
         with progress.step("node: start") as step:
             _prepare(config, root)
             task = _task(config, root, hyperkube, _render(config))
-            if supervisor.read_task(config.run) != task:
+            if record.read_task(config.run) != task:
                 _end(config, step)
                 _write_files(config)
             if not _supervised(config):
@@ -85,7 +85,7 @@ def start(config: NodeConfig, progress: Progress, *, hyperkube: Path | None = No
                     _clean(config)
                     ports.require_free(config.ports())
                 (config.run / "stop").unlink(missing_ok=True)
-                supervisor.write_task(config.run, task)
+                record.write_task(config.run, task)
                 _spawn_supervisor(config)
             _bring_up(config, base, step)
         kubeconfig = pki.admin_kubeconfig(config)
@@ -118,12 +118,12 @@ def status(config: NodeConfig) -> Status:
     ready = False
     with suppress(OSError, ApiError, KeyError):
         ready = Api(config, timeout=3).healthy() and _node_ready(config)
-    return Status(running=True, supervised=_supervised(config), ready=ready, services=services(config))
+    return Status(running=True, supervised=_supervised(config), ready=ready, services=processes(config))
 
 
-def services(config: NodeConfig) -> dict[str, int | None]:
+def processes(config: NodeConfig) -> dict[str, int | None]:
     """Process id on this machine of each service."""
-    init = supervisor.read_state(config.run).init
+    init = record.read_state(config.run).init
     if init is None or not init.alive:
         return {}
     numbers = _numbers_inside(Cgroup(config.name).processes("node"))
@@ -178,12 +178,12 @@ def _render(config: NodeConfig) -> dict[str, str]:
     return files.render(config, machine.inspect(config.root), key)
 
 
-def _task(config: NodeConfig, root: Path, hyperkube: Path, rendered: dict[str, str]) -> supervisor.Task:
+def _task(config: NodeConfig, root: Path, hyperkube: Path, rendered: dict[str, str]) -> record.Task:
     """Another task than the running node's means that it has to be started anew."""
-    content = "\0".join(f"{name}\0{text}" for name, text in sorted(rendered.items()))
+    content = "\0".join(f"{name}\0{text}" for name, text in sorted(rendered.items())) + str(hyperkube.stat().st_mtime_ns)
     generation = hashlib.sha256(content.encode()).hexdigest()
     where = (str(config.root.resolve()), config.api_port, config.registry_port, config.node_ports)
-    return supervisor.Task(*where, str(root), str(hyperkube), generation)
+    return record.Task(*where, str(root), str(hyperkube), generation)
 
 
 def _write_files(config: NodeConfig) -> None:
@@ -212,14 +212,14 @@ def _write_secret(path: Path, text: str) -> None:
 def _supervised(config: NodeConfig) -> bool:
     if not config.run.exists():
         return False
-    lock = supervisor.lock(config.run)
+    lock = record.lock(config.run)
     if lock is not None:
         lock.close()
     return lock is None
 
 
 def _running(config: NodeConfig) -> bool:
-    init = supervisor.read_state(config.run).init
+    init = record.read_state(config.run).init
     return init is not None and init.alive
 
 
@@ -253,7 +253,7 @@ def _end(config: NodeConfig, step: Step | None) -> None:
 
 def _end_pods(config: NodeConfig) -> None:
     """The kubelet, which would start them again, is ended with them: its supervisor is stopped before."""
-    init = supervisor.read_state(config.run).init
+    init = record.read_state(config.run).init
     assert init is not None, "the caller has seen it"
     inside = ["nsenter", f"--target={init.pid}", "--mount", "--pid", "--root", "--wd=/"]
     stop_kubelet = [*inside, "sv", "force-stop", "/run/service/kubelet"]
@@ -277,7 +277,7 @@ def _busy(pid: int) -> bool:
 
 def _clean(config: NodeConfig) -> None:
     """Ends what is left of a node, finished or not. With its processes go its mounts, interfaces and rules."""
-    state = supervisor.read_state(config.run)
+    state = record.read_state(config.run)
     if state.init is not None and state.init.alive:
         os.kill(state.init.pid, signal.SIGKILL)
     group = Cgroup(config.name)
@@ -325,7 +325,7 @@ def _node_ready(config: NodeConfig) -> bool:
 
 def _resolves(config: NodeConfig) -> bool:
     """Whether the cluster's DNS knows the API server, asked by the address that pods use."""
-    init = supervisor.read_state(config.run).init
+    init = record.read_state(config.run).init
     if init is None:
         return False
     probe = [sys.executable, "-m", "local.node.probe", DNS_SERVICE, f"kubernetes.default.svc.{DOMAIN}"]
@@ -354,7 +354,7 @@ def _wait(config: NodeConfig, step: Step, what: str, holds: Callable[[], bool]) 
 
 def _last_words(config: NodeConfig) -> str:
     """Services that are down, and the end of the log of what started the node."""
-    down = [name for name, pid in services(config).items() if pid is None]
+    down = [name for name, pid in processes(config).items() if pid is None]
     words = [f"not running: {', '.join(down)}"] if down else []
     with suppress(OSError):
         words += (config.logs / "node.log").read_text(errors="replace").splitlines()[-5:]

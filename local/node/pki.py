@@ -71,29 +71,31 @@ def script() -> str:
     """The shell script that makes all keys in the current folder."""
     lines = ["set -eu", "umask 077"]
     for authority in AUTHORITIES:
-        lines += [
-            f"openssl ecparam -name prime256v1 -genkey -noout -out {authority}.key",
-            f"openssl req -x509 -new -sha256 -key {authority}.key -subj /CN=modelstack-{authority} -days {_DAYS} -out {authority}.crt",
-        ]
+        request = f"openssl req -x509 -new -sha256 -key {authority}.key -subj /CN=modelstack-{authority} -days {_DAYS}"
+        lines += [_new_key(authority), f"{request} -out {authority}.crt"]
     for item in CERTIFICATES:
         subject = (f"/O={item.group}" if item.group else "") + f"/CN={item.user}"
         extensions = ["basicConstraints=CA:FALSE", "extendedKeyUsage=clientAuth,serverAuth"]
         if item.hosts:
             extensions.append("subjectAltName=" + ",".join(item.hosts))
+        signer = f"-CA {item.authority}.crt -CAkey {item.authority}.key -CAcreateserial"
         lines += [
-            f"openssl ecparam -name prime256v1 -genkey -noout -out {item.name}.key",
+            _new_key(item.name),
             f"openssl req -new -sha256 -key {item.name}.key -subj {subject} -out request",
             f"printf '%s\\n' {' '.join(extensions)} > extensions",
-            f"openssl x509 -req -sha256 -in request -CA {item.authority}.crt -CAkey {item.authority}.key "
-            f"-CAcreateserial -days {_DAYS} -extfile extensions -out {item.name}.crt",
+            f"openssl x509 -req -sha256 -in request {signer} -days {_DAYS} -extfile extensions -out {item.name}.crt",
         ]
     lines += [
-        "openssl ecparam -name prime256v1 -genkey -noout -out service-accounts.key",
+        _new_key("service-accounts"),
         "openssl ec -in service-accounts.key -pubout -out service-accounts.pub",
         "openssl rand -base64 32 > secrets.key",
         "rm -f request extensions *.srl",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _new_key(name: str) -> str:
+    return f"openssl ecparam -name prime256v1 -genkey -noout -out {name}.key"
 
 
 def ensure(config: NodeConfig, root: Path) -> None:

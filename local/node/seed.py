@@ -10,12 +10,14 @@ import gzip
 import hashlib
 import http.client
 import json
+import platform
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
     from local.node.config import NodeConfig
 
 _MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
@@ -72,11 +74,7 @@ class Registry:
             raise RegistryError(f"it refused the manifest of {repository}:{tag}: {status}")
 
     def _request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        headers: dict[str, str] | None = None,  # noqa: ANN401 - bytes or an open file
+        self, method: str, path: str, body: bytes | BinaryIO | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, http.client.HTTPMessage]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
@@ -138,8 +136,6 @@ def documents(layer: dict[str, Any], command: list[str]) -> tuple[bytes, bytes]:
 
 def architecture() -> str:
     """Of this machine, in the words of images."""
-    import platform  # noqa: PLC0415 - only here
-
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
@@ -157,10 +153,10 @@ def _compressed(base: Path) -> tuple[Path, dict[str, Any]]:
     layer, description = base.with_suffix(".tar.gz"), base.with_suffix(".json")
     if layer.exists() and description.exists():
         return layer, json.loads(description.read_text())
-    with tempfile.NamedTemporaryFile(dir=base.parent, prefix="layer.part-", delete=False) as part:
-        with base.open("rb") as source, gzip.GzipFile("", "wb", 5, part, mtime=0) as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-    path = Path(part.name)
+    path = base.with_suffix(".tar.gz.part")
+    # Neither name nor time in the header: the digest is that of the content alone.
+    with base.open("rb") as source, path.open("wb") as part, gzip.GzipFile("", "wb", 5, part, mtime=0) as target:
+        shutil.copyfileobj(source, target, 1 << 20)
     known = {"digest": _file_digest(path), "size": path.stat().st_size, "diff": _file_digest(base)}
     path.rename(layer)
     text = description.with_suffix(".json.part")

@@ -6,126 +6,36 @@ for its end and then takes its place; the node goes on meanwhile. It ends when i
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import select
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 from local import userland
-from local.node import namespace
+from local.node import namespace, record
 from local.node.cgroups import Cgroup
-from local.node.config import RESOLVER, NodeConfig
+from local.node.config import RESOLVER
+
+if TYPE_CHECKING:
+    from local.node.config import NodeConfig
 
 _ROUND: Final = 0.5
 _BACKOFF: Final = 2.0
 """Seconds between two starts of the same thing."""
 
 
-@dataclass(frozen=True)
-class Process:
-    """A process that may be another's child: known by id and time of start, which together are not reused."""
-
-    pid: int
-    started: str
-
-    @classmethod
-    def of(cls, pid: int) -> Process | None:
-        """None: it has ended."""
-        fields = _stat(pid)
-        return None if fields is None else cls(pid, fields[19])
-
-    @property
-    def alive(self) -> bool:
-        return Process.of(self.pid) == self
-
-
-def _stat(pid: int) -> list[str] | None:
-    """Fields of /proc/PID/stat from the state on; None for what has ended, buried or not."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields
-
-
-def child_of(pid: int) -> Process | None:
-    """The only child of a process."""
-    with suppress(OSError):
-        for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            return Process.of(int(word))
-    return None
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a supervisor is told, in `run/task.json`."""
-
-    root: str
-    api_port: int
-    registry_port: int
-    node_ports: tuple[int, int]
-    userland: str
-    hyperkube: str
-    generation: str
-
-    @property
-    def config(self) -> NodeConfig:
-        first, last = self.node_ports
-        return NodeConfig(Path(self.root), self.api_port, self.registry_port, (first, last))
-
-
-@dataclass
-class State:
-    """What a supervisor has started, in `run/state.json`: whoever comes after it goes on from there."""
-
-    unshare: Process | None = None
-    init: Process | None = None
-    forwarder: Process | None = None
-
-
-def read_state(run: Path) -> State:
-    """The state as last written; empty if there is none, or half of one."""
-    try:
-        known = json.loads((run / "state.json").read_text())
-        return State(**{name: None if value is None else Process(**value) for name, value in known.items()})
-    except (OSError, ValueError, TypeError):
-        return State()
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text)
-    part.rename(path)
-
-
-def read_task(run: Path) -> Task | None:
-    """The task of the last start."""
-    try:
-        known = json.loads((run / "task.json").read_text())
-        return Task(**{**known, "node_ports": tuple(known["node_ports"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def write_task(run: Path, task: Task) -> None:
-    _write(run / "task.json", json.dumps(asdict(task), indent=2))
-
-
 class Supervisor:
     """The loop. One at a time holds the lock of a root; its heir holds it with it."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: record.Task) -> None:
         self.task = task
         self.config = task.config
         self.group = Cgroup(self.config.name)
-        self.state = read_state(self.config.run)
+        self.state = record.read_state(self.config.run)
         self.heir: int | None = None
         self.next_start: dict[str, float] = {}
 
@@ -151,7 +61,7 @@ class Supervisor:
         return True
 
     def _have_heir(self) -> None:
-        if self.heir is not None and _stat(self.heir) is not None:
+        if self.heir is not None and record.stat(self.heir) is not None:
             return
         parent = os.pidfd_open(os.getpid())
         self.heir = os.fork()
@@ -179,15 +89,15 @@ class Supervisor:
         )
         unshare = self._spawn(command, environment, "node")
         init = self._wait_for_child(unshare)
-        self.state = State(unshare, init)
+        self.state = record.State(unshare, init)
         self._save()
         _say(f"started the node: {self.state}")
 
-    def _wait_for_child(self, unshare: Process | None) -> Process | None:
+    def _wait_for_child(self, unshare: record.Process | None) -> record.Process | None:
         for _ in range(100):
             if unshare is None or not unshare.alive:
                 return None
-            if (init := child_of(unshare.pid)) is not None:
+            if (init := record.child_of(unshare.pid)) is not None:
                 return init
             time.sleep(0.05)
         return None
@@ -209,7 +119,7 @@ class Supervisor:
             with suppress(ProcessLookupError):
                 os.kill(self.state.forwarder.pid, 9)
 
-    def _spawn(self, command: list[str], environment: dict[str, str], log: str) -> Process | None:
+    def _spawn(self, command: list[str], environment: dict[str, str], log: str) -> record.Process | None:
         with (self.config.logs / f"{log}.log").open("wb") as output:
             child = subprocess.Popen(
                 command,
@@ -220,10 +130,10 @@ class Supervisor:
                 cwd="/",
                 start_new_session=True,
             )
-        return Process.of(child.pid)
+        return record.Process.of(child.pid)
 
     def _save(self) -> None:
-        _write(self.config.run / "state.json", json.dumps(asdict(self.state), indent=2))
+        record.write_state(self.config.run, self.state)
 
 
 def forward_command(config: NodeConfig, root: Path, init: int) -> tuple[list[str], dict[str, str]]:
@@ -242,23 +152,12 @@ def _say(text: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%S"), os.getpid(), text, flush=True)
 
 
-def lock(run: Path) -> TextIO | None:
-    """The lock that a living supervisor holds, if it can be had: None while there is one."""
-    file = (run / "supervisor.lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
 def main(run: Path) -> int:
     """Runs until told to stop. Ends at once if another supervisor is there."""
-    held = lock(run)
+    held = record.lock(run)
     if held is None:
         return 0
-    task = read_task(run)
+    task = record.read_task(run)
     assert task is not None, "the task is written before the supervisor is started"
     supervisor = Supervisor(task)
     supervisor.group.create("outer")
