@@ -49,12 +49,16 @@ class Builder:
     """Images under one root folder: layers in `storage`, the last output of each build in `logs`.
 
     Builds may run at the same time, from several processes as well.
+
+    Args:
+        root: the folder.
+        cancelled: ends the command under way when it is set.
     """
 
-    def __init__(self, root: Path = paths.IMAGES) -> None:
-        self._root = root
+    def __init__(self, root: Path = paths.IMAGES, *, cancelled: threading.Event | None = None) -> None:
+        self._root, self._cancelled = root, cancelled
 
-    def build(
+    def build(  # noqa: PLR0913 - a build has as many inputs
         self,
         context: Path,
         dockerfile: Path,
@@ -63,7 +67,6 @@ class Builder:
         progress: Progress,
         *,
         target: str = "",
-        cancelled: threading.Event | None = None,
     ) -> str:
         """Builds an image, with the layers of earlier builds where their inputs are the same, and returns its id.
 
@@ -74,7 +77,6 @@ class Builder:
             tag: name of the image, with the server it will be pushed to.
             progress: is told of the Dockerfile's steps.
             target: the stage to build; the last one by default.
-            cancelled: ends the build when it is set.
 
         Raises:
             UserError: the build failed (which step, the end of its output, where the rest is), or the disk is full.
@@ -93,12 +95,10 @@ class Builder:
                 *(option for name, value in args.items() for option in ("--build-arg", f"{name}={value}")),
             ]
             command = self._buildah(work, tag, progress, ["build", *options, f"{_WORK}/context"])
-            command.run(_Steps(step), cancelled)
+            command.run(_Steps(step), self._cancelled)
             return (work / "id").read_text().strip()
 
-    def push(
-        self, tag: str, progress: Progress, *, login: Login | None = None, cancelled: threading.Event | None = None
-    ) -> str:
+    def push(self, tag: str, progress: Progress, *, login: Login | None = None) -> str:
         """Pushes a built image and returns the digest the registry knows it by (`sha256:...`).
 
         Raises:
@@ -112,7 +112,7 @@ class Builder:
                 (work / "auth.json").write_text(json.dumps({"auths": {login.server: {"auth": encoded}}}))
                 options += ["--authfile", f"{_WORK}/auth.json"]
             command = self._buildah(work, f"{tag}-push", progress, ["push", *options, tag, f"docker://{tag}"])
-            command.run(lambda _line: None, cancelled)
+            command.run(lambda _line: None, self._cancelled)
             return (work / "digest").read_text().strip()
 
     def prune(self, progress: Progress, *, limit: int = STORAGE_LIMIT) -> None:
@@ -132,7 +132,7 @@ class Builder:
         # The cache of known blobs spares compressing and sending layers that the registry has, under whatever name.
         binds = [(work, _WORK), (self._root / "storage", _STORAGE), (self._root / "blobs", "/var/lib/containers/cache")]
         environment = {
-            "TMPDIR": f"{_WORK}/tmp",
+            "TMPDIR": f"{_WORK}/large",
             "CONTAINERS_REGISTRIES_CONF": f"{_WORK}/registries.conf",
             "BUILDAH_ISOLATION": "chroot",
             "STORAGE_DRIVER": "overlay",
@@ -158,7 +158,7 @@ class Builder:
         with self._lock(fcntl.LOCK_SH, skip=locked):
             work = Path(tempfile.mkdtemp(dir=self._root / "work"))
             try:
-                (work / "tmp").mkdir(0o1777)
+                (work / "large").mkdir()
                 (work / "policy.json").write_text(json.dumps(_POLICY))
                 (work / "registries.conf").write_text(_registries((tag, *references)))
                 yield work
@@ -212,7 +212,7 @@ def _registries(references: Sequence[str]) -> str:
 
 
 def _short(tag: str) -> str:
-    return tag.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
+    return tag.rsplit("/", 1)[-1].split("@", maxsplit=1)[0].split(":", maxsplit=1)[0]
 
 
 def _size(folder: Path) -> int:

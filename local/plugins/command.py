@@ -8,14 +8,15 @@ import signal
 import subprocess
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from local.plugins import bare
 
 if __name__ == "__main__":
     bare.without_sdk()
 
-from local.plugins.serve import (  # noqa: E402 - after the packages are prepared
+from local.plugins.serve import (
     Check,
     Checked,
     Create,
@@ -29,7 +30,7 @@ from local.plugins.serve import (  # noqa: E402 - after the packages are prepare
     difference,
     serve,
 )
-from local.plugins.values import UNKNOWN, Secret, has_secret, has_unknown, reveal  # noqa: E402
+from local.plugins.values import UNKNOWN, Secret, has_secret, has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ class CommandProvider(Provider):
         self._state(request.inputs or request.state, "delete", printed, request.urn)
 
     def invoke(self, token: str, inputs: Object, *, preview: bool) -> Object:
-        if token != "command:local:run":
+        if token != "command:local:run":  # noqa: S105 - the name of a function
             return super().invoke(token, inputs, preview=preview)
         return self._state(inputs, "command", {}, "")
 
@@ -99,7 +100,8 @@ class CommandProvider(Provider):
         command = plain.get(script)
         if command is None:
             return {**inputs, **{key: before.get(key, "") for key in OUTPUTS}}
-        environment = {**os.environ, **{key: str(value) for key, value in (plain.get("environment") or {}).items()}}
+        added = cast("Object", plain.get("environment") or {})
+        environment = {**os.environ, **{key: str(value) for key, value in added.items()}}
         if plain.get("addPreviousOutputInEnv") is not False:
             environment |= {f"PULUMI_COMMAND_{key.upper()}": text for key, text in reveal(before).items() if text}
         logged = LOGGED[plain.get("logging")]
@@ -109,62 +111,67 @@ class CommandProvider(Provider):
                 self.log(line, urn)
 
         argv = [*(plain.get("interpreter") or SHELL), command]
-        printed = run(argv, environment, plain.get("dir"), plain.get("stdin"), self.cancelled, log)
+        printed = Script(argv, environment, plain.get("dir"), plain.get("stdin")).run(self.cancelled, log)
         secret = any(has_secret(inputs.get(key)) for key in (*DEPENDED_ON, "command"))
         return {**inputs, **{key: Secret(text) if secret else text for key, text in printed.items()}}
 
 
-def run(
-    argv: list[str],
-    environment: dict[str, str],
-    folder: str | None,
-    stdin: str | None,
-    cancelled: threading.Event,
-    log: Callable[[str, str], None],
-) -> dict[str, str]:
-    """Runs a command to its end and returns what it printed, by stream. Its process group ends with it when it is cancelled.
+@dataclass(frozen=True)
+class Script:
+    """A command to run, in `folder` (this process's own if None), with `stdin` as its input."""
 
-    Raises:
-        Failed: it cannot be started, fails or is cancelled; the text has the end of what it printed.
-    """
-    try:
-        child = subprocess.Popen(
-            argv,
-            env=environment,
-            cwd=folder or None,
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise Failed(f"cannot run {argv[0]} in {folder or '.'}: {error.strerror}: {error.filename}") from error
-    printed: dict[str, list[str]] = {key: [] for key in OUTPUTS}
-    both: list[str] = []
+    argv: list[str]
+    environment: dict[str, str]
+    folder: str | None
+    stdin: str | None
 
-    def read(stream: str, pipe: IO[bytes]) -> None:
-        for raw in pipe:
-            line = raw.decode(errors="replace")
-            printed[stream].append(line)
-            both.append(line)
-            log(stream, line.rstrip("\n"))
+    def run(self, cancelled: threading.Event, log: Callable[[str, str], None]) -> dict[str, str]:
+        """Runs to the end and returns what it printed, by stream; `log` is told each line. Cancelled, its group ends.
 
-    readers = [threading.Thread(target=read, args=(key, getattr(child, key)), daemon=True) for key in OUTPUTS]
-    if stdin is not None:
-        readers.append(threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True))
-    for reader in readers:
-        reader.start()
-    stopped = _await(child, cancelled)
-    deadline = time.monotonic() + DRAIN_SECONDS
-    for reader in readers:
-        reader.join(max(0.0, deadline - time.monotonic()))
-    if stopped:
-        raise Failed(f"cancelled while running: {argv[-1]}")
-    if child.returncode:
-        tail = "".join(both[-TAIL_LINES:]).rstrip()
-        status = f"exit status {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
-        raise Failed(f"{status}: running {argv[-1]!r}:\n{tail}")
-    return {key: "".join(lines).removesuffix("\n") for key, lines in printed.items()}
+        Raises:
+            Failed: it cannot be started, fails or is cancelled; the text has the end of what it printed.
+        """
+        child = self._start()
+        printed: dict[str, list[str]] = {key: [] for key in OUTPUTS}
+        both: list[str] = []
+
+        def read(stream: str, pipe: IO[bytes]) -> None:
+            for raw in pipe:
+                line = raw.decode(errors="replace")
+                printed[stream].append(line)
+                both.append(line)
+                log(stream, line.rstrip("\n"))
+
+        readers = [threading.Thread(target=read, args=(key, getattr(child, key)), daemon=True) for key in OUTPUTS]
+        if self.stdin is not None:
+            readers.append(threading.Thread(target=_feed, args=(child.stdin, self.stdin), daemon=True))
+        for reader in readers:
+            reader.start()
+        stopped = _await(child, cancelled)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for reader in readers:
+            reader.join(max(0.0, deadline - time.monotonic()))
+        if stopped:
+            raise Failed(f"cancelled while running: {self.argv[-1]}")
+        if child.returncode:
+            tail = "".join(both[-TAIL_LINES:]).rstrip()
+            status = f"exit status {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
+            raise Failed(f"{status}: running {self.argv[-1]!r}:\n{tail}")
+        return {key: "".join(lines).removesuffix("\n") for key, lines in printed.items()}
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self.argv,
+                env=self.environment,
+                cwd=self.folder or None,
+                stdin=subprocess.PIPE if self.stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Failed(f"cannot run {self.argv[0]} in {self.folder or '.'}: {error.strerror}: {error.filename}") from error
 
 
 def _await(child: subprocess.Popen[bytes], cancelled: threading.Event) -> bool:

@@ -11,17 +11,17 @@ import os
 import platform
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from local.plugins import bare
 
 if __name__ == "__main__":
     bare.without_sdk()
 
-from local.images import Builder, Login, registry  # noqa: E402 - after the packages are prepared
-from local.images.confined import Cancelled  # noqa: E402
-from local.images.context import Context  # noqa: E402
-from local.plugins.serve import (  # noqa: E402
+from local.images import Builder, Login, registry
+from local.images.confined import Cancelled
+from local.images.context import Context
+from local.plugins.serve import (
     Check,
     Checked,
     Create,
@@ -36,7 +36,7 @@ from local.plugins.serve import (  # noqa: E402
     Update,
     serve,
 )
-from local.plugins.values import UNKNOWN, has_unknown, reveal  # noqa: E402
+from local.plugins.values import UNKNOWN, has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -59,7 +59,7 @@ class DockerProvider(Provider):
 
     def __init__(self, builder: Builder | None = None) -> None:
         super().__init__()
-        self._builder = builder or Builder()
+        self._builder = builder or Builder(cancelled=self.cancelled)
 
     def check(self, request: Check) -> Checked:
         if request.type != IMAGE:
@@ -71,7 +71,7 @@ class DockerProvider(Provider):
         build = _build(plain)
         context = _context(build)
         context.check()
-        arguments = [f"{name}={value}" for name, value in sorted((build.get("args") or {}).items())]
+        arguments = [f"{name}={value}" for name, value in sorted(_arguments(build).items())]
         return Checked(_with_digest(request.inputs, context.digest(*arguments, str(build.get("target") or ""))))
 
     def diff(self, request: Diff) -> Difference:
@@ -122,20 +122,12 @@ class DockerProvider(Provider):
         build, tag = _build(plain), plain["imageName"]
         context = _context(build)
         shown = _Shown(lambda text: self.log(text, urn, status=True))
-        arguments = {name: str(value) for name, value in (build.get("args") or {}).items()}
+        target = str(build.get("target") or "")
         try:
-            made = self._builder.build(
-                context.folder,
-                context.dockerfile,
-                arguments,
-                tag,
-                shown,
-                target=str(build.get("target") or ""),
-                cancelled=self.cancelled,
-            )
+            made = self._builder.build(context.folder, context.dockerfile, _arguments(build), tag, shown, target=target)
             if plain.get("skipPush"):
                 return made
-            digest = self._builder.push(tag, shown, login=_login(plain), cancelled=self.cancelled)
+            digest = self._builder.push(tag, shown, login=_login(plain))
         except Cancelled as error:
             raise Failed(str(error)) from error
         return f"{_repository(tag)}@{digest}"
@@ -178,8 +170,19 @@ def _mistakes(plain: Object) -> list[tuple[str, str]]:
     return found
 
 
+def _object(value: Value) -> Object:
+    """A nested object; empty where there is none, or where it is not known."""
+    return cast("Object", value) if isinstance(value, dict) else {}
+
+
 def _build(plain: Object) -> Object:
-    return plain["build"] if isinstance(plain["build"], dict) else {"context": plain["build"]}
+    """The build's inputs: an object, or the path of the context alone."""
+    build = plain["build"]
+    return {"context": build} if isinstance(build, str) else _object(build)
+
+
+def _arguments(build: Object) -> dict[str, str]:
+    return {name: str(value) for name, value in _object(build.get("args")).items()}
 
 
 def _context(build: Object) -> Context:
@@ -196,12 +199,11 @@ def _with_digest(inputs: Object, digest: Value) -> Object:
 
 def _state(inputs: Object, made: Value) -> Object:
     plain = reveal(inputs)
-    build: Any = plain.get("build")
-    build = build if isinstance(build, dict) else {}
+    build = _object(plain.get("build"))
     return {
         **inputs,
         "baseImageName": plain["imageName"],
-        "registryServer": (plain.get("registry") or {}).get("server") or _server(plain["imageName"]),
+        "registryServer": _object(plain.get("registry")).get("server") or _server(plain["imageName"]),
         "context": build.get("context") or ".",
         "dockerfile": build.get("dockerfile") or "Dockerfile",
         "platform": build.get("platform") or PLATFORM,
@@ -210,7 +212,7 @@ def _state(inputs: Object, made: Value) -> Object:
 
 
 def _login(plain: Object) -> Login | None:
-    found = plain.get("registry") or {}
+    found = _object(plain.get("registry"))
     if not found.get("username"):
         return None
     server = str(found.get("server") or _server(plain["imageName"])).removeprefix("https://").removeprefix("http://")

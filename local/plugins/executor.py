@@ -10,15 +10,15 @@ import sys
 # The folder of this file holds modules called `random` and `command`: nothing may be imported from there.
 sys.path.pop(0)
 
-import asyncio  # noqa: E402 - after the path is right
-import ctypes  # noqa: E402
-import logging  # noqa: E402
-import os  # noqa: E402
-import runpy  # noqa: E402
-import signal  # noqa: E402
-import traceback  # noqa: E402
-from concurrent.futures import ThreadPoolExecutor  # noqa: E402
-from contextlib import suppress  # noqa: E402
+import asyncio
+import ctypes
+import logging
+import os
+import runpy
+import signal
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 REPORTED = 32
 """Exit status of a program whose failure has been reported: the engine adds nothing."""
@@ -34,7 +34,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
-        import pulumi  # noqa: F401, PLC0415 - its absence gets a message
+        __import__("pulumi")  # its absence gets a message
     except ImportError as error:
         print(
             f"{error}: the Pulumi SDK cannot be imported by {sys.executable}.\n"

@@ -4,6 +4,7 @@ Each program runs in a child process (`executor.py`) of the interpreter that Pul
 child's output streams into the engine's log, and it can be stopped at any moment. This process stays small: it loads the
 protocol's messages without the SDK around them, which starts it in a third of the time.
 """
+# ruff: noqa: N802, the names are the protocol's
 
 from __future__ import annotations
 
@@ -15,22 +16,21 @@ import sys
 import threading
 from concurrent import futures
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from local.plugins import bare
 
 if __name__ == "__main__":
     bare.without_sdk()
 
-import grpc  # noqa: E402 - after the packages are prepared
-from google.protobuf import empty_pb2, json_format  # noqa: E402
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2  # noqa: E402
+import grpc
+from google.protobuf import empty_pb2, json_format
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-from local.plugins import interpreter  # noqa: E402
+from local.plugins import interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 EXECUTOR = Path(__file__).with_name("executor.py")
 REPORTED = 32
@@ -38,6 +38,9 @@ REPORTED = 32
 MAX_MESSAGE = 400 * 1024 * 1024
 """As the engine's own limit: configurations and plugin outputs may be large."""
 PARENT_CHECK_SECONDS = 1.0
+CHUNK = 65536
+WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
+"""Before a command: it ends when this process is killed."""
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
@@ -49,15 +52,18 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self._lock = threading.Lock()
         self._stopping = False
 
-    # The names are the protocol's.
-    def Handshake(self, request: Any, _context: Any) -> Any:  # noqa: N802, ANN401 - messages have no usable types
+    def Handshake(
+        self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
+    ) -> language_pb2.LanguageHandshakeResponse:
+        del context
         self._engine = request.engine_address or self._engine
         return language_pb2.LanguageHandshakeResponse()
 
-    def GetPluginInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802, ANN401
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        del request, context
         return plugin_pb2.PluginInfo(version=interpreter.version_of("pulumi"))
 
-    def About(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401
+    def About(self, request: language_pb2.AboutRequest, context: grpc.ServicerContext) -> language_pb2.AboutResponse:
         python = self._interpreter(request.info, context)
         version = subprocess.run(
             [python.executable, "-c", "import platform; print(platform.python_version())"],
@@ -67,7 +73,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
         return language_pb2.AboutResponse(executable=str(python.executable), version=version.stdout.strip())
 
-    def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401
+    def GetRequiredPackages(
+        self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetRequiredPackagesResponse:
         packages = [
             plugin_pb2.PackageDependency(
                 name=package.name,
@@ -84,31 +92,39 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         ]
         return language_pb2.GetRequiredPackagesResponse(packages=packages)
 
-    def GetRequiredPlugins(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401
+    def GetRequiredPlugins(
+        self, request: language_pb2.GetRequiredPluginsRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetRequiredPluginsResponse:
         plugins = [
             plugin_pb2.PluginDependency(name=package.name, kind="resource", version=package.version, server=package.server)
             for package in self._interpreter(request.info, context).packages()
         ]
         return language_pb2.GetRequiredPluginsResponse(plugins=plugins)
 
-    def GetProgramDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401
+    def GetProgramDependencies(
+        self, request: language_pb2.GetProgramDependenciesRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetProgramDependenciesResponse:
         python = self._interpreter(request.info, context)
         found = python.dependencies(transitive=request.transitiveDependencies)
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[language_pb2.DependencyInfo(name=name, version=version) for name, version in found]
         )
 
-    def RuntimeOptionsPrompts(self, _request: Any, _context: Any) -> Any:  # noqa: N802, ANN401
+    def RuntimeOptionsPrompts(
+        self, request: language_pb2.RuntimeOptionsRequest, context: grpc.ServicerContext
+    ) -> language_pb2.RuntimeOptionsResponse:
+        del request, context
         return language_pb2.RuntimeOptionsResponse()
 
-    def Run(self, request: Any, _context: Any) -> Any:  # noqa: N802, ANN401
+    def Run(self, request: language_pb2.RunRequest, context: grpc.ServicerContext) -> language_pb2.RunResponse:
+        del context
         try:
             python = interpreter.of_program(request.info.root_directory, _options(request.info))
         except interpreter.NoInterpreterError as error:
             return language_pb2.RunResponse(error=str(error))
         command = [str(python.executable), "-u", str(EXECUTOR), self._engine]
         try:
-            child = self._start(command, cwd=request.pwd or None, stdin=subprocess.PIPE)
+            child = self._start(command, pwd=request.pwd, stdin=subprocess.PIPE, stdout=None, stderr=None)
         except OSError as error:
             return language_pb2.RunResponse(error=f"cannot run {python.executable}: {error}")
         try:
@@ -123,7 +139,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             return language_pb2.RunResponse(error=f"the program was killed by {signal.Signals(-child.returncode).name}")
         return language_pb2.RunResponse(error=f"the program exited with status {child.returncode}")
 
-    def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802, ANN401
+    def RunPlugin(
+        self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext
+    ) -> Iterator[language_pb2.RunPluginResponse]:
         python = self._interpreter(request.info, context)
         folder = request.info.program_directory
         if request.kind == "analyzer":
@@ -132,14 +150,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             arguments = [folder, *request.args]
         else:
             arguments = ["-m", "pulumi.run.plugin", Path(folder).name, *request.args]
-        environment = dict(entry.split("=", 1) for entry in request.env) if request.env else dict(os.environ)
-        child = self._start(
-            [str(python.executable), "-u", *arguments],
-            cwd=request.pwd or None,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        environment = {**os.environ, **dict(entry.split("=", 1) for entry in request.env)}
+        command = [*WITH_PARENT, str(python.executable), "-u", *arguments]
+        child = self._start(command, pwd=request.pwd, env=environment)
         context.add_callback(child.terminate)
         try:
             yield from _streams(child, language_pb2.RunPluginResponse)
@@ -147,7 +160,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             self._ended(child)
         yield language_pb2.RunPluginResponse(exitcode=max(child.returncode, 0))
 
-    def InstallDependencies(self, request: Any, _context: Any) -> Iterator[Any]:  # noqa: N802, ANN401
+    def InstallDependencies(
+        self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
+    ) -> Iterator[language_pb2.InstallDependenciesResponse]:
         """Installs what the program's folder asks for: the lock of uv, or a requirements.txt into its virtualenv."""
         options = _options(request.info)
         root = Path(request.info.root_directory or request.directory)
@@ -161,15 +176,16 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             steps.append([str(virtualenv / "bin" / "python"), "-m", "pip", "install", "-r", "requirements.txt"])
         for command in steps:
             yield language_pb2.InstallDependenciesResponse(stdout=f"{' '.join(command)}\n".encode())
-            child = self._start(command, cwd=request.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            child = self._start([*WITH_PARENT, *command], pwd=request.directory)
             try:
                 yield from _streams(child, language_pb2.InstallDependenciesResponse)
             finally:
                 self._ended(child)
             if child.returncode:
-                _context.abort(grpc.StatusCode.UNKNOWN, f"{' '.join(command)} failed with status {child.returncode}")
+                context.abort(grpc.StatusCode.UNKNOWN, f"{' '.join(command)} failed with status {child.returncode}")
 
-    def Cancel(self, _request: Any, _context: Any) -> Any:  # noqa: N802, ANN401
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        del request, context
         self.stop()
         return empty_pb2.Empty()
 
@@ -180,9 +196,19 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             for child in self._children:
                 child.terminate()
 
-    def _start(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - as Popen takes them
+    def _start(  # noqa: PLR0913 - as many as its callers differ in
+        self,
+        command: list[str],
+        pwd: str,
+        *,
+        env: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = subprocess.PIPE,
+        stderr: int | None = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """Starts a child that `stop` knows of. Its output goes to pipes, or (None) where this process's own goes."""
         with self._lock:
-            child = subprocess.Popen(command, **options)
+            child = subprocess.Popen(command, cwd=pwd or None, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
             self._children.add(child)
         return child
 
@@ -191,7 +217,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         with self._lock:
             self._children.discard(child)
 
-    def _interpreter(self, info: Any, context: Any) -> interpreter.Interpreter:  # noqa: ANN401
+    @staticmethod
+    def _interpreter(info: language_pb2.ProgramInfo, context: grpc.ServicerContext) -> interpreter.Interpreter:
         try:
             return interpreter.of_program(info.root_directory, _options(info))
         except interpreter.NoInterpreterError as error:
@@ -199,28 +226,37 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             raise
 
 
-def _options(info: Any) -> dict[str, Any]:  # noqa: ANN401 - a message
+def _options(info: language_pb2.ProgramInfo) -> dict[str, Any]:
     return json_format.MessageToDict(info.options) if info.HasField("options") else {}
 
 
-def _streams(child: subprocess.Popen[bytes], response: Any) -> Iterator[Any]:  # noqa: ANN401 - messages
+_Chunk = TypeVar("_Chunk", language_pb2.RunPluginResponse, language_pb2.InstallDependenciesResponse)
+
+
+def _streams(child: subprocess.Popen[bytes], response: type[_Chunk]) -> Iterator[_Chunk]:
     """What a child prints, as it prints it, until it has closed both streams."""
-    lines: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    chunks: queue.SimpleQueue[_Chunk | None] = queue.SimpleQueue()
 
-    def pump(name: str, stream: Any) -> None:  # noqa: ANN401
-        while chunk := stream.read1(65536):
-            lines.put(response(**{name: chunk}))
-        lines.put(None)
+    def pump(stream: IO[bytes], pack: Callable[[bytes], _Chunk]) -> None:
+        while chunk := os.read(stream.fileno(), CHUNK):
+            chunks.put(pack(chunk))
+        chunks.put(None)
 
-    for name, stream in (("stdout", child.stdout), ("stderr", child.stderr)):
-        threading.Thread(target=pump, args=(name, stream), daemon=True).start()
-    open_streams = 2
-    while open_streams:
-        message = lines.get()
-        if message is None:
-            open_streams -= 1
+    assert child.stdout is not None
+    assert child.stderr is not None
+    packers: list[tuple[IO[bytes], Callable[[bytes], _Chunk]]] = [
+        (child.stdout, lambda chunk: response(stdout=chunk)),
+        (child.stderr, lambda chunk: response(stderr=chunk)),
+    ]
+    for packer in packers:
+        threading.Thread(target=pump, args=packer, daemon=True).start()
+    left = len(packers)
+    while left:
+        chunk = chunks.get()
+        if chunk is None:
+            left -= 1
         else:
-            yield message
+            yield chunk
 
 
 def main() -> None:
@@ -228,7 +264,7 @@ def main() -> None:
     host = LanguageHost(addresses[-1] if addresses else "")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda _number, _frame: ended.set())
     parent = os.getppid()
     server = grpc.server(
         futures.ThreadPoolExecutor(16),

@@ -21,7 +21,7 @@ from local.plugins import bare
 if __name__ == "__main__":
     bare.without_sdk()
 
-from local.plugins.serve import (  # noqa: E402 - after the packages are prepared
+from local.plugins.serve import (
     Check,
     Checked,
     Create,
@@ -36,7 +36,7 @@ from local.plugins.serve import (  # noqa: E402 - after the packages are prepare
     difference,
     serve,
 )
-from local.plugins.values import UNKNOWN, Secret, has_unknown, reveal  # noqa: E402
+from local.plugins.values import UNKNOWN, Secret, has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
