@@ -86,15 +86,15 @@ def _problem(details: ErrorDetails, schema: Schema) -> Problem:
 def _walk(loc: Sequence[int | str], schema: Schema) -> tuple[list[str], Schema]:
     """The key's path as the file has it, and its schema (empty where the key is unknown)."""
     path: list[str] = []
-    node = schema
+    container, node = schema, schema
     for part in map(str, loc):
         if part in _branches(node):  # pydantic names the branch it took; the file has no such level
             node = {"$ref": _branches(node)[part]}
         elif part == _KEY_OF_MAPPING:
-            node = node.get("propertyNames", {})
+            node = container.get("propertyNames", {})
         else:
             path.append(part)
-            node = _property(node, part)
+            container, node = node, _property(node, part)
         node = _resolved(node, schema)
     return path, node
 

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from infra import settings
+from infra.errors import UserError
+from infra.types import PortRange
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+STACK_FILES = sorted(CHECKOUT.glob("Pulumi.*.yaml"))
+DIGEST = "sha256:" + "9f" * 32
+RELEASE = {
+    "version": 3,
+    "run": "0f3cb14f6d2d4a0c9c1f6f6a1c2b3d4e",
+    "image": DIGEST,
+    "data": DIGEST,
+    "revision": "1a2b3c4d5e6f",
+    "evidence": {"report": DIGEST, "metrics": {"wape": 0.41}},
+}
+GOOD = {
+    "cluster": {"kind": "embedded"},
+    "images": {"registry": "localhost:5000", "base": "localhost:5000/base:bookworm"},
+    "workloads": {"markdown": {"nodePort": 30001}},
+    "releases": {"markdown": RELEASE},
+}
+
+
+def changed(key: str, value: object) -> dict[str, object]:
+    """The good settings with one key set, or removed where the value is `...`."""
+    raw = copy.deepcopy(GOOD)
+    *parents, last = key.split(".")
+    section = raw
+    for parent in parents:
+        section = section.setdefault(parent, {})
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return raw
+
+
+def refusal(raw: dict[str, object]) -> str:
+    with pytest.raises(UserError) as refused:
+        settings.parse(raw, "Pulumi.test.yaml")
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("stack_file", STACK_FILES, ids=lambda path: path.name)
+def test_every_stack_file_of_the_checkout_is_good(stack_file):
+    assert settings.load(stack_file).workloads, "an environment without workloads would be no use to anyone"
+
+
+def test_the_three_environments_are_there():
+    assert [path.name for path in STACK_FILES] == ["Pulumi.dev.yaml", "Pulumi.prod.yaml", "Pulumi.stage.yaml"]
+
+
+def test_absent_concerns_have_defaults():
+    parsed = settings.parse({"cluster": {"kind": "embedded"}, "images": GOOD["images"]}, "Pulumi.test.yaml")
+    assert parsed.tracking.node_port == 30000, "a stack file says only what is particular to its environment"
+    assert parsed.releases == {}, "an environment before its first release is a good one"
+
+
+def test_settings_cannot_be_changed_after_they_were_checked():
+    parsed = settings.parse(GOOD, "Pulumi.test.yaml")
+    with pytest.raises(ValidationError, match="frozen"):
+        parsed.tracking.node_port = 1  # pyright: ignore[reportAttributeAccessIssue] that is the point
+
+
+WRONG = {
+    "unknown concern": ("databse", {}, "modelstack:databse is no key that is known here", "did you mean `database`?"),
+    "unknown key": ("cluster.registryport", 5000, "modelstack:cluster.registryport", "did you mean `registryPort`?"),
+    "unknown key like no other": (
+        "cluster.zzz",
+        1,
+        "modelstack:cluster.zzz",
+        "known here: kind, apiPort, registryPort, nodePorts",
+    ),
+    "missing concern": ("images", ..., "modelstack:images is missing", "images: {registry: localhost:5000}"),
+    "missing key": ("workloads.markdown.nodePort", ..., "modelstack:workloads.markdown.nodePort is missing", "nodePort: 30001"),
+    "unknown kind of cluster": ("cluster.kind", "aws", "modelstack:cluster.kind", "embedded, existing, kind"),
+    "no kind of cluster": ("cluster", {}, "modelstack:cluster.kind", "embedded, existing, kind"),
+    "text for a port": ("cluster.apiPort", "6443", "modelstack:cluster.apiPort should be a valid integer", "6443"),
+    "a flag for a port": ("cluster.apiPort", True, "modelstack:cluster.apiPort", "found: true"),
+    "port too high": ("cluster.apiPort", 65536, "modelstack:cluster.apiPort should be less than", "found: 65536"),
+    "range the wrong way round": ("cluster.nodePorts", "30031-30000", "modelstack:cluster.nodePorts", "30000-30031"),
+    "range of one end": ("cluster.nodePorts", 30000, "modelstack:cluster.nodePorts", "30000-30031"),
+    "registry with a scheme": ("images.registry", "https://registry", "modelstack:images.registry", "localhost:5000"),
+    "base without a tag": ("images.base", "localhost:5000/base", "modelstack:images.base", "localhost:5000/base:bookworm"),
+    "size without a unit": ("database.storage", 2, "is a number and should be text", '"2Gi"'),
+    "size in another unit": ("database.storage", "2GB", "modelstack:database.storage", "2Gi"),
+    "half a core": ("tracking.cpu", 0.5, "modelstack:tracking.cpu", "500m"),
+    "no core": ("tracking.cpu", 0, "modelstack:tracking.cpu", "500m"),
+    "node port below those there are": ("tracking.nodePort", 8080, "modelstack:tracking.nodePort", "30001"),
+    "workload's name in capitals": (
+        "workloads.Markdown",
+        {"nodePort": 30002},
+        "modelstack:workloads.Markdown",
+        "right: markdown",
+    ),
+    "moving version": ("releases.markdown.version", "latest", "modelstack:releases.markdown.version", "right: 3"),
+    "version zero": ("releases.markdown.version", 0, "modelstack:releases.markdown.version", "found: 0"),
+    "run that YAML reads as a number": (
+        "releases.markdown.run",
+        12345678,
+        "is a number and should be text",
+        "put it in quotes",
+    ),
+    "tag for a digest": ("releases.markdown.image", "v3", "modelstack:releases.markdown.image", "sha256:"),
+    "branch for a revision": ("releases.markdown.revision", "main", "modelstack:releases.markdown.revision", "1a2b3c4d5e6f"),
+    "metric that is no number": ("releases.markdown.evidence.metrics.wape", float("nan"), "finite number", "right: 0.41"),
+    "release without evidence": (
+        "releases.markdown.evidence",
+        ...,
+        "modelstack:releases.markdown.evidence is missing",
+        "report:",
+    ),
+    "list for an object": ("workloads", [], "modelstack:workloads should be a valid", "found: []"),
+    "API port among the node ports": ("cluster.apiPort", 30003, "modelstack:cluster.apiPort lies within", "30000-30031"),
+    "two services on one port": ("workloads.markdown.nodePort", 30000, "is the port of tracking.nodePort as well", "30000"),
+    "API and registry on one port": ("cluster.registryPort", 6443, "is the port of cluster.apiPort as well", "6443"),
+    "unreachable node port": ("workloads.markdown.nodePort", 31000, "cannot be reached", "take one of 30000-30031"),
+    "other registry than the cluster's": (
+        "images.registry",
+        "localhost:5001",
+        "is not the embedded cluster's",
+        "localhost:5000",
+    ),
+    "base from elsewhere": ("images.base", "debian:bookworm-slim", "modelstack:images.base", "localhost:5000/base:bookworm"),
+    "bounds the wrong way round": (
+        "workloads.markdown.replicas",
+        {"min": 3, "max": 2},
+        "a minimum above its maximum",
+        "min 3, max 2",
+    ),
+    "workload that is nowhere declared": (
+        "workloads.markdwn",
+        {"nodePort": 30002},
+        "is no workload of",
+        "did you mean `markdown`?",
+    ),
+    "release of a workload not run here": (
+        "releases.allocation",
+        RELEASE,
+        "modelstack:releases.allocation",
+        "remove the release",
+    ),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "what", "hint"), WRONG.values(), ids=WRONG)
+def test_a_wrong_setting_is_refused_with_its_key_and_a_way_out(key, value, what, hint):
+    message = refusal(changed(key, value))
+    assert what in message, f"the message must say what is wrong with which key:\n{message}"
+    assert hint in message, f"the message must show a way out:\n{message}"
+    assert "where: Pulumi.test.yaml" in message, f"the message must name the file:\n{message}"
+    assert "pydantic" not in message, "the reader need not know what checks the file"
+
+
+def test_the_good_settings_of_these_tests_are_good():
+    assert settings.parse(GOOD, "Pulumi.test.yaml").releases["markdown"].version == 3
+
+
+def test_all_problems_are_told_at_once():
+    raw = changed("cluster.apiPort", "x") | {"databse": {}}
+    raw["releases"]["markdown"]["version"] = "latest"
+    message = refusal(raw)
+    assert message.startswith("Pulumi.test.yaml has 3 problems."), f"nobody wants to mend a file one run at a time:\n{message}"
+    assert re.findall(r"^modelstack:(\S+)", message, re.MULTILINE) == [
+        "cluster.apiPort",
+        "releases.markdown.version",
+        "databse",
+    ]
+
+
+def test_a_whole_number_of_cores_needs_no_quotes():
+    assert settings.parse(changed("tracking.cpu", 2), "Pulumi.test.yaml").tracking.cpu == "2"
+
+
+def test_an_existing_cluster_allows_all_node_ports_and_any_registry():
+    cluster = {"kind": "existing", "context": "c", "host": "c.example"}
+    raw = changed("workloads.markdown.nodePort", 32000) | {
+        "cluster": cluster,
+        "images": {"registry": "registry.example/models"},
+    }
+    assert settings.parse(raw, "Pulumi.test.yaml").cluster.node_ports == PortRange(30000, 32767)
+
+
+UNREADABLE = {
+    "nothing": ("", "The stack file sets nothing."),
+    "no config": ("secretsprovider: x\n", "The stack file sets nothing."),
+    "a list": ("- 1\n", "The stack file sets nothing."),
+    "no YAML": ("config: {a\n", "The stack file is no YAML."),
+    "one key twice": ("config:\n  a: 1\n  a: 2\n", "duplicate key"),
+    "not text": ("config: \x00", "The stack file is no YAML."),
+}
+
+
+@pytest.mark.parametrize(("text", "what"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_is_no_stack_file_is_refused(tmp_path, text, what):
+    path = tmp_path / "Pulumi.test.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=what):
+        settings.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"Pulumi\.nope\.yaml"):
+        settings.load(tmp_path / "Pulumi.nope.yaml")
+
+
+def test_keys_of_the_engine_are_left_alone(tmp_path):
+    path = tmp_path / "Pulumi.test.yaml"
+    path.write_text(
+        "encryptionsalt: v1:abc\nconfig:\n  pulumi:tags: {a: b}\n  kubernetes:context: x\n"
+        "  modelstack:cluster: {kind: embedded}\n"
+        "  modelstack:images: {registry: localhost:5000, base: localhost:5000/base:bookworm}\n"
+    )
+    assert settings.load(path).cluster.kind == "embedded"
+
+
+def test_checking_a_stack_file_does_not_import_the_engine():
+    program = (
+        "import sys; from pathlib import Path; from infra import settings\n"
+        f"settings.load(Path({str(STACK_FILES[0])!r}))\n"
+        "sys.exit(', '.join(name for name in ('pulumi', 'kubernetes', 'pandas') if name in sys.modules) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"every command checks the file first and must not wait for imports: {done.stderr}"
