@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 DEFAULTS = {
     # Bodies and answers pass as bytes: seldon-core's own decoding takes NaN for a value and names no place in its errors.
@@ -24,6 +25,7 @@ COMPONENT = "workloads.serving.model.ServedModel"
 def main() -> None:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)  # gunicorn 20 needs it
     sys.argv = ["seldon-core-microservice", COMPONENT, "--service-type", "MODEL", *sys.argv[1:]]
     # Reads the environment when it is imported.
     from seldon_core.microservice import main as microservice  # noqa: PLC0415 - see the line above

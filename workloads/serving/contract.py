@@ -1,11 +1,11 @@
-"""What a served model brings along: the module in its `code/` folder that turns a request into the model's input and its output into an answer.
+"""What a served model brings along: the module that turns a request into the model's input and its output into an answer.
 
 A model is an MLflow artifact folder: `model.onnx`, `MLmodel`, and `code/` (MLflow's `code_paths`) with exactly one file
 `serving.py`, wherever in it that lies. `code/` is put on the import path, and a `code/workloads/` joins the package
 `workloads`, so that what the file imports is found as in the checkout.
 
 On the way to an answer there is no pandas: building a frame of one row costs more than all the rest of a request.
-Columns are a plain dictionary of numpy arrays of one length, which code written as `columns["price"]` does not tell from a frame.
+Columns are a plain dictionary of numpy arrays of one length; code written as `columns["price"]` takes a frame as well.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class RequestError(Exception):
         example: what would have been right.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first are named and optional
         self,
         what: str,
         *,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -17,7 +16,8 @@ from workloads.serving.errors import ModelError, RequestError
 from workloads.serving.request import DTYPES, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -44,19 +44,32 @@ class Identity:
         return {f"X-Model-{name.title()}": value for name, value in self.tags().items()}
 
 
+class Port(Protocol):
+    """An input of an ONNX model."""
+
+    name: str
+    type: str
+    """For example `tensor(float)`."""
+    shape: Sequence[int | str | None]
+
+
+class Session(Protocol):
+    """What is used of onnxruntime's `InferenceSession`, which has hardly a type."""
+
+    def get_inputs(self) -> Sequence[Port]: ...
+    def run(
+        self, output_names: None, input_feed: Mapping[str, npt.NDArray[np.float32]]
+    ) -> Sequence[npt.NDArray[np.float32]]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A loaded model."""
 
     identity: Identity
     code: ServingCode
-    session: ort.InferenceSession
+    session: Session
     reader: Reader
-
-    @property
-    def width(self) -> int:
-        """Features the model takes."""
-        return int(self.session.get_inputs()[0].shape[1])
 
     def predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
         """The answer's names and rows.
@@ -117,12 +130,12 @@ def _identity(release: Path) -> Identity:
         ) from error
 
 
-def _session(path: Path) -> ort.InferenceSession:
+def _session(path: Path) -> Session:
     """One thread: workers are processes, and one row is too little work to share."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        session = ort.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+        session = cast("Session", ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # onnxruntime's exceptions have no base of their own
         raise ModelError(f"{path} is not a model that onnxruntime {ort.__version__} can load: {error}") from error
     inputs = session.get_inputs()

@@ -1,7 +1,7 @@
 """Counts and latencies of all workers, without a process between them.
 
-seldon-core keeps custom metrics in a manager process: each request then waits for four round trips to it, even when there is nothing
-to note. Here the figures lie in memory that the workers share since they were forked, a line for each, added up when asked for.
+seldon-core keeps custom metrics in a manager process: each request then waits for four round trips to it, even with nothing to
+note. Here the figures lie in memory that the workers share since they were forked, a line for each, added up when asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper bounds of the latency's buckets in seconds; one row takes well under the first."""
 CODES = (200, 400, 413, 500)
 WORKERS = 64
-"""Lines kept. A worker's line is its process id's, so figures survive a worker and two share one seldom (and then lose little)."""
+"""Lines kept. A worker's is found by its process id: figures survive it, and two share one seldom (and then lose little)."""
 
 _ROWS = len(CODES)
 _SECONDS = _ROWS + 1
@@ -32,7 +32,9 @@ _FIGURE = np.dtype(np.float64)
 
 
 class RequestMetrics:
-    """Figures on requests, shared by all processes forked after this was made. Takes the place of seldon-core's `SeldonMetrics`.
+    """Figures on requests, shared by all processes forked after this was made.
+
+    Takes the place of seldon-core's `SeldonMetrics`, whose methods it has.
 
     Args:
         labels: put on every figure.
@@ -70,7 +72,7 @@ class RequestMetrics:
         yield rows
         seconds = HistogramMetricFamily("modelstack_request_seconds", "Time in the service, without HTTP.", labels=names)
         bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
-        seconds.add_metric(values, list(zip(bounds, np.cumsum(total[_BUCKETS:]), strict=True)), sum_value=total[_SECONDS])
+        seconds.add_metric(values, list(zip(bounds, total[_BUCKETS:].cumsum(), strict=True)), sum_value=total[_SECONDS])
         yield seconds
 
     def update(self, custom_metrics: list[dict[str, object]], method: str) -> None:

@@ -21,7 +21,7 @@ from workloads.serving.metrics import RequestMetrics
 from workloads.serving.request import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -59,7 +59,7 @@ class ServedModel:
         self._headers = identity.headers()
         self._metrics = RequestMetrics(identity.tags())
         # seldon-core looks the class up when it makes its metrics, which is after this.
-        seldon_core.microservice.SeldonMetrics = lambda **_: self._metrics
+        seldon_core.microservice.SeldonMetrics = self._take_metrics
         self.model_error_handler = self._blueprint()
 
     def predict_raw(self, message: object) -> bytes:
@@ -89,6 +89,11 @@ class ServedModel:
             "outputs": [{"messagetype": "ndarray", "schema": {"names": list(names)}}],
             "custom": {"run": identity.run},
         }
+
+    def _take_metrics(self, worker_id_func: Callable[[], int]) -> RequestMetrics:
+        """Called like seldon-core's class."""
+        del worker_id_func
+        return self._metrics
 
     def _predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 import numpy as np
 
@@ -48,11 +48,12 @@ class Reader:
         self._types = dict(columns)
         self._names = list(columns)
         self._example = {name: example[name] for name in columns}
+        self._row = list(self._example.values())
 
     @property
     def example(self) -> dict[str, Any]:
         """A whole request that is right."""
-        return {"data": {"names": self._names, "ndarray": [list(self._example.values())]}}
+        return {"data": {"names": self._names, "ndarray": [self._row]}}
 
     @property
     def example_columns(self) -> Columns:
@@ -82,7 +83,7 @@ class Reader:
         if not body.strip():
             raise RequestError("the request's body is empty", example=self.example)
         try:
-            message = json.loads(body.decode())
+            message: object = json.loads(body.decode())
         except json.JSONDecodeError as error:
             raise RequestError(
                 f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
@@ -93,13 +94,13 @@ class Reader:
             raise RequestError(f"the body is not JSON: byte {error.start} is not UTF-8", example=self.example) from None
         except (ValueError, RecursionError) as error:  # digits without end, brackets without end
             raise RequestError(f"the body is not JSON that can be read: {shown(str(error))}", example=self.example) from None
-        if not isinstance(message, dict):
+        if not _is_object(message):
             raise RequestError("the body is not a JSON object", found=_described(message), example=self.example)
         return message
 
     def _table(self, message: dict[str, Any]) -> tuple[list[str], Sequence[Sequence[Any]]]:
-        data = message.get("data")
-        if isinstance(data, dict):
+        data: object = message.get("data")
+        if _is_object(data):
             names = self._listed(data, "names", "data.names")
             if not all(isinstance(name, str) for name in names):
                 raise RequestError("data.names holds something else than names", found=_described(names), example=self.example)
@@ -107,7 +108,7 @@ class Reader:
                 return names, self._tensor(data["tensor"])
             rows = self._listed(data, "ndarray", "data.ndarray")
             for index, row in enumerate(rows):
-                if not isinstance(row, list):
+                if not _is_list(row):
                     raise RequestError("a row is not a list", row=index, found=_described(row), example=self.example)
             return names, rows
         if "jsonData" in message:
@@ -118,28 +119,31 @@ class Reader:
         )
 
     def _listed(self, data: dict[str, Any], key: str, where: str) -> list[Any]:
-        value = data.get(key)
-        if not isinstance(value, list):
+        value: object = data.get(key)
+        if not _is_list(value):
             found = "nothing" if key not in data else _described(value)
             raise RequestError(f"{where} is not a list", found=found, example=self.example)
         return value
 
     def _tensor(self, tensor: object) -> list[list[Any]]:
-        match tensor:
-            case {"shape": [int(height), int(width)], "values": list(values)} if height * width == len(values) and width > 0:
+        shape, values = (tensor.get("shape"), tensor.get("values")) if _is_object(tensor) else (None, None)
+        match shape:
+            case [int(height), int(width)] if _is_list(values) and height * width == len(values) and width > 0:
                 return [values[start : start + width] for start in range(0, len(values), width)]
             case _:
                 what = "data.tensor is not a shape of two numbers, rows and columns, and as many values"
-                raise RequestError(what, found=_described(tensor))
+                raise RequestError(
+                    what, found=_described(tensor), example={"shape": [1, len(self._names)], "values": self._row}
+                )
 
     def _records(self, records: object) -> tuple[list[str], list[list[Any]]]:
-        listed = [records] if isinstance(records, dict) else records
-        if not isinstance(listed, list):
+        listed: object = [records] if _is_object(records) else records
+        if not _is_list(listed):
             raise RequestError(
                 "jsonData is neither a row nor a list of rows", found=_described(records), example=[self._example]
             )
         for index, record in enumerate(listed):
-            if not isinstance(record, dict):
+            if not _is_object(record):
                 raise RequestError("a row is not an object", row=index, found=_described(record), example=self._example)
             if record.keys() != self._types.keys():
                 self._refuse_names(list(record), row=index)
@@ -182,7 +186,7 @@ class Reader:
 
 
 def _fits(kind: type, values: list[Any]) -> bool:
-    """Whether all of `values` go into an array of `kind` as they are. Most requests go this way, so it has no loop in Python."""
+    """Whether all of `values` go into an array of `kind` as they are. Every request comes here: no loop in Python."""
     types = set(map(type, values))
     if kind is float:
         try:
@@ -198,6 +202,15 @@ def _check_widths(rows: Sequence[Sequence[Any]], width: int) -> None:
             raise RequestError(
                 f"a row has not as many values as there are names, {width}", row=index, found=f"{len(row)} values"
             )
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """JSON's objects have texts for keys, which `isinstance` does not tell a type checker."""
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _described(value: object) -> str:
