@@ -128,7 +128,8 @@ def processes(config: NodeConfig) -> dict[str, int | None]:
         return {}
     numbers = _numbers_inside(Cgroup(config.name).processes("node"))
     found: dict[str, int | None] = {}
-    for folder in sorted(Path(f"/proc/{init.pid}/root/run/service").iterdir()):
+    # Empty for a moment: the first process has more to do before it becomes runit's.
+    for folder in sorted(Path(f"/proc/{init.pid}/root/run/service").glob("*")):
         text = ""
         with suppress(OSError):
             text = (folder / "supervise" / "pid").read_text().strip()

@@ -43,7 +43,8 @@ class Supervisor:
         """Returns when it is told to stop."""
         while not (self.config.run / "stop").exists():
             self._bury()
-            self._have_heir()
+            if self._have_heir():
+                continue
             self._have_node()
             self._have_forwarder()
             time.sleep(_ROUND)
@@ -60,16 +61,20 @@ class Supervisor:
         self.next_start[what] = now + _BACKOFF
         return True
 
-    def _have_heir(self) -> None:
+    def _have_heir(self) -> bool:
+        """True in an heir that has just come to its inheritance, long after it was made."""
         if self.heir is not None and record.stat(self.heir) is not None:
-            return
+            return False
         parent = os.pidfd_open(os.getpid())
         self.heir = os.fork()
-        if self.heir == 0:
+        inherits = self.heir == 0
+        if inherits:
             select.select([parent], [], [])
-            self.heir = None
             _say("the supervisor has ended; its heir goes on")
+            self.heir = None
+            self.state = record.read_state(self.config.run)
         os.close(parent)
+        return inherits
 
     def _have_node(self) -> None:
         if self.state.init is not None and self.state.init.alive:
