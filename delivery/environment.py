@@ -51,3 +51,13 @@ def prepare() -> None:
     paths.PULUMI_HOME.mkdir(parents=True, exist_ok=True)
     if not paths.PASSPHRASE.is_file():
         write_private(paths.PASSPHRASE, secrets.token_urlsafe(32))
+
+
+def stacks() -> list[str]:
+    """The stacks in this checkout's backend."""
+    return sorted(file.stem for file in (paths.BACKEND / ".pulumi" / "stacks" / "modelstack").glob("*.json"))
+
+
+def has_stack(name: str) -> bool:
+    """Whether the backend knows a stack."""
+    return name in stacks()

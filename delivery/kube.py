@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
@@ -73,6 +75,25 @@ class Cluster:
         token = found.get_api_key_with_prefix("authorization")  # pyright: ignore[reportUnknownMemberType] no annotations
         headers = {"Authorization": token} if token else {}
         self._http = httpx.Client(base_url=self.server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False)
+
+    @classmethod
+    def of_file(cls, path: str | None, context: str) -> Cluster:
+        """The cluster that a context of a kubeconfig names; `path` None: `$KUBECONFIG`, else `~/.kube/config`."""
+        file = Path(path or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+        try:
+            return cls(file.read_text(encoding="utf-8"), context)
+        except FileNotFoundError:
+            raise UserError("There is no such kubeconfig.", where=str(file), fix="write it, or name another one") from None
+
+    def exists(self, api_version: str, kind: str, namespace: str, name: str) -> bool:
+        """Whether an object exists."""
+        root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+        found = self.find(root)
+        resource = next((entry for entry in list_at(found or {}, "resources") if entry["kind"] == kind), None)
+        if resource is None:
+            return False
+        place = f"{root}/namespaces/{namespace}" if resource["namespaced"] else root
+        return self.find(f"{place}/{resource['name']}/{name}") is not None
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Object:
         """Reads an object or a list."""

@@ -69,7 +69,9 @@ def ports_of(settings: Settings) -> dict[int, str]:
     cluster = settings.cluster
     if cluster.kind != "embedded":
         return {}
+    nodes = cluster.node_ports
     ports = {
+        **dict.fromkeys(range(nodes.first, nodes.last + 1), "modelstack:cluster: nodePorts"),
         cluster.api_port: "modelstack:cluster: apiPort",
         cluster.registry_port: "modelstack:cluster: registryPort",
         settings.tracking.node_port: "modelstack:tracking: nodePort",

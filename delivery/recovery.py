@@ -46,6 +46,17 @@ class Mended:
         return bool(self.imported or self.cleared)
 
 
+def lock_folder(backend: Path, stack: str) -> Path:
+    """Where the engine keeps a stack's locks in a file backend."""
+    return backend / ".pulumi" / "locks" / "organization" / "modelstack" / stack
+
+
+def has_node(state: State) -> bool:
+    """Whether the stack has started an embedded node."""
+    resources = cast("list[State]", state.get("resources") or [])
+    return any("modelstack:cluster:EmbeddedCluster$command:local:Command" in str(resource["urn"]) for resource in resources)
+
+
 def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> int:
     """Removes the locks of engines that are gone, after waiting for one that is still writing its state.
 

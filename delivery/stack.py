@@ -54,7 +54,7 @@ class Stack:
         except automation.StackNotFoundError:
             raise UserError(f"There is no stack {name} here.", where=str(paths.BACKEND), fix="run `make up`") from None
         except CommandError as error:
-            raise EngineError(f"Stack {name} cannot be opened.", found=_last_lines(str(error))) from None
+            raise _cannot_open(name, str(error)) from None
 
     def command(self, *args: str) -> str:
         """Runs `pulumi ARGS --stack NAME` and gives what it printed."""
@@ -109,6 +109,16 @@ class Stack:
     def remove(self) -> None:
         """Forgets the stack: state and history. Its stack file stays."""
         self.command("stack", "rm", "--yes", "--force", "--preserve-config")
+
+
+def _cannot_open(name: str, said: str) -> EngineError:
+    if "incorrect passphrase" in said:
+        return EngineError(
+            f"The secrets in Pulumi.{name}.yaml were encrypted with another passphrase.",
+            where=str(paths.PASSPHRASE),
+            fix="write that passphrase into this file",
+        )
+    return EngineError(f"Stack {name} cannot be opened.", found=_last_lines(said))
 
 
 @contextlib.contextmanager

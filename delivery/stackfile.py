@@ -77,6 +77,16 @@ def with_release(text: str, workload: str, release: Mapping[str, object]) -> str
     return _dump(yaml, document)
 
 
+def without_release(text: str, workload: str) -> str:
+    """The text without one workload's release."""
+    if set(releases(text)) <= {workload}:
+        return without_releases(text)
+    yaml, document = _load(text)
+    if _config(document)[RELEASES].pop(workload, None) is None:
+        return text
+    return _dump(yaml, document)
+
+
 def without_releases(text: str) -> str:
     """The text without any release."""
     yaml, document = _load(text)

@@ -1,0 +1,80 @@
+"""A stack with what commands need of it: outputs, cluster, model registry, image builder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from delivery import outputs, registry, stackfile
+from delivery.revision import revision
+from infra import settings as infra_settings
+
+if TYPE_CHECKING:
+    from delivery.kube import Cluster
+    from delivery.models import Models
+    from delivery.outputs import Outputs
+    from delivery.release import Releaser
+    from delivery.stack import Stack
+    from delivery.train import Trainer
+    from infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class Access:
+    """One stack that is up, at least in part. What it gives is read once."""
+
+    stack: Stack
+
+    @classmethod
+    def to(cls, name: str) -> Access:
+        """Opens a stack that exists."""
+        infra_settings.load(stackfile.path_of(name))
+        from delivery.stack import Stack
+
+        return cls(Stack(name))
+
+    @property
+    def settings(self) -> Settings:
+        """What the stack file says now."""
+        return infra_settings.load(stackfile.path_of(self.stack.name))
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        return outputs.read(self.stack.name, self.stack.outputs())
+
+    @cached_property
+    def models(self) -> Models:
+        from delivery.models import Models
+
+        return Models(self.outputs.tracking)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        from delivery.kube import Cluster
+
+        found = self.settings.cluster
+        if found.kind == "existing":
+            return Cluster.of_file(found.kubeconfig, found.context)
+        return Cluster(self.outputs.kubeconfig)
+
+    def trainer(self, workload: str) -> Trainer:
+        from delivery.train import Trainer
+
+        output = outputs.training_of(self.stack.name, self.outputs, workload)
+        return Trainer(workload=workload, cluster=self.cluster, output=output, revision=revision())
+
+    def releaser(self) -> Releaser:
+        from delivery.release import Releaser
+        from local.images import Builder
+
+        address = self.outputs.registry
+        return Releaser(
+            stack=self.stack.name,
+            file=stackfile.path_of(self.stack.name),
+            models=self.models,
+            builder=Builder(),
+            registry=address,
+            serving_image=self.outputs.serving_image,
+            pushed=lambda repository, tag: registry.digest_of(address, repository, tag),
+        )

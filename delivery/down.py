@@ -1,0 +1,93 @@
+"""`modelstack down`: the environment destroyed, and nothing of it left running, whatever state it is in."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from delivery import environment, lock, node, recovery, stackfile
+from delivery.progress import reporter
+from infra import settings as infra_settings
+from infra.errors import UserError
+from local import paths
+
+if TYPE_CHECKING:
+    from delivery.progress import Reporter
+    from local.node import NodeConfig
+
+_OF_THE_ENVIRONMENT = (
+    paths.NODE,
+    paths.BACKEND,
+    paths.PASSPHRASE,
+    paths.KUBECONFIG,
+    paths.STATE / "held-out",
+    paths.STATE / "scratch",
+)
+"""What goes with the environment. Tools, plugins, image layers and logs stay: the next `up` is quicker for them."""
+
+
+def main(stack: str) -> None:
+    """Runs the command."""
+    settings = infra_settings.load(stackfile.path_of(stack))
+    with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
+        found = node.embedded(settings)
+        if found is None:
+            _destroy(stack, progress)
+            print(f"Stack {stack} is gone.")
+            return
+        _destroy_embedded(stack, found, progress)
+    print("Nothing of the environment is left. `make up` makes it again.")
+
+
+def _destroy(stack: str, progress: Reporter) -> None:
+    from delivery.stack import Stack
+
+    opened = Stack(stack)
+    recovery.release_locks(recovery.lock_folder(paths.BACKEND, stack), progress)
+    opened.destroy(progress)
+    opened.remove()
+
+
+def _destroy_embedded(stack: str, found: NodeConfig, progress: Reporter) -> None:
+    if _others(stack):
+        # Their state and their node's data are under the same folder.
+        _destroy(stack, progress)
+        return
+    if node.running(found) and environment.has_stack(stack):
+        try:
+            _destroy(stack, progress)
+        except UserError as error:
+            # All of it is in the node, which goes now.
+            progress.say(f"The stack could not be destroyed in order; its node is removed with all it holds.\n{error}")
+    _remove_node(found, progress)
+    _clean_stack_file(stack, progress)
+
+
+def _remove_node(found: NodeConfig, progress: Reporter) -> None:
+    from local import node as local_node
+
+    local_node.stop(found, progress)
+    with progress.step("remove its data"):
+        for path in _OF_THE_ENVIRONMENT:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _clean_stack_file(stack: str, progress: Reporter) -> None:
+    """Takes out of the stack file what died with the cluster: its releases, and the salt of the passphrase."""
+    file = stackfile.path_of(stack)
+    before = stackfile.read(file)
+    after = stackfile.without_releases(before)
+    if not stackfile.has_secrets(after):
+        after = stackfile.without_salt(after)
+    if after != before:
+        stackfile.write(file, after)
+        if stackfile.releases(before):
+            progress.say(f"{file.name}: its releases are removed, for their models and images are gone.")
+
+
+def _others(stack: str) -> list[str]:
+    """Other stacks of this checkout's backend that hold resources."""
+    return [name for name in environment.stacks() if name != stack]

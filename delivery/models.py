@@ -1,0 +1,138 @@
+"""The model registry of an environment: MLflow, as far as releases need it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from infra.errors import UserError
+
+if TYPE_CHECKING:
+    from delivery.outputs import TrackingOutput
+
+REPORT = "backtest/report.json"
+HELD_OUT = "held_out.json"
+_TAG = "modelstack."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A registered version and what its run says about itself. `tags` are the run's, without the prefix `modelstack.`."""
+
+    name: str
+    version: int
+    run: str
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+    def tag(self, name: str) -> str:
+        """A tag that every version we release must have.
+
+        Raises:
+            UserError: the run lacks it.
+        """
+        if name not in self.tags:
+            raise UserError(
+                f"Version {self.version} of {self.name} cannot be released: its run does not say where it comes from.",
+                where=f"run {self.run}",
+                found=f"no tag {_TAG}{name}",
+                fix=f"train it with `modelstack train {self.name}`",
+            )
+        return self.tags[name]
+
+
+class Models:
+    """The model registry behind a tracking server."""
+
+    def __init__(self, tracking: TrackingOutput) -> None:
+        """Connects.
+
+        Raises:
+            UserError: the server does not answer.
+        """
+        self._url = tracking.url
+        try:
+            httpx.get(f"{tracking.url}/health", timeout=10.0, trust_env=False).raise_for_status()
+        except httpx.HTTPError as error:
+            fix = "run `modelstack status`; `make up` mends an environment that is half there"
+            raise UserError("MLflow does not answer.", where=tracking.url, found=error, fix=fix) from None
+        os.environ |= {
+            "MLFLOW_TRACKING_USERNAME": tracking.username,
+            "MLFLOW_TRACKING_PASSWORD": tracking.password,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        }
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=tracking.url, registry_uri=tracking.url)
+
+    def newest(self, name: str) -> ModelVersion | None:
+        """The newest version of a model; None where none is registered."""
+        found = self._client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
+        return self._version(name, int(found[0].version), str(found[0].run_id)) if found else None
+
+    def version(self, name: str, version: int) -> ModelVersion | None:
+        """A version of a model; None where it is not registered."""
+        found = self._client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
+        if not found:
+            # Servers that cannot filter by number list them all.
+            found = [entry for entry in self._client.search_model_versions(f"name='{name}'") if int(entry.version) == version]
+        return self._version(name, version, str(found[0].run_id)) if found else None
+
+    def fetch(self, model: ModelVersion, folder: Path) -> None:
+        """Puts the version's artifact folder at `folder`."""
+        from mlflow.artifacts import download_artifacts
+
+        folder.mkdir(parents=True, exist_ok=True)
+        download_artifacts(artifact_uri=f"models:/{model.name}/{model.version}", dst_path=str(folder), tracking_uri=self._url)
+
+    def artifact(self, run: str, path: str) -> bytes:
+        """The content of one of a run's artifacts.
+
+        Raises:
+            UserError: the run has none of that name.
+        """
+        import tempfile
+
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                found = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self._url)
+                return Path(found).read_bytes()
+            except (MlflowException, OSError) as error:
+                raise UserError("A run lacks an artifact.", where=f"run {run}", found=f"{path}: {error}") from None
+
+    def report(self, model: ModelVersion) -> tuple[str, dict[str, float]]:
+        """Digest and metrics of the version's back-test, its digest compared with the one the run recorded.
+
+        Raises:
+            UserError: the report was changed after it was recorded.
+        """
+        content = self.artifact(model.run, REPORT)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if digest != model.tag("report"):
+            raise UserError(
+                f"The back-test report of version {model.version} of {model.name} is not the one that its run recorded.",
+                where=f"run {model.run}, {REPORT}",
+                found=digest,
+                example=model.tag("report"),
+                fix=f"train anew with `modelstack train {model.name}`",
+            )
+        report = cast("dict[str, Any]", json.loads(content))  # JSON of the run
+        metrics = cast("dict[str, float]", report.get("metrics") or {})
+        return digest, {name: round(float(value), 6) for name, value in metrics.items()}
+
+    def _version(self, name: str, version: int, run: str) -> ModelVersion:
+        tags = self._client.get_run(run).data.tags
+        ours = {key.removeprefix(_TAG): value for key, value in tags.items() if key.startswith(_TAG)}
+        return ModelVersion(name=name, version=version, run=run, tags=ours)

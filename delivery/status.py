@@ -1,0 +1,158 @@
+"""`modelstack status`: what runs where, since when, from which run and data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from delivery import environment, node, outputs, stackfile
+from delivery.kube import list_at, text_at
+from infra import settings as infra_settings
+from infra.errors import UserError
+from local import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from delivery.kube import Object
+    from infra.settings import Release, Settings
+
+SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
+"""Finds the Deployments of variants. Labels and annotations are those that `components.variant` sets."""
+_SHOWN = 12
+"""Characters of a digest or a run that a table shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A variant of an endpoint as it runs. Empty texts: not known."""
+
+    workload: str
+    role: str
+    version: int
+    since: str
+    """When its last rollout ended, in UTC."""
+    run: str
+    data: str
+    """Fingerprint of the data it was trained on."""
+    image: str
+    ready: int
+    replicas: int
+    endpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackStatus:
+    """One environment."""
+
+    stack: str
+    state: str
+    """`up`, `not up`, or what is wrong."""
+    tracking: str
+    variants: list[Variant]
+    pending: list[str]
+    """Releases of the stack file that do not run (yet)."""
+
+
+def main(stack: str | None, *, as_json: bool) -> None:
+    """Runs the command."""
+    names = [stack] if stack is not None else known_stacks()
+    found = [of(name) for name in names]
+    if as_json:
+        print(json.dumps([asdict(status) for status in found], indent=2))
+    else:
+        _show(found)
+
+
+def known_stacks() -> list[str]:
+    """The stacks that this checkout has files for, those that exist first."""
+    names = sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in paths.CHECKOUT.glob("Pulumi.*.yaml"))
+    return sorted(names, key=lambda name: not environment.has_stack(name))
+
+
+def of(name: str) -> StackStatus:
+    """One stack's status. What is wrong with it is part of the answer."""
+    settings = infra_settings.load(stackfile.path_of(name))
+    found = node.embedded(settings)
+    if not environment.has_stack(name):
+        return _without_cluster(name, "not up", settings)
+    if found is not None and not node.running(found):
+        return _without_cluster(name, "the node does not run: `make up` starts it", settings)
+    from delivery.access import Access
+
+    try:
+        access = Access.to(name)
+        deployments = access.cluster.items("/apis/apps/v1/deployments", {"labelSelector": SELECTOR})
+        variants = [variant(deployment, settings.releases, access.outputs) for deployment in deployments]
+    except UserError as error:
+        return _without_cluster(name, error.what, settings)
+    return StackStatus(
+        stack=name,
+        state="up",
+        tracking=access.outputs.tracking.url,
+        variants=sorted(variants, key=lambda found: (found.workload, found.role != "stable", found.role)),
+        pending=pending(settings.releases, variants),
+    )
+
+
+def variant(deployment: Object, releases: Mapping[str, Release], known: outputs.Outputs) -> Variant:
+    """What a variant's Deployment says, with what the stack file knows about its release."""
+    workload = text_at(deployment, "metadata", "labels", "modelstack.dev/workload")
+    version = int(text_at(deployment, "metadata", "labels", "modelstack.dev/version"))
+    containers = list_at(deployment, "spec", "template", "spec", "containers")
+    progressing = [c for c in list_at(deployment, "status", "conditions") if c["type"] == "Progressing"]
+    release = releases.get(workload)
+    ours = release is not None and release.version == version
+    endpoint = known.endpoints.get(workload)
+    return Variant(
+        workload=workload,
+        role=text_at(deployment, "metadata", "labels", "modelstack.dev/role"),
+        version=version,
+        since=text_at(progressing[0], "lastUpdateTime") if progressing else "",
+        run=text_at(deployment, "metadata", "annotations", "modelstack.dev/run") or (release.run if release and ours else ""),
+        data=release.data if release and ours else "",
+        image=text_at(containers[0], "image").rpartition("@")[2] if containers else "",
+        ready=int(text_at(deployment, "status", "readyReplicas") or 0),
+        replicas=int(text_at(deployment, "status", "replicas") or 0),
+        endpoint=endpoint.url if endpoint else "",
+    )
+
+
+def pending(releases: Mapping[str, Release], variants: list[Variant]) -> list[str]:
+    """What the stack file releases and the cluster does not run."""
+    running = {(found.workload, found.version) for found in variants}
+    return [f"{name} version {release.version}" for name, release in releases.items() if (name, release.version) not in running]
+
+
+def _without_cluster(name: str, state: str, settings: Settings) -> StackStatus:
+    return StackStatus(stack=name, state=state, tracking="", variants=[], pending=pending(settings.releases, []))
+
+
+def _show(found: list[StackStatus]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("stack", "workload", "variant", "version", "since (UTC)", "ready", "run", "data", "image", "endpoint"):
+        table.add_column(title, overflow="fold")
+    for status in found:
+        for v in status.variants:
+            since = v.since.replace("T", " ").removesuffix("Z")
+            ready = f"{v.ready}/{v.replicas}"
+            ids = (short(v.run), short(v.data), short(v.image))
+            table.add_row(status.stack, v.workload, v.role, str(v.version), since, ready, *ids, v.endpoint)
+    if table.row_count:
+        console.print(table)
+    for status in found:
+        if not status.variants:
+            what = "up, nothing is released" if status.state == "up" else status.state
+            console.print(f"{status.stack}: {what}", markup=False)
+        for release in status.pending:
+            console.print(f"{status.stack}: the stack file releases {release}, which does not run: `make up`", markup=False)
+
+
+def short(identifier: str) -> str:
+    """The start of a digest or a run, enough to tell it from others."""
+    return identifier.removeprefix("sha256:")[:_SHOWN]

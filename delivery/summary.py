@@ -1,0 +1,48 @@
+"""The last words of `up`: what there is, what it predicts, and what to try next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery import endpoint
+from delivery.terminal import duration
+
+if TYPE_CHECKING:
+    from delivery.access import Access
+    from delivery.progress import Reporter
+
+
+def show(access: Access, progress: Reporter, *, changed: bool) -> None:
+    """Waits for the endpoints, asks each for its held-out week, and prints the summary."""
+    stack, outputs = access.stack.name, access.outputs
+    password = f"pulumi stack output tracking --show-secrets --stack {stack}"
+    lines = [f"MLflow     {outputs.tracking.url}   user {outputs.tracking.username}, password: {password}"]
+    for workload, found in outputs.endpoints.items():
+        held = endpoint.held_out(found.run, lambda: access.models)
+        answer = endpoint.wait(found, held.request, progress)
+        lines += [
+            f"{workload:<10} {found.url}   version {found.version}, run {found.run}",
+            "",
+            *(f"  {line}" for line in endpoint.comparison(held, answer).splitlines()),
+            "",
+            f"  {endpoint.curl(found)}",
+        ]
+    done = "Everything is up" if changed else "Nothing to do: everything is up"
+    print(f"\n{done} ({duration(progress.elapsed())}).\n")
+    print("\n".join(lines))
+    print("\nNext:")
+    for command, what in next_commands(stack, list(outputs.endpoints)):
+        print(f"  {command:<48} {what}")
+
+
+def next_commands(stack: str, workloads: list[str]) -> list[tuple[str, str]]:
+    """What to try now."""
+    workload = workloads[0] if workloads else "markdown"
+    return [
+        ('eval "$(.venv/bin/modelstack env)"', "modelstack, pulumi and kubectl for this shell"),
+        ("modelstack status", "what runs, since when, from which run and data"),
+        (f"modelstack train {workload}", "another model version"),
+        (f"modelstack release {workload} --stack {stack}", "put it into the stack file"),
+        (f"pulumi preview --stack {stack}", "what that would change"),
+        ("make down", "remove it all"),
+    ]
