@@ -27,6 +27,10 @@ _VERSION: Final = re.search(r"github.com/pulumi/pulumi/pkg/v3 v(\S+)", (HERE / "
 assert _VERSION, "go.mod pins the engine"
 PULUMI_VERSION: Final = _VERSION[1]
 """The version that is downloaded or built."""
+_KUBERNETES: Final = re.search(r"k8s.io/kubernetes v(\S+)", (HERE / "kubernetes" / "go.mod").read_text())
+assert _KUBERNETES, "go.mod pins Kubernetes"
+KUBERNETES_VERSION: Final = _KUBERNETES[1]
+"""The version that is built."""
 
 
 def pulumi(progress: Progress) -> Path:
@@ -50,7 +54,11 @@ def hyperkube(progress: Progress) -> Path:
     Raises:
         UserError: it has to be built and cannot be.
     """
-    return GoBuild("hyperkube", HERE / "kubernetes", ".", ldflags="-s -w").make(progress)
+    major, minor, _ = KUBERNETES_VERSION.split(".")
+    version = {"gitVersion": f"v{KUBERNETES_VERSION}", "gitMajor": major, "gitMinor": minor}
+    # What the API server says that it is: without, v0.0.0, and clients that look at the version refuse it.
+    flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in version.items())
+    return GoBuild("hyperkube", HERE / "kubernetes", ".", ldflags=f"-s -w {flags}").make(progress)
 
 
 def on_path() -> Path | None:
