@@ -200,6 +200,8 @@ def main() -> None:
     _reach_this_machine_directly()
     try:
         code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # what typer makes of an interrupt
+            raise KeyboardInterrupt
     except UserError as error:
         code = _refuse(error)
     except (KeyboardInterrupt, typer.Abort):

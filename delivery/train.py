@@ -68,9 +68,10 @@ class Trainer:
             UserError: the run failed; the message holds its last lines.
         """
         running = self.running()
-        with progress.step(f"training {self.workload}") as step:
+        follows = f", following {running}" if running is not None else ""
+        with progress.step(f"training {self.workload}{follows}") as step:
             name = running if running is not None else self._start()
-            step.note(f"job {name}" + (" (it was already running)" if running is not None else ""))
+            step.note(f"job {name}")
             with TrainingLog.reading(progress) as log:
                 self._follow(name, log, progress)
             job = self._job(name) or {}
