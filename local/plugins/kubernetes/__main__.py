@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from local.plugins.kubernetes.provider import Kubernetes
-from local.plugins.serve import serve
+from local.plugins.bare import without_sdk
+
+without_sdk()
+
+from local.plugins.kubernetes.provider import Kubernetes  # noqa: E402, after the SDK is out of the way
+from local.plugins.serve import serve  # noqa: E402
 
 serve(Kubernetes())
