@@ -200,12 +200,9 @@ def main() -> None:
     _reach_this_machine_directly()
     try:
         code = app(standalone_mode=False) or 0
-        if code == INTERRUPTED:  # what typer makes of an interrupt
-            raise KeyboardInterrupt
     except UserError as error:
         code = _refuse(error)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("Interrupted. Run the same command again: it goes on from where it stopped.", err=True)
         code = INTERRUPTED
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -219,4 +216,6 @@ def main() -> None:
 
         rich_utils.rich_format_error(error)  # pyright: ignore[reportArgumentType] click's usage error, by its exit code
         code = int(error.exit_code)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType] see above
+    if code == INTERRUPTED:  # typer, too, turns an interrupt into this code
+        typer.echo("Interrupted. Run the same command again: it goes on from where it stopped.", err=True)
     sys.exit(code)
