@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pulumi
+import pulumi_random as random
+
+from components.image import Image, ImageArgs
+from components.registry import Registry, RegistryArgs
+from tests.harness import run
+
+
+def program():
+    node = random.RandomPassword("node", length=1)  # stands for what serves the registry
+    registry = Registry("registry", RegistryArgs(address="localhost:5000", served_by=[node]))
+    dockerfile = "components/images/postgres/Dockerfile"
+    image = Image("postgres", ImageArgs(registry=registry, dockerfile=dockerfile, base="localhost:5000/base:bookworm"))
+    pulumi.export("ref", image.ref)
+
+
+def test_an_image_is_known_by_the_digest_of_its_repository():
+    ref = run(program).outputs["ref"]
+    assert ref.startswith("localhost:5000/postgres@sha256:"), "a tag could point to something else tomorrow"
+
+
+def test_an_image_is_built_from_the_checkout_on_the_base_of_the_environment():
+    build = run(program).one("Image", "postgres-image").inputs["build"]
+    assert build["args"] == {"BASE": "localhost:5000/base:bookworm"}
+    assert build["context"] == ".", "an absolute path would differ from checkout to checkout"
+
+
+def test_an_image_waits_for_what_serves_the_registry():
+    assert "node" in run(program).one("Image", "postgres-image").dependencies, "a push to a registry that is not there fails"

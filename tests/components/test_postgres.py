@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pulumi
+import pytest
+from pulumi_kubernetes import core
+
+from components.postgres import Postgres, PostgresArgs, server_settings
+from tests.harness import Secret, run
+from tests.pods import container_of, environment_of, pod_of
+
+IMAGE = "localhost:5000/postgres@sha256:" + "9f" * 32
+
+
+ARGS = {
+    "namespace": "tracking",
+    "image": IMAGE,
+    "databases": ["tracking", "accounts"],
+    "clients": {"app.kubernetes.io/name": "tracking"},
+    "storage": "2Gi",
+    "cpu": "100m",
+    "memory": "256Mi",
+}
+
+
+def declare(**changes):
+    def program():
+        postgres = Postgres("postgres", PostgresArgs(**(ARGS | changes)))
+        pulumi.export("url", postgres.url("tracking"))
+        core.v1.ConfigMap("client", data={"host": postgres.host})
+
+    return run(program)
+
+
+def test_the_password_is_random_and_a_secret_wherever_it_goes():
+    declared = declare()
+    assert declared.one("Secret").inputs["stringData"] == Secret({"password": "password of postgres-password"})
+    assert isinstance(declared.outputs["url"], Secret), "the password is in the URL"
+    assert declared.outputs["url"].value == (
+        "postgresql://modelstack:password of postgres-password@postgres.tracking.svc:5432/tracking"
+    )
+
+
+def test_the_password_needs_no_quoting_anywhere():
+    assert declare().one("RandomPassword").inputs["special"] is False, "it goes into a URL, an ini file and SQL"
+
+
+def test_the_password_reaches_the_server_as_a_file():
+    server = declare().one("StatefulSet")
+    assert "password" not in " ".join(environment_of(container_of(server))).lower(), "variables show up in diagnostics"
+    assert {"name": "password", "secret": {"secretName": "postgres"}} in pod_of(server)["volumes"]
+
+
+def test_whoever_connects_waits_for_the_server():
+    client = declare().one("ConfigMap", "client")
+    assert client.inputs["data"] == {"host": "postgres.tracking.svc"}
+    assert "postgres-server" in client.dependencies, "a client that starts first would crash until the server is there"
+
+
+def test_the_server_gets_one_volume_that_outlives_its_pods():
+    declared = declare()
+    assert declared.one("PersistentVolumeClaim").inputs["spec"]["accessModes"] == ["ReadWriteOnce"]
+    volumes = {volume["name"]: volume for volume in pod_of(declared.one("StatefulSet"))["volumes"]}
+    assert volumes["data"]["persistentVolumeClaim"] == {"claimName": "postgres"}
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_data_and_password_are_protected_together(protect):
+    declared = declare(protect=protect)
+    kept = [declared.one("PersistentVolumeClaim"), declared.one("RandomPassword")]
+    assert [resource.protect for resource in kept] == [protect, protect], "one is of no use without the other"
+
+
+def test_the_root_file_system_is_read_only_and_what_must_be_written_is_mounted():
+    container = container_of(declare().one("StatefulSet"))
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    writable = {mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
+    assert writable == {"/var/lib/postgresql", "/run/postgresql", "/tmp"}
+
+
+def test_probes_ask_over_the_network():
+    container = container_of(declare().one("StatefulSet"))
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        command = container[probe]["exec"]["command"]
+        assert command[0] == "pg_isready"
+        assert "127.0.0.1" in command, "the socket answers in single-user set-up too, when nobody can connect yet"
+
+
+def test_a_long_recovery_is_not_taken_for_a_hang():
+    probe = container_of(declare().one("StatefulSet"))["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 600, "replaying the log after a crash may take minutes"
+
+
+def test_only_the_named_clients_may_connect():
+    policy = declare().one("NetworkPolicy").inputs["spec"]
+    assert policy["ingress"] == [
+        {"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "tracking"}}}], "ports": [{"port": 5432}]}
+    ]
+
+
+def test_the_databases_are_made_by_the_image():
+    variables = environment_of(container_of(declare().one("StatefulSet")))
+    assert variables["POSTGRES_DATABASES"] == "tracking accounts"
+
+
+@pytest.mark.parametrize(("memory", "buffers"), [("256Mi", "64MB"), ("1Gi", "256MB"), ("16Gi", "4096MB")])
+def test_buffers_grow_with_memory(memory, buffers):
+    assert server_settings(memory)["shared_buffers"] == buffers
