@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 PORT = 8080
+SCRATCH = "/tmp"  # noqa: S108 - a mount of the pod's own
 MAX_BODY_BYTES = 1024 * 1024
 """The service's own limit (workloads/serving/request.py). Here it spares the service the reading."""
 PREDICTIONS = "/api/v1.0/predictions"
@@ -60,10 +61,17 @@ def content_name(name: str, content: str) -> str:
     return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
 
-def config(routes: Routes) -> str:
-    """The whole nginx.conf."""
+def config(routes: Routes, *, port: int = PORT, scratch: str = SCRATCH) -> str:
+    """The whole nginx.conf.
+
+    Args:
+        routes: who gets which requests.
+        port: where to listen.
+        scratch: the folder that can be written to.
+    """
     return _CONFIG % {
-        "port": PORT,
+        "port": port,
+        "scratch": scratch,
         "body": MAX_BODY_BYTES,
         "log": _ACCESS_LOG if routes.access_log else "access_log off;",
         "upstreams": "\n".join(_UPSTREAM % {"variant": each.variant, "address": each.address} for each in routes.targets),
@@ -148,7 +156,7 @@ _SHADOW = """
 # A prediction changes nothing, so it may be asked for again when a connection breaks (a pod that is leaving, say), though it is
 # a POST. One that took long before is not repeated: it would take long again.
 _CONFIG = """worker_processes 1;
-pid /tmp/nginx.pid;
+pid %(scratch)s/nginx.pid;
 error_log stderr warn;
 worker_shutdown_timeout 30s;
 
@@ -157,11 +165,11 @@ events {
 }
 
 http {
-    client_body_temp_path /tmp/body;
-    proxy_temp_path /tmp/proxy;
-    fastcgi_temp_path /tmp/fastcgi;
-    uwsgi_temp_path /tmp/uwsgi;
-    scgi_temp_path /tmp/scgi;
+    client_body_temp_path %(scratch)s/body;
+    proxy_temp_path %(scratch)s/proxy;
+    fastcgi_temp_path %(scratch)s/fastcgi;
+    uwsgi_temp_path %(scratch)s/uwsgi;
+    scgi_temp_path %(scratch)s/scgi;
 
     server_tokens off;
     %(log)s
