@@ -108,8 +108,9 @@ class Endpoint(pulumi.ComponentResource):
             metadata={"name": f"{name}-router", "namespace": args.namespace},
             spec={
                 "pod_selector": {"match_labels": router},
-                "policy_types": ["Ingress"],
+                "policy_types": ["Ingress", "Egress"],
                 "ingress": [{"ports": [{"port": ROUTER_PORT}]}],
+                "egress": [{"to": [{"pod_selector": {"match_labels": {WORKLOAD_LABEL: name}}}], "ports": [{"port": PORT}]}],
             },
             opts=ResourceOptions(parent=self),
         )

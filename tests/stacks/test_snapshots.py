@@ -1,4 +1,4 @@
-"""That a stack declares what it did before. A difference is to be looked at, then taken over with `pytest --snapshot-update`."""
+"""That a stack declares what it did. A difference is to be looked at, then taken over with `pytest --snapshot-update`."""
 
 from __future__ import annotations
 
