@@ -77,7 +77,8 @@ def start(config: NodeConfig, progress: Progress, *, hyperkube: Path | None = No
         with progress.step("node: start") as step:
             _prepare(config, root)
             task = _task(config, root, hyperkube, _render(config))
-            if record.read_task(config.run) != task:
+            # Another task, or a stop that did not get to its end.
+            if record.read_task(config.run) != task or (config.run / "stop").exists():
                 _end(config, step)
                 _write_files(config)
             if not _supervised(config):
@@ -300,7 +301,12 @@ def _bring_up(config: NodeConfig, base: Path, step: Step) -> None:
     registry = seed.Registry(config.registry_port)
     _wait(config, step, "registry", registry.answers)
     step.note("base image")
-    seed.ensure(config, base)
+    try:
+        seed.ensure(config, base)
+    except (OSError, seed.RegistryError) as error:
+        raise UserError(
+            "The base image does not get into the registry.", where=str(config.root / "registry"), found=error
+        ) from error
     _wait(config, step, "kubelet", lambda: _node_ready(config))
     _wait(config, step, "DNS", lambda: _resolves(config))
 
@@ -357,6 +363,7 @@ def _last_words(config: NodeConfig) -> str:
     """Services that are down, and the end of the log of what started the node."""
     down = [name for name, pid in processes(config).items() if pid is None]
     words = [f"not running: {', '.join(down)}"] if down else []
-    with suppress(OSError):
-        words += (config.logs / "node.log").read_text(errors="replace").splitlines()[-5:]
+    for name in ("node", "forwarder"):
+        with suppress(OSError):
+            words += (config.logs / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
     return "\n    ".join(words) or "all services run"
