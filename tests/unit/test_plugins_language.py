@@ -62,7 +62,8 @@ def test_the_start_of_the_host_does_not_pay_for_the_whole_sdk():
 def test_plugins_start_from_any_folder_whatever_lies_there(tmp_path):
     for name in ("random.py", "docker.py", "local.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit('the wrong module')")
-    code = "from local.plugins import bare; bare.without_sdk(); import local.plugins.command, local.plugins.docker, local.plugins.random"
+    code = "from local.plugins import bare; bare.without_sdk()"
+    code += "; import local.plugins.command, local.plugins.docker, local.plugins.random"
     found = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
 

@@ -1,0 +1,224 @@
+"""Plain `pulumi` runs Python programs through our language host, as it would through the official one."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+
+@dataclass
+class Project:
+    """A project in a folder of its own, with `pulumi` as its user would call it."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def program(self, text, runtime="python"):
+        (self.folder / "Pulumi.yaml").write_text(f"name: tests\nruntime: {runtime}\n")
+        (self.folder / "__main__.py").write_text(text)
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            ["pulumi", *arguments, "--color", "never", "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments):
+        """Status and output."""
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=120)
+        return process.returncode, output
+
+
+@pytest.fixture
+def project(engine_home, tmp_path):
+    folder = engine_home / "plugins" / f"language-python-v{metadata.version('pulumi')}"
+    folder.mkdir(exist_ok=True)
+    script = folder / "pulumi-language-python"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m local.plugins.language "$@"\n')
+    script.chmod(0o755)
+    (tmp_path / "state").mkdir()
+    environment = {
+        **os.environ,
+        "PATH": f"{engine_home / 'bin'}:/usr/bin:/bin",
+        "PULUMI_HOME": str(engine_home),
+        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "tests",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+    project = Project(tmp_path / "project", environment)
+    project.folder.mkdir()
+    project.program("")
+    status, output = project.run("stack", "init", "tests")
+    assert status == 0, output
+    return project
+
+
+def test_a_program_runs_through_preview_up_refresh_and_destroy(project):
+    project.program(
+        "import os, pulumi\n"
+        "print('hello from', os.getcwd())\n"
+        "pulumi.export('value', pulumi.Config().require('key'))\n"
+        "pulumi.export('secret', pulumi.Config().require_secret('hidden'))\n"
+        "pulumi.export('stack', pulumi.get_stack())\n"
+    )
+    project.run("config", "set", "key", "a value")
+    project.run("config", "set", "--secret", "hidden", "nobody reads this")
+    status, output = project.run("preview")
+    assert status == 0, output
+    assert f"hello from {project.folder}" in output, "what the program prints is shown"
+    assert "warning" not in output, "the language host is found without a word"
+    assert "download" not in output.lower(), "and nothing is fetched: all plugins are there"
+    status, output = project.run("up", "--yes", "--skip-preview")
+    assert status == 0, output
+    assert re.search(r'value +: "a value"', output)
+    assert re.search(r'stack +: "tests"', output)
+    assert "nobody reads this" not in output
+    for command in ("refresh", "destroy"):
+        status, output = project.run(command, "--yes")
+        assert status == 0, output
+
+
+def test_modules_beside_the_program_are_found_and_those_of_the_plugins_are_not(project):
+    (project.folder / "helper.py").write_text("VALUE = 1\n")
+    project.program("import helper, random\nassert random.randint\nimport pulumi\npulumi.export('value', helper.VALUE)\n")
+    status, output = project.run("preview")
+    assert status == 0, output
+
+
+@pytest.mark.parametrize(
+    ("program", "told", "not_told"),
+    [
+        ("import not_installed\n", "ModuleNotFoundError: No module named 'not_installed'", "executor.py"),
+        ("def f(:\n", "SyntaxError", "executor.py"),
+        ("def f():\n    return {}['key']\nf()\n", "KeyError: 'key'", "runpy"),
+        ("import pulumi\npulumi.Output.from_input(1).apply(lambda _: 1 / 0)\n", "ZeroDivisionError", "site-packages"),
+        (
+            "import pulumi\npulumi.Config().require('gone')\n",
+            "Missing required configuration variable 'tests:gone'",
+            "Traceback",
+        ),
+        (
+            "from infra.errors import UserError\nraise UserError('The port is taken.', fix='free it')\n",
+            "do:    free it",
+            "Traceback",
+        ),
+        ("import sys\nsys.exit('in one sentence')\n", "in one sentence", "Traceback"),
+        ("import sys\nsys.exit(3)\n", "the program exited with status 3", "Traceback"),
+        ("import os\nos.kill(os.getpid(), 9)\n", "killed by SIGKILL", "Traceback"),
+    ],
+)
+def test_a_program_that_fails_is_told_in_the_users_terms(project, program, told, not_told):
+    project.program(program)
+    status, output = project.run("preview")
+    assert status != 0
+    assert told in output
+    assert not_told not in output
+
+
+def test_a_program_that_ends_early_on_purpose_is_no_failure(project):
+    project.program("import sys\nsys.exit(0)\n")
+    status, output = project.run("preview")
+    assert status == 0, output
+
+
+def test_the_option_virtualenv_chooses_the_interpreter(project):
+    environment = project.folder / "env"
+    (environment / "bin").mkdir(parents=True)
+    # An interpreter that tells that it was the one: a virtual environment with the SDK in it takes half a minute to make.
+    python = environment / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nCHOSEN=this exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    project.program("import os\nprint('ran with', os.environ['CHOSEN'])\n", "{name: python, options: {virtualenv: env}}")
+    status, output = project.run("preview")
+    assert status == 0, output
+    assert "ran with this" in output
+
+
+def test_a_virtualenv_that_is_not_there_is_told_with_what_makes_it(project):
+    project.program("", "{name: python, options: {virtualenv: gone}}")
+    status, output = project.run("preview")
+    assert status != 0
+    assert "gone/bin/python does not exist" in output
+    assert "pulumi install" in output
+
+
+def running_in(folder):
+    """Processes that were started in a folder: the engine, the language host and the program are."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue  # it has ended meanwhile, or is not ours to look at
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_ends_at_once_without_a_traceback_and_leaves_nothing_running(project, number):
+    project.program("import time\nprint('begun')\ntime.sleep(1000)\n")
+    with project.start("preview") as process:
+        assert any("begun" in line for line in process.stdout), "the program has started"
+        assert any("executor.py" in line for line in running_in(project.folder))
+        started = time.monotonic()
+        process.send_signal(number)
+        output = process.stdout.read()
+    assert time.monotonic() - started < 15
+    assert "Traceback" not in output
+    assert "KeyboardInterrupt" not in output
+    deadline = time.monotonic() + 10
+    while (left := running_in(project.folder)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not left
+
+
+def test_about_tells_the_interpreter_and_the_plugins(project):
+    status, output = project.run("about")
+    assert status == 0, output
+    assert sys.executable in output
+    assert re.search(r"resource +kubernetes +\d", output)
+
+
+def test_a_policy_pack_runs(project):
+    pack = project.folder / "pack"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").write_text("runtime: python\n")
+    # `pulumi-policy` has an environment of its own: an analyzer that only answers shows that it is run.
+    (pack / "__main__.py").write_text(
+        "from concurrent import futures\n"
+        "import grpc\n"
+        "from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2\n"
+        "class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):\n"
+        "    def GetPluginInfo(self, request, context): return plugin_pb2.PluginInfo(version='1.0.0')\n"
+        "    def GetAnalyzerInfo(self, request, context):\n"
+        "        policy = analyzer_pb2.PolicyInfo(name='never', enforcementLevel=analyzer_pb2.MANDATORY)\n"
+        "        return analyzer_pb2.AnalyzerInfo(name='pack', version='1.0.0', policies=[policy])\n"
+        "    def Analyze(self, request, context): return analyzer_pb2.AnalyzeResponse()\n"
+        "    def AnalyzeStack(self, request, context):\n"
+        "        return analyzer_pb2.AnalyzeResponse(diagnostics=[analyzer_pb2.AnalyzeDiagnostic(\n"
+        "            policyName='never', policyPackName='pack', policyPackVersion='1.0.0', message='the pack has looked',\n"
+        "            enforcementLevel=analyzer_pb2.MANDATORY)])\n"
+        "server = grpc.server(futures.ThreadPoolExecutor(4))\n"
+        "analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(), server)\n"
+        "port = server.add_insecure_port('127.0.0.1:0')\n"
+        "server.start()\n"
+        "print(port, flush=True)\n"
+        "server.wait_for_termination()\n"
+    )
+    project.program("import pulumi\n")
+    status, output = project.run("preview", "--policy-pack", str(pack))
+    assert status != 0
+    assert "the pack has looked" in output
