@@ -1,0 +1,50 @@
+"""After `down`, the machine is as it was. Runs last: afterwards there is no environment."""
+
+import subprocess
+
+import psutil
+import pytest
+
+from delivery import stackfile
+from local import paths
+
+
+def host(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def ours():
+    """Processes that have to do with this checkout's environment."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "name"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if str(paths.NODE) in line or process.info["name"] in {"kube-apiserver", "containerd"}:
+            found.append(line)
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_down_leaves_nothing_behind(user):
+    tied = user.stack_file.read_text()
+    links, rules = host("ip", "-o", "link"), host("iptables-save")
+    user.modelstack("down", "--stack", user.stack)
+    assert str(paths.STATE) not in host("cat", "/proc/self/mountinfo")
+    assert ours() == []
+    assert {line.split(":")[1] for line in host("ip", "-o", "link").splitlines()} <= {
+        line.split(":")[1] for line in links.splitlines()
+    }
+    assert host("iptables-save").count("\n") <= rules.count("\n")
+    assert [path for path in (paths.NODE, paths.BACKEND, paths.PASSPHRASE, paths.KUBECONFIG) if path.exists()] == []
+    assert user.stack_file.read_text() == stackfile.without_salt(stackfile.without_releases(tied)), "as it was committed"
+
+
+def test_down_again_is_fine(user):
+    assert "Nothing of the environment is left" in user.modelstack("down", "--stack", user.stack)
+
+
+def test_commands_that_need_an_environment_say_that_there_is_none(user):
+    for command in (["train", "markdown"], ["release", "markdown"], ["predict", "markdown"]):
+        said = user.modelstack(*command, code=1)
+        assert "make up" in said
+        assert "Traceback" not in said
+    assert "not up" in user.modelstack("status", "--stack", user.stack)

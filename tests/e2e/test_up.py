@@ -1,0 +1,80 @@
+"""An environment that is up: nothing to do, no drift, and plain pulumi works on it."""
+
+import json
+import re
+
+from delivery import lock
+
+DEPLOYMENT = "/apis/apps/v1/namespaces/tracking/deployments/tracking"
+
+
+def test_up_again_has_nothing_to_do_and_says_so(user):
+    file, resources = user.stack_file.read_text(), user.state()
+    said = user.modelstack("up", "--stack", user.stack)
+    assert "Nothing to do" in said
+    assert "predicted" in said, "it ends with the prediction all the same"
+    assert user.stack_file.read_text() == file
+    assert user.state() == resources
+
+
+def test_plain_pulumi_sees_no_change(user):
+    user.pulumi("preview", "--expect-no-changes")
+
+
+def test_plain_pulumi_sees_no_drift(user):
+    user.pulumi("refresh", "--preview-only", "--expect-no-changes")
+
+
+def test_drift_is_seen_and_mended(user, cluster):
+    labels = cluster.get(DEPLOYMENT)["metadata"]["labels"]
+    cluster.patch(DEPLOYMENT, {"spec": {"replicas": 0}})
+    try:
+        user.pulumi("refresh", "--preview-only", "--expect-no-changes", code=255)
+        user.pulumi("up", "--refresh", "--yes", "--skip-preview")
+    finally:
+        mended = cluster.get(DEPLOYMENT)
+        if mended["spec"]["replicas"] != 1:
+            cluster.patch(DEPLOYMENT, {"spec": {"replicas": 1}})
+    assert mended["spec"]["replicas"] == 1, "what somebody scaled down by hand is up again"
+    assert mended["metadata"]["labels"] == labels
+    user.pulumi("preview", "--expect-no-changes")
+
+
+def test_secrets_are_neither_shown_nor_stored_in_plain(user, outputs):
+    password = outputs["tracking"]["password"]
+    assert "[secret]" in user.pulumi("stack", "output")
+    assert password not in user.pulumi("stack", "output")
+    assert password not in json.dumps(user.state())
+
+
+def test_a_second_up_at_the_same_time_is_told_about_the_first(user):
+    with lock.exclusive("up --stack dev"):
+        said = user.modelstack("up", "--stack", user.stack, code=1)
+    assert re.search(r"Another command is changing this environment\..*process \d+", said, re.DOTALL)
+    assert "Traceback" not in said
+
+
+def test_every_container_is_named_by_digest(cluster):
+    images = {
+        container["image"]
+        for namespace in ("tracking", "serving")
+        for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods")
+        for container in pod["spec"]["containers"]
+    }
+    assert images
+    assert [image for image in images if "@sha256:" not in image] == []
+
+
+def test_the_namespaces_are_restricted_and_no_pod_was_refused(cluster):
+    for namespace in ("tracking", "training", "serving"):
+        labels = cluster.get(f"/api/v1/namespaces/{namespace}")["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_no_container_was_restarted(cluster):
+    restarts = {
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": status["restartCount"]
+        for pod in cluster.items("/api/v1/pods")
+        for status in pod["status"].get("containerStatuses", [])
+    }
+    assert {pod: count for pod, count in restarts.items() if count} == {}
