@@ -52,6 +52,6 @@ class RequestError(Exception):
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def shown(text: str) -> str:
+def shown(text: str, length: int = LONGEST_SHOWN) -> str:
     """`text`, cut to what a message can hold."""
-    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
+    return text if len(text) <= length else text[:length] + "..."

@@ -161,7 +161,7 @@ class Reader:
         unknown = [name for name in names if name not in self._types]
         twice = sorted({name for name in names if names.count(name) > 1})
         faults = [
-            f"{fault} {', '.join(shown(name) for name in listed[:20])}"
+            f"{fault} {shown(', '.join(listed), 200)}"
             for fault, listed in (("missing", missing), ("unknown", unknown), ("twice", twice))
             if listed
         ]
