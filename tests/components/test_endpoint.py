@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pulumi
+import pytest
+
+from components.endpoint import Canary, Endpoint, EndpointArgs, routes
+from components.router_config import config
+from components.variant import Capacity, Served
+from tests.harness import run
+
+IMAGE = "localhost:5000/markdown-serving@sha256:"
+STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
+NEXT = Served(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
+CAPACITY = Capacity(cpu="100m", memory="384Mi", workers=1, min_replicas=1, max_replicas=2, target_cpu_percent=70)
+ARGS = {
+    "namespace": "serving",
+    "router_image": "localhost:5000/router@sha256:" + "7d" * 32,
+    "capacity": CAPACITY,
+    "stable": STABLE,
+    "host": "localhost",
+    "node_port": 30001,
+}
+
+
+def declare(**changes):
+    def program():
+        endpoint = Endpoint("markdown", EndpointArgs(**(ARGS | changes)))
+        pulumi.export("url", endpoint.url)
+
+    return run(program)
+
+
+def config_of(declared):
+    return declared.one("ConfigMap").inputs["data"]["nginx.conf"]
+
+
+def names(declared, kind):
+    return sorted(resource.inputs["metadata"]["name"] for resource in declared.all(kind))
+
+
+def test_people_find_it_at_the_node_port_and_pods_by_the_workload_s_name():
+    assert declare().outputs["url"] == "http://localhost:30001"
+    assert declare(host="", node_port=None).outputs["url"] == "http://markdown.serving.svc"
+
+
+def test_without_canary_and_shadow_there_is_one_variant_and_the_router():
+    declared = declare()
+    assert names(declared, "Deployment") == ["markdown-router", "markdown-stable"]
+    assert names(declared, "Service") == ["markdown", "markdown-stable"]
+
+
+def test_each_variant_has_objects_of_its_own():
+    declared = declare(canary=Canary(served=NEXT, percent=10), shadow=NEXT)
+    variants = ["markdown-canary", "markdown-shadow", "markdown-stable"]
+    assert names(declared, "HorizontalPodAutoscaler") == variants
+    assert names(declared, "PodDisruptionBudget") == sorted([*variants, "markdown-router"])
+    assert names(declared, "Service") == sorted(["markdown", *variants])
+
+
+def test_the_router_sends_the_canary_its_share_and_the_shadow_a_copy():
+    text = config_of(declare(canary=Canary(served=NEXT, percent=10), shadow=NEXT))
+    assert "10% canary; * stable;" in text
+    assert "mirror /shadow;" in text
+    assert "server markdown-canary:9000" in text
+
+
+def test_the_router_starts_after_every_variant_is_ready():
+    declared = declare(canary=Canary(served=NEXT, percent=10))
+    ready = {"markdown-stable-service", "markdown-canary-service"}
+    assert ready <= declared.one("Deployment", "markdown-router-deployment").dependencies, (
+        "a canary that is asked before it can answer is an error for its share of the callers"
+    )
+
+
+def test_another_share_is_another_config_map_so_the_pods_are_rolled():
+    before, after = (declare(canary=Canary(served=NEXT, percent=percent)) for percent in (10, 20))
+    assert names(before, "ConfigMap") != names(after, "ConfigMap")
+    assert [each.name for each in before.all("ConfigMap")] == [each.name for each in after.all("ConfigMap")], (
+        "to the engine it is the same resource, replaced: the new one is there before the old one goes"
+    )
+
+
+def test_another_release_leaves_the_router_alone():
+    before, after = declare(), declare(stable=NEXT)
+    router = [each.one("Deployment", "markdown-router-deployment").inputs for each in (before, after)]
+    assert router[0] == router[1], "rolling the router as well would be for nothing"
+
+
+def test_only_the_router_may_ask_variants_and_they_may_ask_nobody():
+    policy = declare().one("NetworkPolicy", "markdown-variant-traffic").inputs["spec"]
+    predictions = next(rule for rule in policy["ingress"] if rule["ports"] == [{"port": 9000}])
+    assert predictions["from"] == [
+        {"podSelector": {"matchLabels": {"modelstack.dev/workload": "markdown", "modelstack.dev/role": "router"}}}
+    ]
+    assert policy.get("egress", []) == [], "a model answers from what it was asked"
+    assert "Egress" in policy["policyTypes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"canary": Canary(served=NEXT, percent=101)}, "canary_percent is 101"),
+        ({"host": ""}, "host and node_port go together"),
+        ({"node_port": None}, "host and node_port go together"),
+    ],
+)
+def test_arguments_that_make_no_endpoint_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        declare(**changes)
+
+
+def test_an_endpoint_of_one_variant_asks_no_other():
+    text = config(routes("markdown", EndpointArgs(**ARGS)))
+    assert "canary" not in text
+    assert "shadow" not in text

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from components.router import Router, RouterArgs
+from components.router_config import Routes, Target
+from tests.harness import run
+from tests.pods import container_of, pod_of
+
+ROUTES = Routes(workload="markdown", stable=Target(variant="stable", address="markdown-stable:9000"))
+ARGS = {
+    "namespace": "serving",
+    "image": "localhost:5000/router@sha256:" + "7d" * 32,
+    "routes": ROUTES,
+    "cluster_ips": {"stable": "10.0.0.7"},
+    "replicas": 1,
+    "node_port": 30001,
+}
+
+
+def declare(**changes):
+    return run(lambda: Router("markdown-router", RouterArgs(**(ARGS | changes))))
+
+
+def test_its_service_has_the_workload_s_name_and_the_node_port():
+    service = declare().one("Service").inputs
+    assert service["metadata"]["name"] == "markdown"
+    assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": "http", "nodePort": 30001}]
+
+
+def test_without_a_node_port_it_is_reached_from_inside_only():
+    assert "type" not in declare(node_port=None).one("Service").inputs["spec"]
+
+
+def test_it_mounts_the_config_map_of_exactly_this_configuration():
+    declared = declare()
+    volumes = {volume["name"]: volume for volume in pod_of(declared.one("Deployment"))["volumes"]}
+    assert volumes["config"]["configMap"]["name"] == declared.one("ConfigMap").inputs["metadata"]["name"]
+    assert declared.one("ConfigMap").inputs["immutable"] is True, "a change under running pods would reach half of them"
+
+
+def test_a_service_that_was_made_anew_rolls_it():
+    annotations = [
+        declare(cluster_ips={"stable": address}).one("Deployment").inputs["spec"]["template"]["metadata"]["annotations"]
+        for address in ("10.0.0.7", "10.0.0.8")
+    ]
+    assert annotations[0] != annotations[1], "NGINX asks for addresses when it starts and never again"
+
+
+@pytest.mark.parametrize(("replicas", "spread"), [(1, False), (2, True)])
+def test_several_are_spread_over_nodes(replicas, spread):
+    pod = pod_of(declare(replicas=replicas).one("Deployment"))
+    assert ("topologySpreadConstraints" in pod) == spread
+
+
+def test_it_writes_nowhere_but_to_its_scratch_folder():
+    container = container_of(declare().one("Deployment"))
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert writable == ["/tmp"]
