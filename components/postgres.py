@@ -121,8 +121,11 @@ class Postgres(pulumi.ComponentResource):
         self.register_outputs({"host": self.host, "password": self.password})
 
     def url(self, database: str) -> Output[str]:
-        """How SQLAlchemy connects to one of the databases. A secret: the password is in it."""
-        return Output.format("postgresql://{0}:{1}@{2}:{3}/{4}", USER, self.password, self.host, PORT, database)
+        """How SQLAlchemy connects to one of the databases. A secret: the password is in it.
+
+        The driver is named because the default is another one from SQLAlchemy 2.1 on.
+        """
+        return Output.format("postgresql+psycopg2://{0}:{1}@{2}:{3}/{4}", USER, self.password, self.host, PORT, database)
 
 
 def _container(args: PostgresArgs) -> ContainerArgsDict:

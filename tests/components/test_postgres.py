@@ -36,7 +36,7 @@ def test_the_password_is_random_and_a_secret_wherever_it_goes():
     assert declared.one("Secret").inputs["stringData"] == Secret({"password": "password of postgres-password"})
     assert isinstance(declared.outputs["url"], Secret), "the password is in the URL"
     assert declared.outputs["url"].value == (
-        "postgresql://modelstack:password of postgres-password@postgres.tracking.svc:5432/tracking"
+        "postgresql+psycopg2://modelstack:password of postgres-password@postgres.tracking.svc:5432/tracking"
     )
 
 
