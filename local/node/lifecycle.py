@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from local import paths, userland
-from local.node import files, machine, objects, pki, ports, record, seed
+from local.node import files, machine, namespace, objects, pki, ports, record, seed
 from local.node.api import Api, ApiError
 from local.node.cgroups import Cgroup
 from local.node.config import DNS_SERVICE, DOMAIN, NODE_NAME
@@ -182,7 +182,8 @@ def _render(config: NodeConfig) -> dict[str, str]:
 
 def _task(config: NodeConfig, root: Path, hyperkube: Path, rendered: dict[str, str]) -> record.Task:
     """Another task than the running node's means that it has to be started anew."""
-    content = "\0".join(f"{name}\0{text}" for name, text in sorted(rendered.items())) + str(hyperkube.stat().st_mtime_ns)
+    parts = [text for item in sorted(rendered.items()) for text in item]
+    content = "\0".join((*parts, namespace.SCRIPTS, str(hyperkube.stat().st_mtime_ns)))
     generation = hashlib.sha256(content.encode()).hexdigest()
     where = (str(config.root.resolve()), config.api_port, config.registry_port, config.node_ports)
     return record.Task(*where, str(root), str(hyperkube), generation)

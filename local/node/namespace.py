@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from local.node.config import INSIDE, NODE_ADDRESS, NODE_NAME
+from local.node.config import INSIDE, NODE_ADDRESS, NODE_NAME, SERVICE_RANGE
 from local.node.services import BINARY
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ exec /usr/sbin/chroot . /bin/sh -euc '
     mount --make-rshared /
     ip link set lo up
     ip address add "$NODE_ADDRESS/32" dev lo
+    # The node itself reaches services too where no route leads out: their addresses are translated on the way.
+    ip route add "$SERVICE_RANGE" dev lo src "$NODE_ADDRESS"
     echo 1 > /proc/sys/net/ipv4/ip_forward
     # Debian default is the newer of the two; a kernel may have the older only.
     iptables -t nat -S > /dev/null 2>&1 || update-alternatives --set iptables /usr/sbin/iptables-legacy
@@ -97,6 +99,10 @@ exec /usr/sbin/chroot . /bin/sh -euc '
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root runsvdir /run/service
 '
 """
+
+
+SCRIPTS: Final = _OUTER + _INNER
+"""Part of what a running node was made from."""
 
 
 def start_command(config: NodeConfig, group: Cgroup, userland: Path, hyperkube: Path) -> tuple[list[str], dict[str, str]]:
@@ -118,5 +124,6 @@ def start_command(config: NodeConfig, group: Cgroup, userland: Path, hyperkube: 
         "BINARY": BINARY,
         "NODE_NAME": NODE_NAME,
         "NODE_ADDRESS": NODE_ADDRESS,
+        "SERVICE_RANGE": SERVICE_RANGE,
     }
     return ["sh", "-c", _OUTER], environment

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from local import userland
+from local import paths, userland
 from local.node import namespace, record
 from local.node.cgroups import Cgroup
 from local.node.config import RESOLVER
@@ -114,7 +114,10 @@ class Supervisor:
             return
         if not self._may_start("forwarder"):
             return
-        command, environment = forward_command(self.config, Path(self.task.userland), self.state.init.pid)
+        if _routed():
+            command, environment = forward_command(self.config, Path(self.task.userland), self.state.init.pid)
+        else:
+            command, environment = relay_command(self.config, self.state.init.pid)
         self.state.forwarder = self._spawn(command, environment, "forwarder")
         self._save()
         _say(f"started the forwarder: {self.state.forwarder}")
@@ -151,6 +154,18 @@ def forward_command(config: NodeConfig, root: Path, init: int) -> tuple[list[str
     # By a bind mount: it has given up the right to look into /proc by the time it joins.
     command = userland.argv(root, [*pasta, "--tcp-ports", ports, *closed, *join], [(Path(f"/proc/{init}/ns/net"), "/run/node")])
     return command, {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def relay_command(config: NodeConfig, init: int) -> tuple[list[str], dict[str, str]]:
+    """The same without a way out, for a machine that has none itself: pasta wants one."""
+    command = [sys.executable, "-m", "local.node.relay", str(init), *map(str, config.ports())]
+    return command, {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(paths.CHECKOUT)}
+
+
+def _routed() -> bool:
+    """Whether the machine has a default route."""
+    with Path("/proc/net/route").open() as routes:
+        return any(line.split()[1] == "00000000" for line in routes if not line.startswith("Iface"))
 
 
 def _say(text: str) -> None:

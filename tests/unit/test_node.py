@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -9,7 +10,21 @@ from pathlib import Path
 import pytest
 
 from infra.errors import UserError
-from local.node import NodeConfig, cgroups, files, namespace, objects, pki, ports, probe, record, seed, services, supervisor
+from local.node import (
+    NodeConfig,
+    cgroups,
+    files,
+    namespace,
+    objects,
+    pki,
+    ports,
+    probe,
+    record,
+    relay,
+    seed,
+    services,
+    supervisor,
+)
 from local.node.config import DNS_SERVICE, parse_range
 from local.node.machine import Machine
 
@@ -225,6 +240,35 @@ def test_the_forwarder_opens_loopback_only_and_nothing_backwards(config):
     command, _ = supervisor.forward_command(config, Path("/cache/rootfs"), 42)
     assert "127.0.0.1/7443,5500,31000-31003" in command, "no other address of the machine may lead to the node"
     assert command[command.index("--tcp-ns") + 1] == "none", "pods must not reach what listens on the machine's loopback"
+
+
+def test_without_a_route_the_same_ports_are_connected(config):
+    command, environment = supervisor.relay_command(config, 42)
+    assert command[-len(config.ports()) :] == [str(port) for port in config.ports()]
+    assert "PYTHONPATH" in environment, "it is started from anywhere"
+
+
+def test_the_relay_hands_on_what_it_gets_in_both_directions():
+    async def scenario():
+        async def answer(reader, writer):
+            writer.write((await reader.read()).upper())
+            await writer.drain()
+            writer.close()
+
+        target = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = target.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0))
+        serving = asyncio.create_task(relay._serve(listener, port))
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+        writer.write(b"x" * 300_000)
+        writer.write_eof()
+        received = await reader.read()
+        writer.close()
+        serving.cancel()
+        target.close()
+        return received
+
+    assert asyncio.run(scenario()) == b"X" * 300_000, "the end of a request must arrive as such, or nobody answers"
 
 
 def test_the_state_of_a_dead_supervisor_is_read_by_its_heir(tmp_path):
