@@ -44,7 +44,6 @@ class Watcher:
     """What changed: URN to operation."""
     diagnostics: list[str] = field(default_factory=list[str])
     _under_way: dict[str, str] = field(default_factory=dict[str, str])
-    _done: int = 0
 
     def __call__(self, event: EngineEvent) -> None:
         if event.resource_pre_event is not None:
@@ -66,16 +65,17 @@ class Watcher:
 
     def _end(self, metadata: StepEventMetadata) -> None:
         if self._under_way.pop(metadata.urn, None) is not None:
-            self._done += 1
             self._show()
 
     def _show(self) -> None:
+        # By resource: a replacement creates and deletes, and is one change.
+        done = len(self.changes) - len(self._under_way)
         if self.expected:
-            self.step.advance(self._done, self.expected)
+            self.step.advance(done, self.expected)
         of = f" of {self.expected}" if self.expected else ""
         newest = next(reversed(self._under_way.values()), "")
         others = f" and {len(self._under_way) - 1} more" if len(self._under_way) > 1 else ""
-        self.step.note(f"{self._done}{of} {newest}{others}")
+        self.step.note(f"{done}{of} {newest}{others}")
 
     def _diagnose(self, severity: str, message: str, urn: str | None) -> None:
         if severity not in {"error", "warning", "info#err"} or not plain(message).strip():

@@ -53,10 +53,11 @@ class Up:
         self._train(access)
         if self._done("training"):
             return
-        self._release(access)
+        released = self._release(access)
         if self._done("release"):
             return
-        self._update(stack, "endpoints")
+        if released:
+            self._update(stack, "endpoints")
         summary.show(Access(stack), self.progress, changed=self.changed)
 
     def _settings(self) -> Settings:
@@ -150,10 +151,13 @@ class Up:
                 access.trainer(workload).train(self.progress)
                 self.changed = True
 
-    def _release(self, access: Access) -> None:
-        for workload in self._unreleased(access):
-            if access.releaser().release(workload, None, self.progress):
-                self.changed = True
+    def _release(self, access: Access) -> bool:
+        """Releases what has no release yet, and tells whether there was any."""
+        unreleased = self._unreleased(access)
+        for workload in unreleased:
+            access.releaser().release(workload, None, self.progress)
+            self.changed = True
+        return bool(unreleased)
 
 
 def _objects(settings: Settings) -> recovery.Objects | None:
