@@ -1,0 +1,145 @@
+"""`docker.Image` through the real engine: built in the userland, pushed to a registry of the test's own."""
+
+import json
+import os
+import shutil
+import time
+import urllib.request
+
+import pulumi
+import pulumi_docker as docker
+import pytest
+
+from local import userland
+from tests.engine.conftest import Quiet, free_port, running
+from tests.engine.leftovers import no_leftovers
+
+__all__ = ["no_leftovers"]
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="building images needs root")
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    """The registry's files."""
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="module")
+def registry(storage):
+    """Its address."""
+    address = f"localhost:{free_port()}"
+    (storage / "config.yml").write_text(
+        json.dumps({"version": 0.1, "storage": {"filesystem": {"rootdirectory": "/registry"}}, "http": {"addr": address}})
+    )
+    root = userland.ensure(Quiet())
+    argv = userland.argv(root, ["docker-registry", "serve", "/registry/config.yml"], [(storage, "/registry")])
+    with running(storage / "log", "setpriv", "--pdeathsig", "KILL", *argv):
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"http://{address}/v2/").close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+
+
+@pytest.fixture
+def context(tmp_path):
+    folder = tmp_path / "context"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\nARG NOTE=none\nLABEL note=${NOTE}\nCOPY kept.txt /\n")
+    (folder / "Dockerfile.dockerignore").write_text("*\n!kept.txt\n")
+    (folder / "kept.txt").write_text("kept")
+    (folder / "left.txt").write_text("left out")
+    return folder
+
+
+def declare(context, registry, name="thing", **changes):
+    def program():
+        build = {"context": str(context), "dockerfile": str(context / "Dockerfile"), **changes}
+        image = docker.Image("image", build=build, image_name=f"{registry}/{name}:tag")
+        for key in ("repo_digest", "image_name", "base_image_name", "registry_server"):
+            pulumi.export(key, getattr(image, key))
+
+    return program
+
+
+def manifest(reference):
+    repository, digest = reference.split("@")
+    server, name = repository.split("/", 1)
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://{server}/v2/{name}/manifests/{digest}", headers=accept)
+    ) as answer:
+        return json.load(answer)
+
+
+def test_an_image_is_built_once_and_again_when_what_it_is_made_of_changes(stack, context, registry):
+    preview = stack.preview(declare(context, registry))
+    assert preview.operations["image"] == ["create"], preview.error
+    first = stack.up(declare(context, registry))
+    assert first.operations["image"] == ["create"], first.error
+    assert first.outputs["image_name"] == first.outputs["base_image_name"] == f"{registry}/thing:tag"
+    assert first.outputs["registry_server"] == registry
+    assert first.outputs["repo_digest"].startswith(f"{registry}/thing@sha256:")
+    layers = manifest(first.outputs["repo_digest"])["layers"]
+    assert layers, "the registry knows the image by that digest"
+    assert {layer["mediaType"] for layer in layers} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+
+    (context / "left.txt").write_text("changed")
+    assert stack.up(declare(context, registry)).operations["image"] == ["same"], "the ignore file leaves it out"
+
+    (context / "kept.txt").write_text("changed")
+    changed = stack.preview(declare(context, registry))
+    assert changed.operations["image"] == ["update"]
+    assert changed.differences["image"] == {"build.contextDigest": "update"}
+    second = stack.up(declare(context, registry))
+    assert second.operations["image"] == ["update"], second.error
+    assert second.outputs["repo_digest"] != first.outputs["repo_digest"]
+    assert stack.up(declare(context, registry)).operations["image"] == ["same"]
+
+
+def test_another_argument_is_another_image(stack, context, registry):
+    first = stack.up(declare(context, registry, "argument", args={"NOTE": "a"}))
+    second = stack.up(declare(context, registry, "argument", args={"NOTE": "b"}))
+    assert set(second.differences["image"]) == {"build.args.NOTE", "build.contextDigest"}
+    assert first.outputs["repo_digest"] != second.outputs["repo_digest"]
+
+
+def test_an_image_that_the_registry_has_lost_is_gone_after_a_refresh(stack, context, registry, storage):
+    stack.up(declare(context, registry, "lost"))
+    shutil.rmtree(storage / "docker" / "registry" / "v2" / "repositories" / "lost")
+    assert not stack.refresh().failed
+    assert stack.up(declare(context, registry, "lost")).operations["image"] == ["create"]
+
+
+def test_a_step_that_fails_is_told_with_its_output(stack, context, registry):
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY gone.txt /\n")
+    failed = stack.up(declare(context, registry, "failing"))
+    assert failed.failed
+    assert "COPY gone.txt" in failed.error
+    assert "image failing failed" in failed.error
+
+
+def test_a_context_that_is_not_there_fails_the_preview(stack, tmp_path, registry):
+    failed = stack.preview(declare(tmp_path / "none", registry))
+    assert failed.failed
+    assert "build.context" in failed.error
+
+
+def test_a_registry_that_does_not_answer_is_told(stack, context):
+    failed = stack.up(declare(context, f"localhost:{free_port()}"))
+    assert failed.failed
+    assert "connection refused" in failed.error
+
+
+def test_the_digest_of_a_pushed_image_can_be_asked_for(stack, context, registry):
+    def program():
+        image = docker.Image("image", build={"context": str(context)}, image_name=f"{registry}/asked:tag")
+        found = docker.get_registry_image_output(name=image.repo_digest.apply(lambda _: f"{registry}/asked:tag"))
+        pulumi.export("digest", found.sha256_digest)
+        pulumi.export("repo_digest", image.repo_digest)
+
+    done = stack.up(program)
+    assert done.outputs["repo_digest"].endswith(done.outputs["digest"]), done.error
