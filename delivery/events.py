@@ -70,12 +70,12 @@ class Watcher:
     def _show(self) -> None:
         # By resource: a replacement creates and deletes, and is one change.
         done = len(self.changes) - len(self._under_way)
-        if self.expected:
-            self.step.advance(done, self.expected)
         of = f" of {self.expected}" if self.expected else ""
         newest = next(reversed(self._under_way.values()), "")
         others = f" and {len(self._under_way) - 1} more" if len(self._under_way) > 1 else ""
         self.step.note(f"{done}{of} {newest}{others}")
+        if self.expected:
+            self.step.advance(done, self.expected)
 
     def _diagnose(self, severity: str, message: str, urn: str | None) -> None:
         if severity not in {"error", "warning", "info#err"} or not plain(message).strip():

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _QUIET_SECONDS = 10.0
 """Plain lines repeat a step's state no more often than this."""
+_SILENCE_SECONDS = 60.0
+"""After this long without a line, a step that is still under way says so."""
+_TICK_SECONDS = 2.0
 _KEPT_LOGS = 20
 
 
@@ -56,6 +59,10 @@ class Sink(Protocol):
     def changed(self, node: Node) -> None: ...
     def ended(self, node: Node) -> None: ...
     def said(self, text: str) -> None: ...
+
+    def tick(self) -> None:
+        """Called every few seconds, whether or not anything happens."""
+        ...
 
 
 class _StepHandle:
@@ -99,6 +106,12 @@ class Reporter:
             for sink in self._sinks:
                 sink.said(text)
 
+    def tick(self) -> None:
+        """Lets the sinks tell about steps that have been silent."""
+        with self._lock:
+            for sink in self._sinks:
+                sink.tick()
+
     @contextlib.contextmanager
     def step(self, name: str) -> Generator[_StepHandle]:
         node = Node(name, _current.get(), self._clock())
@@ -122,9 +135,10 @@ class PlainSink:
     """One line for a step's start, its end, and now and then for what it does in between."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, quiet: float = _QUIET_SECONDS) -> None:
-        self._stream, self._clock, self._quiet = stream, clock, quiet
+        self._stream, self._clock, self._quiet, self._silence = stream, clock, quiet, max(quiet, _SILENCE_SECONDS)
         self._begun = clock()
         self._last: dict[int, tuple[float, str]] = {}
+        self._running: list[Node] = []
 
     def _line(self, text: str) -> None:
         # A closed pipe (`modelstack up | head`) must not stop the work.
@@ -133,18 +147,30 @@ class PlainSink:
             self._stream.flush()
 
     def started(self, node: Node) -> None:
+        self._running.append(node)
         self._last[id(node)] = (self._clock(), "")
         self._line(f"{node.path()} ...")
 
     def changed(self, node: Node) -> None:
         when, before = self._last.get(id(node), (0.0, ""))
-        share = node.share()
-        text = " ".join(part for part in (f"{share:4.0%}" if share is not None else "", node.text) if part)
+        text = _state(node)
         if text and text != before and self._clock() - when >= self._quiet:
-            self._last[id(node)] = (self._clock(), text)
-            self._line(f"{node.path()}: {text}")
+            self._tell(node, text)
+
+    def tick(self) -> None:
+        for node in self._running:
+            when, _ = self._last.get(id(node), (0.0, ""))
+            if self._clock() - when >= self._silence and not any(child.state == "running" for child in node.children):
+                self._tell(node, _state(node) or "still at it")
+            else:
+                self.changed(node)
+
+    def _tell(self, node: Node, text: str) -> None:
+        self._last[id(node)] = (self._clock(), text)
+        self._line(f"{node.path()}: {text}")
 
     def ended(self, node: Node) -> None:
+        self._running.remove(node)
         self._last.pop(id(node), None)
         note = f": {node.text}" if node.text else ""
         self._line(f"{node.path()} {node.state} ({node.seconds(self._clock()):.1f} s){note}")
@@ -152,6 +178,28 @@ class PlainSink:
     def said(self, text: str) -> None:
         for line in text.splitlines() or [""]:
             self._line(line)
+
+
+def _state(node: Node) -> str:
+    share = node.share()
+    return " ".join(part for part in (f"{share:.0%}" if share is not None else "", node.text) if part)
+
+
+@contextlib.contextmanager
+def _ticking(progress: Reporter) -> Generator[Reporter]:
+    stop = threading.Event()
+
+    def tick() -> None:
+        while not stop.wait(_TICK_SECONDS):
+            progress.tick()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield progress
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -165,12 +213,14 @@ def reporter(command: str, stream: TextIO | None = None, logs: Path | None = Non
     file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{command}.log"
     with file.open("w", encoding="utf-8") as log:
         if not out.isatty():
-            yield Reporter([PlainSink(out), PlainSink(log, quiet=1.0)])
+            with _ticking(Reporter([PlainSink(out), PlainSink(log, quiet=1.0)])) as progress:
+                yield progress
             return
         from delivery.terminal import TerminalSink
 
         terminal = TerminalSink(out)
         try:
-            yield Reporter([terminal, PlainSink(log, quiet=1.0)])
+            with _ticking(Reporter([terminal, PlainSink(log, quiet=1.0)])) as progress:
+                yield progress
         finally:
             terminal.close()

@@ -50,6 +50,9 @@ class TerminalSink:
     def changed(self, node: Node) -> None:
         """Nothing: the display draws itself anew several times a second."""
 
+    def tick(self) -> None:
+        """Nothing, for the same reason."""
+
     def ended(self, node: Node) -> None:
         if node.parent is not None:
             return

@@ -56,6 +56,28 @@ def test_plain_lines_repeat_the_state_of_a_long_step_but_not_too_often():
     assert "10%" in middle[0]
 
 
+def test_the_last_change_is_told_even_if_nothing_happens_after_it():
+    clock, out, progress = plain(quiet=10.0)
+    with progress.step("build") as step:
+        clock.now = 11.0
+        step.note("one")
+        step.note("two")
+        assert "two" not in out.getvalue(), "too soon after the last line"
+        clock.now = 22.0
+        progress.tick()
+    assert "build: two" in out.getvalue()
+
+
+def test_a_step_that_is_silent_for_long_says_that_it_is_still_at_it():
+    clock, out, progress = plain()
+    with progress.step("outer"), progress.step("inner"):
+        for second in range(0, 200, 2):
+            clock.now = float(second)
+            progress.tick()
+    assert out.getvalue().count("outer > inner: still at it") == 3
+    assert "outer: still" not in out.getvalue(), "the innermost step speaks for those around it"
+
+
 def test_a_reader_that_went_away_does_not_stop_the_work():
     _, out, progress = plain()
     out.close()
