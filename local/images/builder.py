@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
 import json
 import re
 import shutil
+import subprocess
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 STORAGE_LIMIT: Final = 30 * 1024**3
 """Bytes of layers kept between builds; above it, what no tag needs goes."""
+DAY_SECONDS: Final = 24 * 3600
 _STEP: Final = re.compile(r"^(?:\[(\d+)/(\d+)\] )?STEP (\d+)/(\d+): (.*)")
 _POLICY: Final = {"default": [{"type": "insecureAcceptAnything"}]}
 _LOCALHOST: Final = re.compile(r"^(localhost|127\.0\.0\.1)(:\d+)?/")
@@ -83,7 +87,9 @@ class Builder:
         """
         source = Context(context, dockerfile)
         source.check()
-        with progress.step(f"image {_short(tag)}") as step, self._working(tag, progress, *args.values()) as work:
+        userland.ensure(progress)
+        self.prune(progress)
+        with progress.step(f"image {_short(tag)}") as step, self._building(tag, *args.values()) as work:
             source.stage(work / "context")
             shutil.copyfile(dockerfile, work / "Dockerfile")
             (work / "ignore").touch()
@@ -95,7 +101,11 @@ class Builder:
                 *(option for name, value in args.items() for option in ("--build-arg", f"{name}={value}")),
             ]
             command = self._buildah(work, tag, progress, ["build", *options, f"{_WORK}/context"])
-            command.run(_Steps(step), self._cancelled)
+            try:
+                command.run(_Steps(step), self._cancelled)
+            except BaseException:
+                (self._root / "failed").touch()  # on a full disk not even the unfinished container could be removed
+                raise
             return (work / "id").read_text().strip()
 
     def push(self, tag: str, progress: Progress, *, login: Login | None = None) -> str:
@@ -104,7 +114,7 @@ class Builder:
         Raises:
             UserError: the registry cannot be reached or refuses.
         """
-        with progress.step(f"push {_short(tag)}"), self._working(tag, progress) as work:
+        with progress.step(f"push {_short(tag)}"), self._building(tag) as work:
             options = ["--compression-format", "zstd", "--format", "oci", "--digestfile", f"{_WORK}/digest"]
             if login:
                 encoded = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
@@ -116,16 +126,37 @@ class Builder:
             return (work / "digest").read_text().strip()
 
     def prune(self, progress: Progress, *, limit: int = STORAGE_LIMIT) -> None:
-        """Removes what killed builds left behind and, above `limit` bytes, the layers that no tag needs."""
-        if not (self._root / "storage").exists():
-            return
-        with self._lock(fcntl.LOCK_EX), self._working("prune", progress, locked=True) as work:
-            for abandoned in (self._root / "work").iterdir():
-                if abandoned != work:
-                    shutil.rmtree(abandoned, ignore_errors=True)
-            self._buildah(work, "prune", progress, ["rm", "--all"]).run(lambda _line: None, None)
-            if _size(self._root / "storage") > limit:
-                self._buildah(work, "prune", progress, ["rmi", "--prune", "--force"]).run(lambda _line: None, None)
+        """Removes what failed and killed builds left and, once a day, layers no tag needs if there are more than `limit` bytes.
+
+        Does nothing while others build.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
+            except BlockingIOError:
+                return
+            abandoned = list((self._root / "work").glob("*"))
+            for folder in abandoned:
+                shutil.rmtree(folder, ignore_errors=True)
+            failed = self._root / "failed"
+            commands = [["rm", "--all"]] if abandoned or failed.exists() else []
+            failed.unlink(missing_ok=True)
+            if self._due() and _size(self._root / "storage") > limit:
+                commands.append(["rmi", "--prune", "--force"])
+            if commands:
+                work = stack.enter_context(self._working("prune"))
+                for command in commands:
+                    with suppress(UserError):  # what stays in the way will be told by the build
+                        self._buildah(work, "prune", progress, command).run(lambda _line: None, self._cancelled)
+
+    def _due(self) -> bool:
+        """Whether a day has gone by since this was asked last: measuring takes seconds."""
+        marker = self._root / "measured"
+        new = not marker.exists()
+        due = not new and time.time() - marker.stat().st_mtime > DAY_SECONDS
+        if new or due:
+            marker.touch()
+        return due
 
     def _buildah(self, work: Path, name: str, progress: Progress, arguments: Sequence[str]) -> Command:
         root = userland.ensure(progress)
@@ -149,32 +180,33 @@ class Builder:
         return Command(userland.argv(root, argv, binds), _short(name), logs / f"{re.sub('[^a-zA-Z0-9.-]', '_', name)}.log")
 
     @contextmanager
-    def _working(self, tag: str, progress: Progress, *references: str, locked: bool = False) -> Generator[Path]:
-        """A folder for one command's files, gone afterwards."""
-        userland.ensure(progress)
-        (self._root / "storage").mkdir(parents=True, exist_ok=True)
-        for name in ("work", "blobs"):
-            (self._root / name).mkdir(exist_ok=True)
-        with self._lock(fcntl.LOCK_SH, skip=locked):
-            work = Path(tempfile.mkdtemp(dir=self._root / "work"))
-            try:
-                (work / "large").mkdir()
-                (work / "policy.json").write_text(json.dumps(_POLICY))
-                (work / "registries.conf").write_text(_registries((tag, *references)))
-                yield work
-            except OSError as error:
-                if error.errno == 28:  # noqa: PLR2004 - ENOSPC
-                    raise full_disk(self._root) from error
-                raise
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+    def _building(self, *references: str) -> Generator[Path]:
+        """A working folder, and the shared lock of those who build."""
+        with self._lock(fcntl.LOCK_SH), self._working(*references) as work:
+            yield work
 
     @contextmanager
-    def _lock(self, kind: int, *, skip: bool = False) -> Generator[None]:
+    def _working(self, *references: str) -> Generator[Path]:
+        """A folder for one command's files, gone afterwards."""
+        for name in ("storage", "work", "blobs"):
+            (self._root / name).mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=self._root / "work"))
+        try:
+            (work / "large").mkdir()
+            (work / "policy.json").write_text(json.dumps(_POLICY))
+            (work / "registries.conf").write_text(_registries(references))
+            yield work
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise full_disk(self._root) from error
+            raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    @contextmanager
+    def _lock(self, kind: int) -> Generator[None]:
         """Shared for those who build, exclusive for who removes what nobody builds with."""
-        if skip:
-            yield
-            return
+        self._root.mkdir(parents=True, exist_ok=True)
         with (self._root / "lock").open("w") as lock:
             fcntl.flock(lock, kind)
             yield
@@ -216,4 +248,6 @@ def _short(tag: str) -> str:
 
 
 def _size(folder: Path) -> int:
-    return sum(file.lstat().st_blocks * 512 for file in folder.rglob("*"))
+    """Bytes on disk."""
+    told = subprocess.run(["du", "--summarize", "--block-size=1", folder], capture_output=True, text=True, check=False)
+    return int(told.stdout.split()[0]) if told.stdout else 0

@@ -58,7 +58,7 @@ class Command:
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         failed_step = ""
         with (
-            self._log.open("w") as log,
+            self._log.open("w", buffering=1) as log,
             subprocess.Popen(
                 [*_CONFINED, *self._argv],
                 stdin=subprocess.DEVNULL,

@@ -138,7 +138,7 @@ class _Runner:
         """Returns the lines of output, each of which `line` is told as it comes."""
         lines: list[str] = []
         with (
-            self._log.open("a") as log,
+            self._log.open("a", buffering=1) as log,
             subprocess.Popen(
                 # `go` goes when this process goes, by kill -9 too.
                 ["setpriv", "--pdeathsig", "TERM", self._go, *arguments],
