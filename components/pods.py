@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
+
+from pulumi import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
         VolumeArgsDict,
     )
 
+FINGERPRINT: Final = "modelstack.dev/secret"
 UID: Final = 10001
 """The user our images run as. Their group is 0, so that what an image makes group-writable stays writable for any user id."""
 
@@ -33,6 +37,18 @@ CONTAINER_SECURITY: Final[SecurityContextArgsDict] = {
     "capabilities": {"drop": ["ALL"]},
     "read_only_root_filesystem": True,
 }
+
+
+def fingerprint(values: Mapping[str, Input[str]]) -> Output[str]:
+    """A short hash of a Secret's data, for its pods' annotations: Kubernetes does not restart pods whose Secret changed.
+
+    No secret itself: the passwords are random and far too long to be guessed from it.
+    """
+    return Output.unsecret(Output.json_dumps(values, sort_keys=True).apply(_hash))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def resources(*, cpu: str, memory: str, cpu_limit: str | None = None) -> ResourceRequirementsArgsDict:

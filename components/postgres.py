@@ -11,7 +11,16 @@ from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, networking
 
 from components.objects import labels, name_of, selector
-from components.pods import CONTAINER_SECURITY, POD_SECURITY, claim, exec_probe, resources, scratch
+from components.pods import (
+    CONTAINER_SECURITY,
+    FINGERPRINT,
+    POD_SECURITY,
+    claim,
+    exec_probe,
+    fingerprint,
+    resources,
+    scratch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,10 +64,11 @@ class Postgres(pulumi.ComponentResource):
         kept = ResourceOptions(parent=self, protect=args.protect)
         password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=kept)
         self.password = password.result
+        data = {"password": self.password}
         secret = core.v1.Secret(
             f"{name}-secret",
             metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
-            string_data={"password": self.password},
+            string_data=data,
             opts=ResourceOptions(parent=self),
         )
         volume = core.v1.PersistentVolumeClaim(
@@ -90,7 +100,7 @@ class Postgres(pulumi.ComponentResource):
                 "replicas": 1,
                 "selector": {"match_labels": selector(name)},
                 "template": {
-                    "metadata": {"labels": labels(name)},
+                    "metadata": {"labels": labels(name), "annotations": {FINGERPRINT: fingerprint(data)}},
                     "spec": {
                         "automount_service_account_token": False,
                         "security_context": POD_SECURITY,

@@ -11,7 +11,16 @@ from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, networking
 
 from components.objects import labels, name_of, selector
-from components.pods import CONTAINER_SECURITY, POD_SECURITY, claim, http_probe, resources, scratch
+from components.pods import (
+    CONTAINER_SECURITY,
+    FINGERPRINT,
+    POD_SECURITY,
+    claim,
+    fingerprint,
+    http_probe,
+    resources,
+    scratch,
+)
 
 if TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ContainerArgsDict, EnvVarArgsDict, KeyToPathArgsDict
@@ -62,15 +71,16 @@ class Tracking(pulumi.ComponentResource):
         kept = ResourceOptions(parent=self, protect=args.protect)
         password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=kept)
         session_key = random.RandomPassword(f"{name}-session-key", length=_PASSWORD_LENGTH, special=False, opts=kept)
+        data = {
+            "MLFLOW_BACKEND_STORE_URI": Output.from_input(args.backend),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password.result,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": session_key.result,
+            _AUTH_FILE: Output.from_input(args.accounts).apply(auth_config),
+        }
         secret = core.v1.Secret(
             f"{name}-secret",
             metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
-            string_data={
-                "MLFLOW_BACKEND_STORE_URI": args.backend,
-                "MLFLOW_AUTH_ADMIN_PASSWORD": password.result,
-                "MLFLOW_FLASK_SERVER_SECRET_KEY": session_key.result,
-                _AUTH_FILE: Output.from_input(args.accounts).apply(auth_config),
-            },
+            string_data=data,
             opts=ResourceOptions(parent=self),
         )
         server = apps.v1.Deployment(
@@ -82,7 +92,7 @@ class Tracking(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": selector(name)},
                 "template": {
-                    "metadata": {"labels": labels(name)},
+                    "metadata": {"labels": labels(name), "annotations": {FINGERPRINT: fingerprint(data)}},
                     "spec": {
                         "automount_service_account_token": False,
                         "enable_service_links": False,  # a Service called `tracking` would set TRACKING_PORT and the like

@@ -116,3 +116,13 @@ def test_the_passwords_that_the_database_remembers_can_be_protected(protect):
 def test_the_server_reaches_its_own_namespace_only():
     (policy,) = [each.inputs["spec"] for each in declare().all("NetworkPolicy")]
     assert policy["egress"] == [{"to": [{"podSelector": {}}]}], "old servers could be made to fetch from elsewhere"
+
+
+def test_a_changed_secret_restarts_the_pods():
+    def mark(backend):
+        pod = declare(backend=backend).one("Deployment").inputs["spec"]["template"]
+        return pod["metadata"]["annotations"]["modelstack.dev/secret"]
+
+    assert mark("postgresql://one") == mark("postgresql://one"), "an update without a change must not restart anything"
+    assert mark("postgresql://one") != mark("postgresql://other"), "Kubernetes leaves pods alone when their Secret changes"
+    assert isinstance(mark("postgresql://one"), str), "a hash of it is no secret and would hide the pods' whole declaration"
