@@ -204,6 +204,8 @@ def main() -> None:
         code = _refuse(error)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except PermissionError as error:
+        code = _refuse(UserError("This needs more rights.", where=str(error.filename or error), fix="run it as root"))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from delivery import environment, lock, node, recovery, stackfile
+from delivery import environment, lock, node, preflight, recovery, stackfile
 from delivery.progress import reporter
 from infra import settings as infra_settings
 from infra.errors import UserError
@@ -28,6 +28,7 @@ _OF_THE_ENVIRONMENT = (
 
 def main(stack: str) -> None:
     """Runs the command."""
+    preflight.check_me()
     settings = infra_settings.load(stackfile.path_of(stack))
     with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
         found = node.embedded(settings)

@@ -91,11 +91,7 @@ def check(machine: Machine, *, ports: Mapping[int, str], missing_builds: Mapping
     Raises:
         UserError: names the first thing that is missing and what to do.
     """
-    if machine.system != "Linux":
-        fix = "run it on a Linux machine, or set `modelstack:cluster` to an existing cluster"
-        raise UserError("The embedded cluster needs Linux.", found=machine.system, fix=fix)
-    if not machine.root:
-        raise UserError("The embedded cluster needs root: it makes network namespaces and mounts.", fix="run `sudo make up`")
+    check_user(machine.system, root=machine.root)
     if machine.python < PYTHON:
         raise UserError(
             "Python is too old.", found=".".join(map(str, machine.python)), example="3.11", fix="install Python 3.11"
@@ -107,6 +103,24 @@ def check(machine: Machine, *, ports: Mapping[int, str], missing_builds: Mapping
     if not running:
         _check_room(machine)
         _check_ports(machine, ports)
+
+
+def check_user(system: str, *, root: bool) -> None:
+    """Refuses whoever can run no node and build no image. Comes before anything is written.
+
+    Raises:
+        UserError: not Linux, or not root.
+    """
+    if system != "Linux":
+        fix = "run it on a Linux machine: in a virtual machine, or over ssh"
+        raise UserError("Images and the embedded cluster need Linux.", found=system, fix=fix)
+    if not root:
+        raise UserError("Images and the embedded cluster need root: they make namespaces and mounts.", fix="run `sudo make up`")
+
+
+def check_me() -> None:
+    """`check_user` for whoever runs this command."""
+    check_user(platform.system(), root=os.geteuid() == 0)
 
 
 def _check_room(machine: Machine) -> None:

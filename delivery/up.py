@@ -23,6 +23,7 @@ ORDER = ("tools", "environment", "training", "release", "endpoint")
 
 def main(stack: str, until: str) -> None:
     """Runs the command."""
+    preflight.check_me()
     infra_settings.load(stackfile.path_of(stack))
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
         Up(stack, until, progress).run()

@@ -1,10 +1,11 @@
 """Machines on which `up` cannot succeed are refused with one message that says what to do."""
 
+import os
 from dataclasses import replace
 
 import pytest
 
-from delivery import preflight
+from delivery import down, preflight, up
 from infra.errors import UserError
 
 GOOD = preflight.Machine(
@@ -43,6 +44,13 @@ def test_what_is_missing_is_named_with_the_remedy(change, words):
     with pytest.raises(UserError) as refusal:
         check(replace(GOOD, **change))
     assert [word for word in words if word not in str(refusal.value)] == []
+
+
+def test_whoever_is_not_root_is_told_before_anything_is_written(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for command in (lambda: up.main("dev", "endpoint"), lambda: down.main("dev")):
+        with pytest.raises(UserError, match="sudo make up"):
+            command()
 
 
 def test_an_environment_that_is_up_may_hold_its_own_ports_and_memory():
