@@ -121,20 +121,25 @@ class ServedModel:
             self._metrics.note(code=response.status_code, rows=rows, seconds=time.perf_counter() - started)
         return response
 
-    def _refusal(self, error: RequestError) -> tuple[dict[str, Any], int]:
-        return self._status(error.status, error.sentence) | {"error": error.parts()}, error.status
+    def _refusal(self, error: RequestError) -> Response:
+        return self._status(error.status, error.sentence, error.parts())
 
-    def _http_refusal(self, error: HTTPException) -> tuple[dict[str, Any], int]:
+    def _http_refusal(self, error: HTTPException) -> Response:
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-        return self._status(status, f"{request.method} {request.path}: {status.phrase.lower()}"), status
+        return self._status(status, f"{request.method} {request.path}: {status.phrase.lower()}")
 
-    def _failure(self, error: _PredictionError) -> tuple[dict[str, Any], int]:
+    def _failure(self, error: _PredictionError) -> Response:
         log.error("A request failed", exc_info=error.__cause__)
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return self._status(status, "the model failed on this request; the reason is in the service's log"), status
+        return self._status(status, "the model failed on this request; the reason is in the service's log")
 
-    def _status(self, status: HTTPStatus, info: str) -> dict[str, Any]:
-        return {"status": {"code": status, "info": info, "reason": status.name, "status": "FAILURE"}, "meta": self._meta}
+    def _status(self, status: HTTPStatus, info: str, error: dict[str, Any] | None = None) -> Response:
+        """A failure in Seldon's form. What happened comes first, for those who see only the start; an example is long."""
+        body: dict[str, Any] = {
+            "status": {"code": status, "info": info, "reason": status.name, "status": "FAILURE"},
+            "meta": self._meta,
+        }
+        return Response(json.dumps(body | ({"error": error} if error else {})) + "\n", status, mimetype="application/json")
 
 
 def _take_body() -> None:

@@ -1,0 +1,98 @@
+"""How many requests the endpoint answers, and how many the servers answer that it could be instead: same model, same machine.
+
+Bare processes, so that it needs no cluster: `python -m tests.bench.endpoint` (the environments are made by `make bench`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from local import paths
+from tests.bench import servers
+from tests.bench.load import once, rounds
+
+if TYPE_CHECKING:
+    from tests.bench.load import Load
+
+SECONDS = 4
+ROUNDS = 5
+WARM_UP_SECONDS = 2
+ENVIRONMENTS = {"training": ["training", "check"], "serving": ["serving", "check"], "bench": ["bench"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """What the endpoint has to be, compared with another server."""
+
+    than: str
+    at_least: float
+    """The endpoint's requests per second, through the router, divided by the other's."""
+
+
+BOUNDS = (
+    Bound(than="pod", at_least=0.9),
+    Bound(than="mlflow", at_least=10.0),
+    Bound(than="mlserver", at_least=5.0),
+)
+TITLES = {
+    "router": "endpoint, through the router",
+    "pod": "endpoint, pod directly",
+    "mlflow": "mlflow models serve, sklearn flavour",
+    "mlserver": "MLServer 1.7.1, sklearn flavour",
+}
+
+
+def measure() -> dict[str, Load]:
+    """Load borne by each server, by name."""
+    _environments()
+    with tempfile.TemporaryDirectory(prefix="modelstack-bench-") as name:
+        folder = Path(name)
+        python = str(paths.STATE / "venv-training" / "bin" / "python")
+        subprocess.run([python, "-m", "tests.bench.model", name], cwd=paths.CHECKOUT, check=True, capture_output=True)
+        loads: dict[str, Load] = {}
+        with servers.service(folder) as pod, servers.router(folder, pod) as router:
+            once(router, folder, seconds=WARM_UP_SECONDS)
+            loads |= rounds([router, pod], folder, seconds=SECONDS, times=ROUNDS)
+        for other in (servers.mlflow, servers.mlserver):
+            with other(folder) as target:
+                once(target, folder, seconds=WARM_UP_SECONDS)
+                loads |= rounds([target], folder, seconds=SECONDS, times=2)
+        return loads
+
+
+def table(loads: dict[str, Load]) -> Table:
+    """Side by side. Whether a bound is kept is told and not enforced: what else runs on the machine counts as well."""
+    shown = Table(title="One row a request, 4 connections, 2 workers, all on this machine")
+    for column in ("server", "requests/s", "p50 ms", "p99 ms", "endpoint answers", "asked for", ""):
+        shown.add_column(column, justify="left" if column == "server" else "right")
+    bounds = {bound.than: bound for bound in BOUNDS}
+    for name, load in loads.items():
+        times = loads["router"].rate / load.rate
+        bound = bounds.get(name)
+        ratio = ("", "", "") if bound is None else (f"{times:.2f} x", f"{bound.at_least:g} x", _verdict(times, bound))
+        shown.add_row(TITLES[name], f"{load.rate:,.0f}", f"{load.p50:.2f}", f"{load.p99:.2f}", *ratio)
+    return shown
+
+
+def _verdict(times: float, bound: Bound) -> str:
+    return "[green]kept[/]" if times >= bound.at_least else "[red]missed[/]"
+
+
+def _environments() -> None:
+    for name, groups in ENVIRONMENTS.items():
+        chosen = [option for group in groups for option in ("--group", group)]
+        environment = {"UV_PROJECT_ENVIRONMENT": str(paths.STATE / f"venv-{name}")}
+        command = ["uv", "sync", "--frozen", "--quiet", "--no-default-groups", *chosen]
+        subprocess.run(command, cwd=paths.CHECKOUT, env={**os.environ, **environment}, check=True)
+
+
+if __name__ == "__main__":
+    Console().print(table(measure()))
