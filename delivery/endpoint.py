@@ -33,6 +33,8 @@ class HeldOut:
     describe: str
     request: dict[str, Any]  # JSON, as the workload's endpoint takes it
     actual: list[float]
+    labels: list[str]
+    """What each row is about; empty where the run does not say."""
 
     @classmethod
     def parse(cls, content: bytes | str) -> HeldOut:
@@ -123,18 +125,25 @@ def wait(
 
 def comparison(held: HeldOut, answer: Answer) -> str:
     """A small table: what was asked, predicted and sold."""
-    data = cast("dict[str, Any]", held.request["data"])  # JSON of the run
-    names = cast("list[str]", data["names"])
-    rows = cast("list[list[object]]", data["ndarray"])
-    columns = [name for name in _SHOWN_COLUMNS if name in names] or names[:3]
+    columns, shown = _what_was_asked(held)
     table = [[*columns, "predicted", "sold"]]
-    for row, predicted, sold in zip(rows, answer.values, held.actual, strict=True):
-        shown = [_cell(row[names.index(column)]) for column in columns]
-        table.append([*shown, f"{predicted:,.0f}", f"{sold:,.0f}"])
+    for row, predicted, sold in zip(shown, answer.values, held.actual, strict=True):
+        table.append([*row, f"{predicted:,.0f}", f"{sold:,.0f}"])
     error = sum(abs(p - a) for p, a in zip(answer.values, held.actual, strict=True)) / max(sum(held.actual), 1.0)
     widths = [max(len(line[index]) for line in table) for index in range(len(table[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
     return "\n".join([held.describe, *(f"  {line}" for line in lines), f"  error of the week: {error:.0%} of the units sold"])
+
+
+def _what_was_asked(held: HeldOut) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells that tell one row from another."""
+    data = cast("dict[str, Any]", held.request["data"])  # JSON of the run
+    names = cast("list[str]", data["names"])
+    rows = cast("list[list[object]]", data["ndarray"])
+    if len(held.labels) == len(rows):
+        return [""], [[label] for label in held.labels]
+    columns = [name for name in _SHOWN_COLUMNS if name in names] or names[:3]
+    return columns, [[_cell(row[names.index(column)]) for column in columns] for row in rows]
 
 
 def curl(endpoint: EndpointOutput) -> str:
