@@ -41,7 +41,10 @@ class HeldOut:
         """Reads a run's artifact `held_out.json`."""
         found = cast("dict[str, Any]", json.loads(content))  # JSON of the run
         return cls(
-            describe=str(found["describe"]), request=found["request"], actual=[float(units) for units in found["actual"]]
+            describe=str(found["describe"]),
+            request=found["request"],
+            actual=[float(units) for units in found["actual"]],
+            labels=[str(label) for label in found.get("labels", [])],
         )
 
 
