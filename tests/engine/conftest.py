@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 import pytest
 import urllib3
 import yaml
-from pulumi import automation
 
 from local import toolchain
 from local.plugins.kubernetes import access, api
@@ -29,6 +30,7 @@ from local.plugins.kubernetes import cluster as clusters
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
 TOKEN = "tests"
 START_SECONDS = 60
 CONTROLLERS = (
@@ -193,6 +195,13 @@ def engine_home(tmp_path_factory) -> Path:
         script.chmod(0o755)
     (home / "bin").mkdir()
     (home / "bin" / "pulumi").symlink_to(executable("pulumi"))
+    empty = home / "empty"
+    empty.mkdir()
+    (empty / "Pulumi.yaml").write_text("name: tests\nruntime: python\n")
+    environment = {**os.environ, **engine_environment(home, empty)}
+    subprocess.run(
+        [home / "bin" / "pulumi", "stack", "init", "tests"], cwd=empty, env=environment, check=True, capture_output=True
+    )
     return home
 
 
@@ -209,27 +218,23 @@ class Outcome:
     failed: bool = False
     outputs: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, event: automation.EngineEvent) -> None:
-        for part in (event.resource_pre_event, event.res_outputs_event):
-            if part is not None and "pulumi:" not in part.metadata.type:
-                name = part.metadata.urn.split("::")[-1]
-                done = self.operations.setdefault(name, [])
-                if (op := str(getattr(part.metadata.op, "value", part.metadata.op))) not in done:
-                    done.append(op)
-                if part.metadata.detailed_diff:
-                    kinds = {
-                        path: getattr(one.diff_kind, "value", one.diff_kind)
-                        for path, one in part.metadata.detailed_diff.items()
-                    }
-                    self.differences[name] = kinds
-                if part.metadata.keys:
-                    self.replaced_by[name] = sorted(part.metadata.keys)
-        if event.diagnostic_event is not None:
-            text = re.sub(r"<\{%[^%]*%\}>", "", event.diagnostic_event.message)
-            if event.diagnostic_event.severity == "error":
-                self.errors.append(text)
-            elif event.diagnostic_event.severity == "warning":
-                self.warnings.append(text)
+    def see(self, event: dict[str, Any]) -> None:
+        for part in ("resourcePreEvent", "resOutputsEvent"):
+            done = event.get(part, {}).get("metadata")
+            if done is None or "pulumi:" in done["type"]:
+                continue
+            name = done["urn"].split("::")[-1]
+            operations = self.operations.setdefault(name, [])
+            if done["op"] not in operations:
+                operations.append(done["op"])
+            if done.get("detailedDiff"):
+                self.differences[name] = {path: one["diffKind"] for path, one in done["detailedDiff"].items()}
+            if done.get("keys"):
+                self.replaced_by[name] = sorted(done["keys"])
+        told = event.get("diagnosticEvent")
+        if told and told["severity"] in {"error", "warning"}:
+            texts = self.errors if told["severity"] == "error" else self.warnings
+            texts.append(re.sub(r"<\{%[^%]*%\}>", "", told["message"]))
 
     @property
     def error(self) -> str:
@@ -237,71 +242,181 @@ class Outcome:
 
 
 class Stack:
-    """A stack of its own backend. `program` is what it runs."""
+    """A stack of its own backend. One process a run: starting the engine is what such a test spends its time on."""
 
-    def __init__(self, home: Path, folder: Path, environment: dict[str, str]) -> None:
-        self.environment = {
-            **{"PULUMI_BACKEND_URL": f"file://{folder}", "PULUMI_CONFIG_PASSPHRASE": "tests", "PULUMI_HOME": str(home)},
-            **{"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_IGNORE_AMBIENT_PLUGINS": "true", **environment},
-        }
-        options = automation.LocalWorkspaceOptions(
-            env_vars=self.environment,
-            work_dir=str(folder),
-            pulumi_command=automation.PulumiCommand(str(home)),
-            project_settings=automation.ProjectSettings(name="tests", runtime="python"),
+    def __init__(self, home: Path, folder: Path, environment: dict[str, str], programs: int) -> None:
+        shutil.copytree(home / "empty", folder, dirs_exist_ok=True)
+        self.folder, self._programs, self._runs = folder, programs, 0
+        self._pulumi = home / "bin" / "pulumi"
+        self.environment = {**os.environ, **engine_environment(home, folder), **environment}
+
+    def run(self, operation: str, *flags: str) -> Outcome:
+        """Runs preview, up, refresh or destroy; what it did, failed or not."""
+        self._runs += 1
+        events, seen = self.folder / f"events-{self._runs}", Outcome()
+        inline = (
+            ["--exec-kind", "auto.inline", f"--client=127.0.0.1:{self._programs}"] if operation in {"preview", "up"} else []
         )
-        self.stack = automation.create_or_select_stack("tests", project_name="tests", program=lambda: None, opts=options)
-
-    def run(self, operation: str, program: Callable[[], None] | None = None, **options: Any) -> Outcome:
-        """Runs preview, up, refresh, destroy or import_resources; what it did, failed or not."""
-        seen = Outcome()
-        if program is not None:
-            self.stack.workspace.program = program
-        try:
-            result = getattr(self.stack, operation)(on_event=seen, **options)
-        except automation.CommandError as error:
-            seen.failed = True
-            seen.errors = seen.errors or [str(error)]
-        else:
-            seen.outputs = {key: one.value for key, one in (getattr(result, "outputs", None) or {}).items()}
+        done = self.pulumi(operation, *flags, *inline, "--event-log", str(events))
+        for line in events.read_text().splitlines() if events.exists() else ():
+            seen.see(json.loads(line))
+        seen.failed = done.returncode != 0
+        if seen.failed and not seen.errors:
+            seen.errors = [done.stdout + done.stderr]
+        if operation == "up":
+            seen.outputs = self._outputs()
         return seen
 
-    def preview(self, program: Callable[[], None] | None = None, **options: Any) -> Outcome:
-        return self.run("preview", program, diff=True, **options)
+    def pulumi(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [self._pulumi, *words, "--stack=tests", "--non-interactive"]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
 
-    def up(self, program: Callable[[], None] | None = None, **options: Any) -> Outcome:
-        return self.run("up", program, diff=True, **options)
+    def declare(self, program: Callable[..., None], arguments: dict[str, Any]) -> None:
+        """What the next operations run: a function of a test module."""
+        wanted = {"file": inspect.getfile(program), "name": program.__name__, "arguments": arguments}
+        (self.folder / "program.json").write_text(json.dumps(wanted))
+
+    def preview(self, program: Callable[..., None], **arguments: Any) -> Outcome:
+        self.declare(program, arguments)
+        return self.run("preview", "--diff")
+
+    def up(self, program: Callable[..., None], **arguments: Any) -> Outcome:
+        self.declare(program, arguments)
+        return self.run("up", "--diff", "--yes", "--skip-preview")
 
     def refresh(self) -> Outcome:
-        return self.run("refresh")
+        return self.run("refresh", "--yes", "--skip-preview")
 
     def destroy(self) -> Outcome:
-        return self.run("destroy")
+        return self.run("destroy", "--yes", "--skip-preview")
+
+    def resources(self) -> list[dict[str, Any]]:
+        """The state's resources, encrypted where secret."""
+        file = self.folder / ".pulumi" / "stacks" / "tests" / "tests.json"
+        return json.loads(file.read_text())["checkpoint"]["latest"].get("resources", [])
 
     def state(self, name: str) -> dict[str, Any]:
-        """A resource as it stands in the state, encrypted where secret."""
-        resources = self.stack.export_stack().deployment.get("resources", [])
-        found = [one for one in resources if one["urn"].split("::")[-1] == name]
+        """One resource of the state."""
+        found = [one for one in self.resources() if one["urn"].split("::")[-1] == name]
         assert found, f"{name} is not in the state"
         return found[0]
 
     def state_text(self) -> str:
-        return json.dumps(self.stack.export_stack().deployment)
+        return json.dumps(self.resources())
 
-    def interrupted(self, program: Callable[[], None], when: Callable[[], object]) -> None:
-        """Starts `up` and kills the engine and its plugins as soon as `when` answers."""
-        raise NotImplementedError(program, when, signal.SIGKILL)
+    def _outputs(self) -> dict[str, Any]:
+        exports = [one.get("outputs", {}) for one in self.resources() if one["type"] == "pulumi:pulumi:Stack"]
+        if SECRET not in json.dumps(exports):
+            return exports[0] if exports else {}
+        return json.loads(self.pulumi("stack", "output", "--json", "--show-secrets").stdout)
+
+    @contextmanager
+    def under_way(self, program: Callable[..., None], **arguments: Any) -> Iterator[Thread]:
+        """Runs `up` beside the test, which has to end it; the outcome is in the thread's `outcome`."""
+        thread = Thread(self, program, arguments)
+        thread.start()
+        try:
+            yield thread
+        finally:
+            thread.join(60)
+            assert not thread.is_alive(), "the operation has to end"
+
+
+def engine_environment(home: Path, folder: Path) -> dict[str, str]:
+    return {
+        "PULUMI_BACKEND_URL": f"file://{folder}",
+        "PULUMI_CONFIG_PASSPHRASE": "tests",
+        "PULUMI_HOME": str(home),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
+        "PULUMI_DEBUG_COMMANDS": "true",
+    }
+
+
+class Thread(threading.Thread):
+    """An `up` under way."""
+
+    outcome: Outcome
+
+    def __init__(self, stack: Stack, program: Callable[..., None], arguments: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self._stack, self._program, self._arguments = stack, program, arguments
+
+    def run(self) -> None:
+        self.outcome = self._stack.up(self._program, **self._arguments)
+
+    @staticmethod
+    def engine() -> psutil.Process:
+        """The engine that this process runs."""
+        found = [one for one in psutil.Process().children() if one.name() == "pulumi"]
+        assert len(found) == 1, f"one engine has to run, not {found}"
+        return found[0]
+
+
+class Kubelet(threading.Thread):
+    """Gives each pod of a namespace, as long as it runs, the status that `status` says."""
+
+    def __init__(self, cluster: clusters.Cluster, namespace: str, status: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self._cluster, self._namespace, self.status, self._done = cluster, namespace, status, threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.join(10)
+
+    def run(self) -> None:
+        while not self._done.wait(0.1):
+            for pod in self._cluster.list("v1", "Pod", self._namespace):
+                url = self._cluster.url({**pod, "apiVersion": "v1", "kind": "Pod"}, "status")
+                with suppress(api.ApiError):
+                    self._cluster.api.json("PATCH", url, {"status": self.status}, content_type=api.MERGE)
+
+
+def eventually(what: Callable[[], Any], seconds: float = 30) -> Any:
+    """The first answer that is one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := what():
+            return answer
+        time.sleep(0.05)
+    pytest.fail(f"nothing after {seconds} s")
 
 
 @pytest.fixture
-def stack(engine_home, tmp_path) -> Stack:
+def kubelet(cluster, namespace) -> Callable[[dict[str, Any]], Kubelet]:
+    return lambda status: Kubelet(cluster, namespace, status)
+
+
+@pytest.fixture(name="eventually")
+def _eventually() -> Callable[..., Any]:
+    return eventually
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory) -> Iterator[int]:
+    """Port of the process that runs the tests' programs."""
+    log = tmp_path_factory.mktemp("programs") / "log"
+    with log.open("wb") as file:
+        command = [sys.executable, str(Path(__file__).with_name("programs.py"))]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file) as process:
+            yield int(process.stdout.readline())
+            process.stdin.close()
+            process.wait(10)
+
+
+@pytest.fixture
+def stack(engine_home, tmp_path, programs) -> Stack:
     """A new stack without a cluster of its own."""
-    return Stack(engine_home, tmp_path, {})
+    return Stack(engine_home, tmp_path, {}, programs)
 
 
 @pytest.fixture
-def kubernetes_stack(engine_home, tmp_path, api_server) -> Stack:
+def kubernetes_stack(engine_home, tmp_path, api_server, programs) -> Stack:
     """A new stack whose default Kubernetes provider is the test's API server."""
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(api_server)
-    return Stack(engine_home, tmp_path, {"KUBECONFIG": str(kubeconfig)})
+    return Stack(engine_home, tmp_path, {"KUBECONFIG": str(kubeconfig)}, programs)

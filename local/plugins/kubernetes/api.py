@@ -27,7 +27,10 @@ _CONNECTIONS: Final = 64
 _TIMEOUT: Final = urllib3.Timeout(connect=10, read=60)
 _BUSY: Final = frozenset({429, 503, 504})
 """Answers of a server that wants to be asked again."""
-_TRIES: Final = 5
+_PATIENCE: Final = 30
+"""Seconds that a server may be busy or restarting."""
+_FIRST_PAUSE: Final = 0.2
+_LAST_PAUSE: Final = 3.0
 _NOT_FOUND, _CONFLICT, _INVALID, _FORBIDDEN, _ERROR = 404, 409, 422, 403, 400
 
 
@@ -101,11 +104,12 @@ class Api:
         )
         self._kinds: dict[str, dict[str, Endpoint]] = {}
         self._lock = threading.Lock()
+        self._answered = False
 
     def request(
         self, method: str, path: str, body: Value = None, *, content_type: str = "application/json", **query: str
     ) -> str:
-        """One request; what it answers. Asked again when the server is busy.
+        """One request; what it answers. Asked again for a while when the server is busy or restarting.
 
         Raises:
             ApiError: the server refused.
@@ -113,20 +117,22 @@ class Api:
         """
         url = self.access.server + path + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
-        for attempt in range(1, _TRIES + 1):
+        headers = {**self._pool.headers, "Content-Type": content_type}
+        started, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            patient = time.monotonic() - started < _PATIENCE
             try:
-                headers = {**self._pool.headers, "Content-Type": content_type}
                 answer = self._pool.request(method, url, body=data, headers=headers, timeout=_TIMEOUT)
             except (HTTPError, OSError) as error:
-                raise Unreachable(self._why(error)) from error
-            if answer.status in _BUSY and attempt < _TRIES:
-                time.sleep(min(float(answer.headers.get("Retry-After") or 0.2 * 2**attempt), 5))
-                continue
-            text = answer.data.decode(errors="replace")
-            if answer.status >= _ERROR:
-                raise ApiError(answer.status, _status(text))
-            return text
-        raise AssertionError("the last try returns or raises")
+                # A server that answered before may be restarting. What is asked twice does no harm, but for creating.
+                if not patient or not self._answered or method == "POST":
+                    raise Unreachable(self._why(error)) from error
+            else:
+                self._answered = True
+                if answer.status not in _BUSY or not patient:
+                    return _text(answer.status, answer.data)
+            time.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE)
 
     def json(
         self, method: str, path: str, body: Value = None, *, content_type: str = "application/json", **query: str
@@ -171,6 +177,13 @@ class Api:
         said = str(cause).rsplit(": ", 1)[-1] if "NewConnectionError" in repr(cause) else str(cause)
         where = urlsplit(self.access.server).netloc or self.access.server
         return f"the Kubernetes API server at {where} cannot be reached: {said}"
+
+
+def _text(status: int, data: bytes) -> str:
+    text = data.decode(errors="replace")
+    if status >= _ERROR:
+        raise ApiError(status, _status(text))
+    return text
 
 
 def _status(text: str) -> Object:

@@ -80,8 +80,6 @@ class Cluster:
     def delete(self, obj: Object, propagation: str) -> None:
         """Asks for deletion; it may still be there for a while."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        if uid := objects.text(obj, "metadata", "uid"):
-            body["preconditions"] = {"uid": uid}
         self.api.request("DELETE", self.url(obj), body)
 
     def list(self, api_version: str, kind: str, namespace: str, **query: str) -> list[Object]:
