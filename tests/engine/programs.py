@@ -1,4 +1,4 @@
-"""Runs the tests' programs for the engine, in one process beside the tests: what the SDK leaves open after a failure stays there.
+"""Runs the tests' programs for the engine, in one process beside them: what the SDK leaves open after a failure stays there.
 
 A program is a function of a test module. `program.json` in the stack's folder names it, with its arguments.
 """

@@ -10,8 +10,6 @@ from local.plugins.kubernetes import api
 
 READY = {
     "phase": "Running",
-    "podIP": "10.1.1.1",
-    "podIPs": [{"ip": "10.1.1.1"}],
     "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}],
 }
 
@@ -44,24 +42,35 @@ def web(namespace, image="none", seconds="30"):
     )
 
 
-def web_and_service(namespace, image="none"):
-    web(namespace, image)
-    k8s.core.v1.Service(
-        "web-service",
-        metadata={"name": "web", "namespace": namespace, "annotations": {"pulumi.com/timeoutSeconds": "30"}},
-        spec={"selector": {"app": "web"}, "ports": [{"port": 80}]},
-    )
-
-
-def test_a_deployment_and_its_service_are_awaited_until_pods_are_ready(kubernetes_stack, namespace, kubelet):
+def test_a_deployment_is_awaited_until_its_pods_are_ready(kubernetes_stack, namespace, kubelet):
     with kubelet(READY):
-        made = kubernetes_stack.up(web_and_service, namespace=namespace)
+        made = kubernetes_stack.up(web, namespace=namespace)
     assert not made.failed, made.error
     assert kubernetes_stack.state("web")["outputs"]["status"]["availableReplicas"] == 1, "the state is the one after readiness"
     with kubelet(READY):
-        assert not kubernetes_stack.up(web_and_service, namespace=namespace, image="other").failed, (
-            "a rollout is awaited as well"
-        )
+        assert not kubernetes_stack.up(web, namespace=namespace, image="other").failed, "a rollout is awaited as well"
+
+
+def service(namespace):
+    annotations = {"pulumi.com/timeoutSeconds": "30"}
+    metadata = {"name": "web", "namespace": namespace, "annotations": annotations}
+    k8s.core.v1.Service("service", metadata=metadata, spec={"selector": {"app": "web"}, "ports": [{"port": 80}]})
+
+
+def test_a_service_is_awaited_until_it_has_endpoints(kubernetes_stack, namespace, cluster, eventually):
+    obj = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": namespace}}
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "web-1", "namespace": namespace, "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.1.1.1"]}],
+    }
+    with kubernetes_stack.under_way(service, namespace=namespace) as up:
+        eventually(lambda: cluster.find(obj))
+        assert up.is_alive(), "nothing is behind it yet"
+        cluster.apply(endpoints, "tests")
+    assert not up.outcome.failed, up.outcome.error
 
 
 def test_a_deployment_that_does_not_get_ready_tells_why_and_goes_on_with_the_next_update(kubernetes_stack, namespace, kubelet):
@@ -105,7 +114,12 @@ DEFINITION = {
 
 def widget(namespace, **spec):
     k8s.apiextensions.v1.CustomResourceDefinition("widgets", metadata={"name": "widgets.example.com"}, spec=DEFINITION)
-    annotations = {"pulumi.com/waitFor": "jsonpath={.status.state}=Available", "pulumi.com/timeoutSeconds": "30"}
+    annotations = {
+        "pulumi.com/waitFor": "jsonpath={.status.state}=Available",
+        "pulumi.com/timeoutSeconds": "30",
+        # In the foreground, the deletion would wait for the garbage collector to learn of the kind, for up to half a minute.
+        "pulumi.com/deletionPropagationPolicy": "background",
+    }
     k8s.apiextensions.CustomResource(
         "w",
         api_version="example.com/v1",

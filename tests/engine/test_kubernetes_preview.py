@@ -7,18 +7,16 @@ import pulumi_kubernetes as k8s
 import yaml
 
 
-def test_secrets_are_encrypted_in_the_state_and_never_printed(kubernetes_stack, namespace, cluster):
-    def program():
-        password = pulumi.Output.secret("hunter2")
-        login = k8s.core.v1.Secret(
-            "login", metadata={"name": "login", "namespace": namespace}, string_data={"password": password}
-        )
-        k8s.core.v1.ConfigMap(
-            "plain", metadata={"name": "plain", "namespace": namespace}, data={"url": password, "open": "visible"}
-        )
-        pulumi.export("data", login.data)
+def secrets(namespace):
+    password = pulumi.Output.secret("hunter2")
+    metadata = {"name": "login", "namespace": namespace}
+    login = k8s.core.v1.Secret("login", metadata=metadata, string_data={"password": password})
+    k8s.core.v1.ConfigMap("plain", metadata={**metadata, "name": "plain"}, data={"url": password, "open": "visible"})
+    pulumi.export("data", login.data)
 
-    made = kubernetes_stack.up(program)
+
+def test_secrets_are_encrypted_in_the_state_and_never_printed(kubernetes_stack, namespace, cluster):
+    made = kubernetes_stack.up(secrets, namespace=namespace)
     assert not made.failed, made.error
     live = cluster.get({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login", "namespace": namespace}})
     assert live["data"] == {"password": "aHVudGVyMg=="}, "the cluster has the value"
