@@ -108,10 +108,10 @@ def test_a_creation_that_was_killed_goes_on_without_a_duplicate(kubernetes_stack
     with kubernetes_stack.under_way(job, namespace=namespace) as up:
         first = eventually(lambda: cluster.find(obj))
         engine = up.engine()
-        victims = [*engine.children(recursive=True), engine]
-        for process in victims:
+        plugins = engine.children(recursive=True)
+        for process in [*plugins, engine]:
             process.kill()
-        psutil.wait_procs(victims, 10)
+        psutil.wait_procs(plugins, 10)
     assert up.outcome.failed
     kubernetes_stack.pulumi("cancel", "--yes")
     with kubelet({"phase": "Succeeded", "containerStatuses": []}):
