@@ -56,7 +56,10 @@ def measure() -> dict[str, Load]:
     with tempfile.TemporaryDirectory(prefix="modelstack-bench-") as name:
         folder = Path(name)
         python = str(paths.STATE / "venv-training" / "bin" / "python")
-        subprocess.run([python, "-m", "tests.bench.model", name], cwd=paths.CHECKOUT, check=True, capture_output=True)
+        made = subprocess.run(
+            [python, "-m", "tests.bench.model", name], cwd=paths.CHECKOUT, capture_output=True, text=True, check=False
+        )
+        assert made.returncode == 0, made.stderr[-2000:]
         loads: dict[str, Load] = {}
         with servers.service(folder) as pod, servers.router(folder, pod) as router:
             once(router, folder, seconds=WARM_UP_SECONDS)

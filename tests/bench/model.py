@@ -1,48 +1,46 @@
 """One model for every server that is measured, made in the training environment: `python -m tests.bench.model FOLDER`.
 
-Two hundred trees on twelve features, of the kind and size of the markdown model, as ONNX for our service and as scikit-learn
-for the others.
+Two hundred trees, the size of the markdown model, on the features of the markdown workload. Our service is asked as callers
+ask it and computes the features itself, with the workload's own code; the others are given them.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
-WIDTH = 12
-NAMES = [f"feature_{index}" for index in range(WIDTH)]
-ROW = [0.5 + index / 100 for index in range(WIDTH)]
-CODE = f"""
+import joblib
+import mlflow.sklearn
 import numpy as np
+from skl2onnx import to_onnx
+from sklearn.ensemble import HistGradientBoostingRegressor
 
-REQUEST_COLUMNS = dict.fromkeys({NAMES!r}, float)
-REQUEST_EXAMPLE = dict(zip({NAMES!r}, {ROW!r}))
+from workloads.markdown import features, serving
+from workloads.serving.request import Reader
 
-def features_of_request(columns):
-    return np.column_stack([columns[name] for name in REQUEST_COLUMNS]).astype(np.float32)
-
-def answer(columns, prediction):
-    return ["units"], prediction.reshape(-1, 1).astype(np.float64)
-"""
+ROWS = 4_000
 
 
 def write(folder: Path) -> None:
-    """`seldon/`, `mlflow/` and `mlserver/` in `folder`, each as its server wants it."""
-    import joblib  # noqa: PLC0415 - of the training environment; the names above are used outside it
-    import mlflow.sklearn  # noqa: PLC0415 - as above
-    import numpy as np  # noqa: PLC0415 - as above
-    from skl2onnx import to_onnx  # noqa: PLC0415 - as above
-    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - as above
+    """`request.json` and `features.json` to ask with, and `seldon/`, `mlflow/` and `mlserver/`, as each server wants it."""
+    reader = Reader(serving.REQUEST_COLUMNS, serving.REQUEST_EXAMPLE)
+    row = np.nan_to_num(serving.features_of_request(reader.example_columns))  # JSON has no NaN
+    (folder / "request.json").write_text(json.dumps(reader.example))
+    (folder / "features.json").write_text(json.dumps(row.tolist()))
 
     random = np.random.default_rng(0)
-    features = random.random((20_000, WIDTH)).astype(np.float32)
-    units = features @ random.random(WIDTH) + np.sin(features[:, 0] * 9) + random.normal(0, 0.1, len(features))
-    model = HistGradientBoostingRegressor(max_iter=200, early_stopping=False, random_state=0).fit(features, units)
+    inputs = (row + random.normal(0, 1, (ROWS, row.shape[1]))).astype(np.float32)
+    units = inputs @ random.random(row.shape[1]) + np.sin(inputs[:, 0] * 9)
+    model = HistGradientBoostingRegressor(max_iter=200, early_stopping=False, random_state=0).fit(inputs, units)
 
-    (folder / "seldon" / "model" / "code").mkdir(parents=True)
-    (folder / "seldon" / "model" / "code" / "serving.py").write_text(CODE)
-    (folder / "seldon" / "model" / "model.onnx").write_bytes(to_onnx(model, features[:1]).SerializeToString())
+    code = folder / "seldon" / "model" / "code" / "workloads" / "markdown"
+    code.mkdir(parents=True)
+    (code / "__init__.py").touch()
+    for module in (features, serving):
+        shutil.copy(str(module.__file__), code)
+    (folder / "seldon" / "model" / "model.onnx").write_bytes(to_onnx(model, inputs[:1]).SerializeToString())
     (folder / "seldon" / "release.json").write_text(json.dumps({"workload": "bench", "version": 1, "run": "0f" * 16}))
 
     mlflow.sklearn.save_model(model, folder / "mlflow", serialization_format="cloudpickle", pip_requirements=[])

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -17,7 +17,6 @@ from components import router_config
 from local import paths
 from tests import debian
 from tests.bench.load import Target
-from tests.bench.model import NAMES, ROW, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +26,6 @@ SERVING = paths.STATE / "venv-serving" / "bin"
 OTHERS = paths.STATE / "venv-bench" / "bin"
 WORKERS = 2
 ANSWERS_WITHIN = 120.0
-SELDON_BODY = {"data": {"names": NAMES, "ndarray": [ROW]}}
 
 
 @contextmanager
@@ -41,7 +39,7 @@ def service(folder: Path) -> Iterator[Target]:
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(port),
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics),
     }
-    target = Target(name="pod", url=f"http://127.0.0.1:{port}{router_config.PREDICTIONS}", body=SELDON_BODY)
+    target = Target(name="pod", url=f"http://127.0.0.1:{port}{router_config.PREDICTIONS}", body=_json(folder / "request.json"))
     with _running([str(SERVING / "python"), "-m", "workloads.serving"], folder / "seldon.log", target, environment):
         yield target
 
@@ -64,7 +62,7 @@ def router(folder: Path, behind: Target) -> Iterator[Target]:
         "-g",
         "daemon off;",
     ]
-    target = Target(name="router", url=f"http://127.0.0.1:{port}{router_config.PREDICTIONS}", body=SELDON_BODY)
+    target = Target(name="router", url=f"http://127.0.0.1:{port}{router_config.PREDICTIONS}", body=behind.body)
     with _running(command, folder / "nginx.log", target):
         yield target
 
@@ -75,7 +73,7 @@ def mlflow(folder: Path) -> Iterator[Target]:
     (port,) = _free_ports(1)
     options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)]
     command = [str(OTHERS / "mlflow"), "models", "serve", "--model-uri", str(folder / "mlflow"), *options]
-    target = Target(name="mlflow", url=f"http://127.0.0.1:{port}/invocations", body={"inputs": [ROW]})
+    target = Target(name="mlflow", url=f"http://127.0.0.1:{port}/invocations", body={"inputs": _json(folder / "features.json")})
     with _running(command, folder / "mlflow.log", target, {"PATH": f"{OTHERS}:{os.environ['PATH']}"}):
         yield target
 
@@ -86,7 +84,8 @@ def mlserver(folder: Path) -> Iterator[Target]:
     http, grpc, metrics = _free_ports(3)
     settings = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "metrics_port": metrics, "parallel_workers": WORKERS}
     (folder / "mlserver" / "settings.json").write_text(json.dumps({**settings, "debug": False}))
-    tensor = {"name": "input", "shape": [1, WIDTH], "datatype": "FP32", "data": ROW}
+    (row,) = _json(folder / "features.json")
+    tensor = {"name": "input", "shape": [1, len(row)], "datatype": "FP32", "data": row}
     target = Target(name="mlserver", url=f"http://127.0.0.1:{http}/v2/models/bench/infer", body={"inputs": [tensor]})
     command = [str(OTHERS / "mlserver"), "start", str(folder / "mlserver")]
     with _running(command, folder / "mlserver.log", target, {"PATH": f"{OTHERS}:{os.environ['PATH']}"}):
@@ -138,6 +137,10 @@ def _end_session(leader: int) -> None:
     """Workers that outlive their parent."""
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text())
 
 
 def _free_ports(count: int) -> list[int]:
