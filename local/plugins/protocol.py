@@ -225,6 +225,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             getattr(response, "return").CopyFrom(to_struct(answer))  # a keyword of Python
             return response
 
+    def Construct(self, request: provider_pb2.ConstructRequest, context: grpc.ServicerContext) -> NoReturn:
+        with self.answering(context):
+            self.provider.construct(request.type)
+
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         del request, context
         self.provider.cancelled.set()

@@ -33,7 +33,7 @@ import time
 from concurrent import futures
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
@@ -212,6 +212,10 @@ class Provider:
         """A function call."""
         del inputs, preview
         raise Failed(f"{token} is not supported by this {self.name} plugin")
+
+    def construct(self, type_token: str) -> NoReturn:
+        """A component that the plugin makes, rather than the program. Stand-ins make none; the error may say what to use."""
+        raise Failed(f"{type_token} is made by the official {self.name} plugin only")
 
     def log(self, text: str, urn: str = "", severity: str = "INFO", *, status: bool = False) -> None:
         """Shows `text` with the resource: DEBUG, INFO, WARNING or ERROR. `status`: only while it is worked on."""

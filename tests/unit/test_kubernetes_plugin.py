@@ -172,6 +172,18 @@ def test_what_the_server_drops_is_no_difference_until_the_program_changes_it():
     assert found({}, {"a": {}}, {"a": {"b": 1}}) == {"a": Kind.ADD}
 
 
+def test_what_is_empty_and_dropped_by_the_server_is_no_drift():
+    inputs = {"spec": {"env": [], "name": "a", "paused": False, "ports": [{"port": 1, "labels": {}}]}}
+    live = {"spec": {"name": "a", "ports": [{"port": 1}]}}
+    assert objects.with_empties(objects.pruned(live, inputs), inputs) == inputs
+    gone = objects.with_empties(objects.pruned({"spec": {}}, inputs), inputs)
+    assert "name" not in gone["spec"], "what had a value and has gone is drift"
+
+
+def test_an_empty_list_is_as_good_as_none():
+    assert found({}, {}, {"env": []}) == {}
+
+
 def test_true_is_not_one():
     assert found({"a": 1}, {"a": 1}, {"a": True}) == {"a": Kind.UPDATE}
 

@@ -205,3 +205,12 @@ def propagation(inputs: Object) -> str:
 def already_gone(error: Failed) -> bool:
     """Whether what is to be deleted is not there, or cannot be because its kind is not."""
     return isinstance(error, NoSuchKind) or (isinstance(error, ApiError) and error.not_found)
+
+
+def says_nothing(error: Failed) -> bool:
+    """Refusals that say nothing of the update: dry runs are forbidden, or the namespace or definition is yet to be made."""
+    if isinstance(error, NoSuchKind):
+        return True
+    return isinstance(error, ApiError) and (
+        error.forbidden or error.missing_namespace or "does not support dry run" in str(error)
+    )

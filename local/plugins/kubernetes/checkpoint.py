@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _INPUTS: Final = "__inputs"
 _VERSION: Final = "__initialApiVersion"
 _MANAGER: Final = "__fieldManager"
+_READ_ONLY_ANNOTATIONS: Final = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration")
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,13 @@ def write(live: Object, inputs: Object, secret_like: Object, manager: str) -> Ob
         _VERSION: objects.text(inputs, "apiVersion") or objects.text(live, "apiVersion"),
         _MANAGER: manager,
     }
+
+
+def importable(live: Object) -> Object:
+    """What of an object that no program knew can be a program's inputs."""
+    kept = {key: value for key, value in objects.normal(live).items() if key != "status"}
+    found = objects.at(kept, "metadata", "annotations")
+    if not isinstance(found, dict):
+        return kept
+    notes = {key: value for key, value in cast("Object", found).items() if key not in _READ_ONLY_ANNOTATIONS}
+    return objects.with_metadata(kept, annotations=notes or None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from local.plugins.kubernetes import objects
 from local.plugins.kubernetes.immutable import Path, Rule, forces_replacement
 from local.plugins.serve import Kind
 from local.plugins.values import UNKNOWN
@@ -33,13 +34,27 @@ def path_text(path: Path) -> str:
     return shown
 
 
+def in_place(inputs: Object, old_inputs: Object, live: Object) -> tuple[Object, Object]:
+    """Inputs and the object as last seen, made comparable: only fields of the program, names and namespaces at hand."""
+    seen = cast("Object", objects.pruned(objects.normal(live), old_inputs))
+    namespace = objects.namespace(live)
+    if not objects.is_unknown(inputs, "metadata", "namespace") and bool(objects.namespace(inputs)) != bool(namespace):
+        # Not given, or given to what has none.
+        inputs = objects.with_metadata(inputs, namespace=namespace or None)
+    if objects.namespace(inputs):
+        seen = objects.with_metadata(seen, namespace=namespace)
+    if objects.name(inputs):
+        seen = objects.with_metadata(seen, name=objects.name(live))
+    return inputs, seen
+
+
 def differences(live: Object, old: Object, new: Object, forced: tuple[Rule, ...]) -> dict[str, Kind]:
     """Where the program's inputs differ from what is there.
 
     Args:
         live: the object as last seen, with only those fields that the program had set.
         old: the inputs of the last update. What the server has dropped of them (it drops what is empty) is no difference
-            as long as the program does not change it.
+            as long as the program does not change it. A list that is empty never is one.
         new: the inputs now.
         forced: fields whose change forces a replacement.
     """
@@ -58,7 +73,7 @@ class _Comparison:
             if there is not _MISSING:
                 self._add(path, Kind.DELETE, None)
         elif there is _MISSING:
-            if want is UNKNOWN or before is _MISSING or before != want:
+            if want is UNKNOWN or (want != [] and (before is _MISSING or before != want)):
                 self._add(path, Kind.ADD, want)
         elif isinstance(want, dict) and isinstance(there, dict):
             self._maps(path, _fields(there), _fields(before), _fields(want))

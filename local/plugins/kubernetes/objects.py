@@ -242,6 +242,19 @@ def pruned(live: Value, shape: Value) -> Value:
     return cast("Value", live)
 
 
+def with_empties(found: Value, wanted: Value) -> Value:
+    """`found` with what is empty in `wanted` and missing in it: the server drops that, so its absence is no drift."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        there, before = cast("Object", found), cast("Object", wanted)
+        kept = {key: with_empties(value, before.get(key)) for key, value in there.items()}
+        return kept | {key: value for key, value in before.items() if key not in there and value in ({}, [], "", 0)}
+    if isinstance(found, list) and isinstance(wanted, list):
+        there_items, before_items = cast("list[Value]", found), cast("list[Value]", wanted)
+        if len(there_items) == len(before_items):
+            return [with_empties(value, want) for value, want in zip(there_items, before_items, strict=True)]
+    return cast("Value", found)
+
+
 def mark_secrets(outs: Object, ins: Object) -> Object:
     """`outs` with those values made secret that are secret in `ins`; the data of a Secret always are.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import yaml
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _DECODE: Final = "kubernetes:yaml:decode"
 _DELETION_SECONDS: Final = 600
-_READ_ONLY_ANNOTATIONS: Final = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration")
 
 
 class Kubernetes(Provider):
@@ -124,19 +123,7 @@ class Kubernetes(Provider):
     def diff(self, request: Diff) -> Difference:
         old = checkpoint.read(request.state)
         inputs, old_inputs = objects.normal(objects.dashed(reveal(request.inputs))), objects.normal(old.inputs)
-        live = cast("Object", objects.pruned(objects.normal(old.live), old_inputs))
-        if (
-            not objects.namespace(inputs)
-            and objects.namespace(old.live)
-            and not objects.is_unknown(inputs, "metadata", "namespace")
-        ):
-            inputs = objects.with_metadata(inputs, namespace=objects.namespace(old.live))
-        if objects.namespace(inputs) and not objects.namespace(old.live):
-            inputs = objects.with_metadata(inputs, namespace=None)
-        if objects.namespace(inputs):
-            live = objects.with_metadata(live, namespace=objects.namespace(old.live))
-        if objects.name(inputs):
-            live = objects.with_metadata(live, name=objects.name(old.live))
+        inputs, live = difference.in_place(inputs, old_inputs, old.live)
         forced = immutable.rules({} if kinds.is_patch(request.type) else inputs, self._settings.mutable)
         paths = difference.differences(live, old_inputs, inputs, forced)
         paths = {path: kind for path, kind in paths.items() if not difference.ignored(path, request.ignore)}
@@ -175,7 +162,7 @@ class Kubernetes(Provider):
                 return Created("", request.inputs)
             raise Failed(f"configured Kubernetes cluster is unreachable: {error}") from error
         except (ApiError, NoSuchKind) as error:
-            if request.preview and _not_previewable(error):
+            if request.preview and changes.says_nothing(error):
                 return Created("", request.inputs)
             text = f'resource "{request.urn}" was not successfully created by the Kubernetes API server: {error}'
             raise Failed(text) from error
@@ -230,7 +217,7 @@ class Kubernetes(Provider):
                 return request.inputs
             raise Failed(f"configured Kubernetes cluster is unreachable: {error}") from error
         except (ApiError, NoSuchKind) as error:
-            if request.preview and _not_previewable(error):
+            if request.preview and changes.says_nothing(error):
                 return request.inputs
             if live is old.live:
                 hint = " Run `pulumi refresh` when it was deleted by hand." if changes.already_gone(error) else ""
@@ -282,7 +269,7 @@ class Kubernetes(Provider):
             if changes.already_gone(error):
                 return None
             raise
-        inputs = _importable(live) if imported else cast("Object", objects.pruned(live, old_inputs))
+        inputs = checkpoint.importable(live) if imported else objects.with_empties(objects.pruned(live, old_inputs), old_inputs)
         manager = self._manager(request.urn, inputs, request.state)
         state = checkpoint.write(live, inputs, request.inputs, manager)
         shown = objects.mark_secrets(objects.underscored(inputs), request.inputs)
@@ -294,6 +281,10 @@ class Kubernetes(Provider):
             )
         return Found(request.id or objects.full_name(live), state, shown)
 
+    def construct(self, type_token: str) -> NoReturn:
+        kinds.refuse(type_token)
+        super().construct(type_token)
+
     def invoke(self, token: str, inputs: Object, *, preview: bool) -> Object:
         if token != _DECODE:
             return super().invoke(token, inputs, preview=preview)
@@ -301,25 +292,6 @@ class Kubernetes(Provider):
         return {"result": kinds.with_default_namespace(documents, str(inputs.get("defaultNamespace") or ""))}
 
 
-def _not_previewable(error: Failed) -> bool:
-    """Refusals that say nothing of the update: dry runs are forbidden, or the namespace or definition is yet to be made."""
-    if isinstance(error, NoSuchKind):
-        return True
-    return isinstance(error, ApiError) and (
-        error.forbidden or error.missing_namespace or "does not support dry run" in str(error)
-    )
-
-
 def _not_updated(resource_id: str, state: Object, reasons: list[str]) -> InitFailed:
     what = f'the Kubernetes API server reported that "{resource_id}" failed to fully initialize or become live: {reasons[0]}'
     return InitFailed(resource_id, state, [what, *reasons[1:]])
-
-
-def _importable(live: Object) -> Object:
-    """What of an object that no program knew can be a program's inputs."""
-    kept = {key: value for key, value in objects.normal(live).items() if key != "status"}
-    found = objects.at(kept, "metadata", "annotations")
-    if not isinstance(found, dict):
-        return kept
-    notes = {key: value for key, value in cast("Object", found).items() if key not in _READ_ONLY_ANNOTATIONS}
-    return objects.with_metadata(kept, annotations=notes or None)
