@@ -1,0 +1,113 @@
+"""From a store's panel to requests: for every week that something was sold in, the row that a caller would have sent before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workloads.markdown.features import BRANDS, FEATURES, USUAL_WEEKS, WEEKS, features, names_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+KEYS = ("store", "brand", "week")
+CHAIN = ("chain_price", "chain_spread", "chain_same", "chain_deal", "chain_units")
+PANEL = (*KEYS, "units", "deal", "feat", "cost", *names_of("price", BRANDS), *CHAIN)
+"""Columns that `requests_of_store` needs, one row per store, brand and week with sales."""
+
+
+def requests_of_store(panel: pd.DataFrame) -> pd.DataFrame:
+    """The requests of one store.
+
+    Args:
+        panel: columns PANEL, of one store. `chain_*` belong to the row's brand and week, `chain_units` to the week before.
+
+    Returns:
+        A row for each of the panel's, in the order brand, week: KEYS, `units` (what was sold, the target), and the request's
+        columns. What tells of sales, costs or past prices is from earlier weeks only.
+    """
+    panel = panel.sort_values(["brand", "week"], ignore_index=True)
+    first = int(panel["week"].min())
+    brand = panel["brand"].to_numpy(np.int64) - 1
+    week = panel["week"].to_numpy(np.int64) - first
+    size = int(week.max()) + 1
+
+    def grid(column: str) -> Floats:
+        """brands x weeks; NaN where nothing was sold."""
+        values = np.full((BRANDS, size), np.nan)
+        values[brand, week] = panel[column].to_numpy(np.float64)
+        return values
+
+    prices = panel[names_of("price", BRANDS)].to_numpy(np.float64)
+    shelf = np.full((BRANDS, size), np.nan)
+    shelf[:, week] = prices.T  # all rows of a week hold the same eleven prices
+    units, own, deals, feats, costs = grid("units"), _own(prices, brand, week, size), grid("deal"), grid("feat"), grid("cost")
+
+    columns: dict[str, npt.NDArray[np.generic]] = {name: panel[name].to_numpy() for name in (*KEYS, "units", "deal", *CHAIN)}
+    for number, name in enumerate(names_of("price", BRANDS)):
+        columns[name] = prices[:, number]
+    now = np.nan_to_num(feats)
+    usual = _mean_before(shelf, USUAL_WEEKS)
+    for number in range(BRANDS):
+        columns[f"feat_{number + 1}"] = now[number, week]
+        columns[f"usual_price_{number + 1}"] = usual[number, week]
+    logs = np.log(units)
+    store = np.exp(_mean_before(_row_means(logs)[None, :], USUAL_WEEKS))[0]
+    columns["store_units"] = np.where(
+        _mean_before(np.isfinite(logs).any(axis=0)[None, :] * 1.0, USUAL_WEEKS)[0] > 0, store, 0.0
+    )[week]
+    for name, values in (("past_units", units), ("past_price", own), ("past_deal", deals), ("past_feat", feats)):
+        for back in range(1, WEEKS + 1):
+            columns[f"{name}_{back}"] = np.nan_to_num(_before(values, back))[brand, week]
+    columns["cost"] = _last_before(costs)[brand, week]
+    columns["optimise"] = np.zeros(len(panel), dtype=bool)
+    return pd.DataFrame(columns)
+
+
+def with_features(requests: pd.DataFrame) -> pd.DataFrame:
+    """Requests and, beside them, the features of each under names that start with `x_`."""
+    matrix = pd.DataFrame(features(requests), columns=[f"x_{name}" for name in FEATURES], index=requests.index)
+    return pd.concat([requests, matrix], axis=1)
+
+
+def matrix_of(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """The features that `with_features` has put into a frame."""
+    return frame[[f"x_{name}" for name in FEATURES]].to_numpy(np.float32)
+
+
+def _own(prices: Floats, brand: npt.NDArray[np.int64], week: npt.NDArray[np.int64], size: int) -> Floats:
+    values = np.full((BRANDS, size), np.nan)
+    values[brand, week] = prices[np.arange(len(brand)), brand]
+    return values
+
+
+def _before(values: Floats, weeks: int) -> Floats:
+    """What was `weeks` weeks before each week; NaN before the first."""
+    moved = np.full_like(values, np.nan)
+    if weeks < values.shape[1]:
+        moved[:, weeks:] = values[:, :-weeks]
+    return moved
+
+
+def _mean_before(values: Floats, weeks: int) -> Floats:
+    """Mean over the `weeks` weeks before each week, 0 where none of them is known."""
+    past = np.stack([_before(values, back) for back in range(1, weeks + 1)])
+    known = ~np.isnan(past)
+    return np.where(known, past, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def _row_means(values: Floats) -> Floats:
+    """Means over the brands, NaN where no brand is known."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
+
+
+def _last_before(values: Floats) -> Floats:
+    """The last known value before each week, 0 where there is none."""
+    past = pd.DataFrame(_before(values, 1).T).ffill().to_numpy().T
+    return np.nan_to_num(past)

@@ -1,0 +1,60 @@
+"""The model as an ONNX graph: one input, float32 rows of `features.FEATURES`; one output, ounces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import VotingRegressor
+
+from workloads.markdown.features import FEATURES
+from workloads.markdown.model import LEVEL_COLUMNS, SEEN_COLUMNS, Demand
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = {"": 17, "ai.onnx.ml": 3}
+INPUT, OUTPUT = "features", "units"
+AGREEMENT = 1e-3
+"""Largest relative difference to the native model on any row. Float32 sums, and thresholds rounded to float32."""
+
+
+def to_onnx(model: Demand) -> ModelProto:
+    """The graph: trees' mean (converted by skl2onnx), plus the mean of the levels, exponentiated."""
+    committee = VotingRegressor([(f"member-{number}", member) for number, member in enumerate(model.members_)])
+    committee.estimators_ = model.members_
+    trees = convert_sklearn(committee, initial_types=[("seen", FloatTensorType([None, len(SEEN_COLUMNS)]))], target_opset=OPSET)
+    graph = trees.graph
+    shares = Counter(model.level_of(number) for number in range(len(model.members_)))
+    weights = np.zeros((len(FEATURES), 1), dtype=np.float32)
+    for column in LEVEL_COLUMNS:
+        weights[column] = shares[column] / len(model.members_)
+    used = [column for column in LEVEL_COLUMNS if shares[column]]
+    constants = {
+        "seen_columns": np.array(SEEN_COLUMNS, dtype=np.int64),
+        "level_columns": np.array(used, dtype=np.int64),
+        "level_weights": weights[used],
+    }
+    before = [helper.make_node("Gather", [INPUT, "seen_columns"], ["seen"], axis=1)]
+    after = [
+        # Of the levels alone: other features may be NaN, and NaN times zero is NaN.
+        helper.make_node("Gather", [INPUT, "level_columns"], ["levels"], axis=1),
+        helper.make_node("MatMul", ["levels", "level_weights"], ["level_mean"]),
+        helper.make_node("Add", [graph.output[0].name, "level_mean"], ["log_units"]),
+        helper.make_node("Exp", ["log_units"], [OUTPUT]),
+    ]
+    whole = helper.make_graph(
+        [*before, *graph.node, *after],
+        "demand",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, len(FEATURES)])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
+        [*graph.initializer, *(numpy_helper.from_array(value, name) for name, value in constants.items())],
+    )
+    built = helper.make_model(whole, opset_imports=trees.opset_import, ir_version=trees.ir_version, producer_name="modelstack")
+    onnx.checker.check_model(built)
+    return built

@@ -1,0 +1,71 @@
+"""Step `prepare`: units, prices, deals and costs per store, brand and week, and what the chain as a whole planned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workloads.markdown.features import BRANDS
+from workloads.markdown.history import PANEL
+from workloads.markdown.source import FACTS
+from workloads.markdown.spark import session
+from workloads.run import TrainingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from workloads.run import Context
+
+PREPARED = "prepared.parquet"
+SAME_PRICE = 0.02
+"""Stores whose price differs by less from the chain's median have the same."""
+
+
+def run(context: Context) -> None:
+    """Writes the prepared panel.
+
+    Raises:
+        TrainingError: the panel has two rows of one store, brand and week.
+    """
+    facts = json.loads((context.folder / FACTS).read_text())
+    with session("markdown-prepare") as spark:
+        panel = spark.read.parquet(str(Path(facts["folder"]) / "panel.parquet"))
+        prepared = prepare(panel)
+        prepared.write.mode("overwrite").parquet(str(context.folder / PREPARED))
+        written = spark.read.parquet(str(context.folder / PREPARED)).count()
+    if written != facts["rows"]["panel"]:
+        msg = (
+            f"the panel has {facts['rows']['panel']} rows and {written} once prepared: some are not one per store, brand, week"
+        )
+        raise TrainingError(msg)
+
+
+def prepare(panel: DataFrame) -> DataFrame:
+    """The columns `history.PANEL`.
+
+    The panel's `logmove` is the log of ounces, `profit` the gross margin in percent. What the chain planned (`chain_price`,
+    `chain_spread`, `chain_same`, `chain_deal`) is from the week itself: plans are made before. What it sold is from the week before.
+    """
+    from pyspark.sql import functions as f
+
+    own = f.element_at(f.array(*[f"price{number}" for number in range(1, BRANDS + 1)]), f.col("brand"))
+    sales = panel.select(
+        *("store", "brand", "week", "deal", "feat"),
+        *(f.col(f"price{number}").alias(f"price_{number}") for number in range(1, BRANDS + 1)),
+        f.exp("logmove").alias("units"),
+        "logmove",
+        own.alias("own_price"),
+        (own * (1 - f.col("profit") / 100)).alias("cost"),
+    )
+    keys = ["brand", "week"]
+    plan = sales.groupBy(keys).agg(
+        f.median("own_price").alias("chain_price"),
+        f.stddev_pop(f.log("own_price")).alias("chain_spread"),
+        f.mean("deal").alias("chain_deal"),
+    )
+    off = f.abs(f.log("own_price") - f.log("chain_price"))
+    same = sales.join(plan, keys).groupBy(keys).agg(f.mean((off < SAME_PRICE).cast("double")).alias("chain_same"))
+    sold = sales.groupBy(keys).agg(f.exp(f.mean("logmove")).alias("chain_units")).withColumn("week", f.col("week") + 1)
+    joined = sales.join(plan, keys).join(same, keys).join(sold, keys, "left").fillna({"chain_units": 0.0})
+    return joined.select(*PANEL)

@@ -1,0 +1,184 @@
+"""From a request to the model's input, and from its output to an answer. Travels with the model (see features.py).
+
+A request's row asks for one brand in one store and week. It holds the plan of that week and the past that the caller knows:
+a chain knows all of it when it plans. The answer has, for each row,
+
+- `units`: ounces that will typically be sold (the model's median, not its mean: half of such weeks sell more);
+- `revenue`: dollars, `units` at the planned price;
+
+and, when a row of the request has `optimise`, for every row
+
+- `best_price`: of `CANDIDATES` prices between the lowest and the highest of the row's past and planned ones, the one that earns
+  most (profit if `cost` is above zero, else revenue), dollars per ounce. The chain's price moves along, offers stay as planned;
+- `best_units` and `best_earnings` at that price: ounces, dollars.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workloads.markdown.features import BRANDS, INPUT_NAMES, INPUTS, WEEKS, features, names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+CANDIDATES = 16
+"""Prices tried for a row that is to be optimised."""
+HIGHEST_PRICE = 1.0
+"""Dollars per ounce. Prices of cartons, sent by mistake, are above."""
+
+REQUEST_COLUMNS: dict[str, type] = {
+    **{name: int if name == "brand" else float for name in INPUT_NAMES},
+    "cost": float,
+    "optimise": bool,
+}
+"""What a row holds, beside `brand` (1 to 11) and `optimise`:
+
+`price_1..11`         planned prices in the store, 0 for a brand that is not on the shelf
+`feat_1..11`, `deal`  whether a brand is advertised, and whether the own brand has an in-store coupon or deal (0 to 1)
+`usual_price_1..11`   mean prices of the eight weeks before, 0 if none
+`chain_price`         median over the chain's stores of the brand's planned price
+`chain_spread`        standard deviation of its logarithm over the stores
+`chain_same`          share of stores whose price is within 2 % of the median
+`chain_deal`          share of stores with a deal
+`chain_units`         geometric mean over the stores of the brand's ounces in the week before, 0 if none
+`store_units`         geometric mean of the store's ounces per brand and week, over the eight weeks before
+`past_units_1..13`    ounces sold one to thirteen weeks before, 0 if none
+`past_price_1..13`, `past_deal_1..13`, `past_feat_1..13`  the same weeks' own price, deal and advertisement
+`cost`                what an ounce costs the chain, 0 if not known
+"""
+
+REQUEST_EXAMPLE: dict[str, float | int | bool | str] = {
+    **dict.fromkeys(INPUT_NAMES, 0.0),
+    **dict.fromkeys(names_of("price", BRANDS), 0.04),
+    **dict.fromkeys(names_of("usual_price", BRANDS), 0.04),
+    **dict.fromkeys(names_of("past_units", WEEKS), 6400.0),
+    **dict.fromkeys(names_of("past_price", WEEKS), 0.04),
+    "brand": 1,
+    "chain_price": 0.04,
+    "chain_spread": 0.05,
+    "chain_same": 0.5,
+    "chain_units": 6400.0,
+    "store_units": 6400.0,
+    "cost": 0.028,
+    "optimise": False,
+}
+
+_SHARES = ("deal", "feat", "chain_same", "chain_deal", "past_deal", "past_feat")
+_PRICES = ("price", "usual_price", "chain_price", "past_price")
+_AMOUNTS = ("chain_spread", "chain_units", "store_units", "past_units")
+_COUNTS = dict(INPUTS)
+_LIMITS: tuple[tuple[float, tuple[str, ...]], ...] = (
+    (1.0, tuple(name for group in _SHARES for name in names_of(group, _COUNTS[group]))),
+    (HIGHEST_PRICE, (*(name for group in _PRICES for name in names_of(group, _COUNTS[group])), "cost")),
+    (1e9, tuple(name for group in _AMOUNTS for name in names_of(group, _COUNTS[group]))),
+)
+
+
+def features_of_request(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    """The model's input: a row for each of the request's; with `optimise` anywhere, then `CANDIDATES` more for each.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+    _check(columns)
+    planned = features(columns)
+    if not np.any(columns["optimise"]):
+        return planned
+    return np.concatenate([planned, features(_at(columns, _candidates(columns)))])
+
+
+def answer(columns: Mapping[str, Any], prediction: npt.NDArray[np.float32]) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
+    """Names of the answer's columns, and a row for each of the request's.
+
+    Args:
+        columns: the request.
+        prediction: what the model says to `features_of_request(columns)`.
+    """
+    units = np.asarray(prediction, dtype=np.float64).ravel()
+    price = own_price(columns)
+    planned = units[: len(price)]
+    rows = [planned, planned * price]
+    names = ["units", "revenue"]
+    if len(units) > len(price):
+        prices = _candidates(columns)
+        sold = units[len(price) :].reshape(prices.shape)
+        best, earned = best_of(prices, sold, np.asarray(columns["cost"], dtype=np.float64))
+        place = np.arange(len(price))
+        rows += [prices[place, best], sold[place, best], earned]
+        names += ["best_price", "best_units", "best_earnings"]
+    return names, np.stack(rows, axis=1)
+
+
+def best_of(
+    prices: npt.NDArray[np.float64], units: npt.NDArray[np.float64], cost: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The place, in each row, of the price that earns most, and what it earns in dollars.
+
+    Args:
+        prices: a row of candidates for each case.
+        units: ounces sold at them, of the same shape.
+        cost: of an ounce, for each case; where it is zero the earnings are the revenue.
+    """
+    earnings = (prices - cost[:, None]) * units
+    best = earnings.argmax(axis=1)
+    return best, earnings[np.arange(len(best)), best]
+
+
+def own_price(columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    """The planned price of each row's own brand."""
+    brand = np.asarray(columns["brand"], dtype=np.int64) - 1
+    prices = np.stack([np.asarray(columns[name], dtype=np.float64) for name in names_of("price", BRANDS)])
+    return prices[brand, np.arange(len(brand))]
+
+
+def bounds(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The lowest and the highest price of each row's past weeks and plan: no price is suggested that was never tried."""
+    past = np.stack([np.asarray(columns[name], dtype=np.float64) for name in names_of("past_price", WEEKS)], axis=1)
+    price = own_price(columns)
+    lowest = np.where(past > 0, past, np.inf).min(axis=1)
+    return np.minimum(lowest, price), np.maximum(past.max(axis=1), price)
+
+
+def _candidates(columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    low, high = bounds(columns)
+    grid = np.linspace(low, high, CANDIDATES, axis=1)
+    # The planned price is one of the candidates, so that the best is never worse than the plan.
+    price = own_price(columns)
+    place = np.abs(grid - price[:, None]).argmin(axis=1)
+    grid[np.arange(len(price)), place] = price
+    return grid
+
+
+def _at(columns: Mapping[str, Any], prices: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
+    """Each row of the request once for each of its candidate prices."""
+    repeated = {name: np.repeat(np.asarray(columns[name]), CANDIDATES) for name in INPUT_NAMES}
+    flat = prices.ravel()
+    repeated["chain_price"] = repeated["chain_price"] * flat / own_price(repeated)
+    for number, name in enumerate(names_of("price", BRANDS), start=1):
+        repeated[name] = np.where(repeated["brand"] == number, flat, repeated[name])
+    return repeated
+
+
+def _check(columns: Mapping[str, Any]) -> None:
+    brand = np.asarray(columns["brand"])
+    _refuse((brand < 1) | (brand > BRANDS), "brand", brand, f"is not 1 to {BRANDS}")
+    for limit, names in _LIMITS:
+        values = np.stack([np.asarray(columns[name], dtype=np.float64) for name in names])
+        wrong = ~((values >= 0) & (values <= limit))
+        if wrong.any():
+            first = int(wrong.any(axis=1).argmax())
+            _refuse(wrong[first], names[first], values[first], f"is not between 0 and {limit:g}")
+    price = own_price(columns)
+    _refuse(price <= 0, "price of the own brand", price, "is not above 0")
+
+
+def _refuse(wrong: npt.NDArray[np.bool_], name: str, values: npt.NDArray[Any], fault: str) -> None:
+    if wrong.any():
+        row = int(wrong.argmax())
+        msg = f"{name} {fault}: {values[row]:g} in row {row}"
+        raise ValueError(msg)

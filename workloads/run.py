@@ -1,0 +1,175 @@
+"""Runs a workload's steps, one after the other, in the training environment: `python -m workloads.run markdown`.
+
+On stdout there is one JSON object per line for whoever follows: a `step` started, done or failed; a `metric`; at last what was
+`registered`. Everything else that is printed is for people. A failure ends with one line that says what to do, and exit code 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from workloads.catalogue import UnknownWorkloadError, get
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from workloads.declaration import Step, Workload
+
+KEPT_RUNS = 5
+"""Folders of earlier runs that stay on the data share."""
+TRACKING_SECONDS = 60.0
+"""How long the tracking server may take to answer before a run is not begun."""
+
+
+class TrainingError(Exception):
+    """A run cannot go on, and the message says why and what to do. Printed without a traceback."""
+
+
+def emit(event: str, **fields: Any) -> None:  # JSON values
+    """Prints an event."""
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a step is given. Steps hand on what they make through files in `folder`."""
+
+    workload: Workload
+    source: Path
+    """Folder with the source data."""
+    share: Path
+    """The workload's folder on the data share; what lies here outlives the run."""
+    folder: Path
+    """This run's folder on the data share."""
+    revision: str
+    """Of the code."""
+    image: str
+    """Digest of the image this runs in."""
+    report: Callable[..., None] = field(default=emit)
+
+    def metric(self, name: str, value: float) -> None:
+        """Tells a metric to whoever follows the run."""
+        self.report("metric", name=name, value=round(float(value), 6))
+
+
+def context_of(workload: Workload) -> Context:
+    """The context that the environment variables describe.
+
+    Raises:
+        TrainingError: one is missing, or the data share cannot be written to.
+    """
+    missing = [name for name in ("MODELSTACK_SOURCE", "MODELSTACK_DATA", "MLFLOW_TRACKING_URI") if not os.environ.get(name)]
+    if missing:
+        msg = f"set {' and '.join(missing)}: training runs in the environment, `modelstack train {workload.name}` starts it"
+        raise TrainingError(msg)
+    share = Path(os.environ["MODELSTACK_DATA"]) / workload.name
+    folder = share / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        msg = f"the data share {share} cannot be written to: {error}"
+        raise TrainingError(msg) from error
+    return Context(
+        workload=workload,
+        source=Path(os.environ["MODELSTACK_SOURCE"]),
+        share=share,
+        folder=folder,
+        revision=os.environ.get("MODELSTACK_REVISION", "unknown"),
+        image=os.environ.get("MODELSTACK_IMAGE", "unknown"),
+    )
+
+
+def await_tracking(uri: str, seconds: float = TRACKING_SECONDS) -> None:
+    """Waits until the tracking server answers: a run that cannot be logged is not worth beginning.
+
+    Raises:
+        TrainingError: it does not.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return  # a folder or a database, which MLflow opens itself
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with urlopen(f"{uri.rstrip('/')}/health", timeout=10):  # noqa: S310 the scheme was looked at above
+                return
+        except (URLError, OSError) as error:
+            if time.monotonic() > end:
+                msg = f"the tracking server {uri} does not answer ({error}): see `modelstack status`, then train again"
+                raise TrainingError(msg) from error
+        time.sleep(1.0)
+
+
+def run(workload: Workload, context: Context) -> None:
+    """Runs the steps in their order. The first that fails ends the run with its exception."""
+    for index, step in enumerate(workload.steps, start=1):
+        about = {"step": step.name, "summary": step.summary, "index": index, "total": len(workload.steps)}
+        emit("step", state="started", **about)
+        start = time.monotonic()
+        try:
+            _function(step)(context)
+        except BaseException:
+            emit("step", state="failed", seconds=round(time.monotonic() - start, 1), **about)
+            raise
+        emit("step", state="done", seconds=round(time.monotonic() - start, 1), **about)
+    _tidy(context)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Its argument is the workload's name."""
+    names = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if len(names) != 1:
+            raise TrainingError("give the name of one workload, for example: python -m workloads.run markdown")
+        workload = get(names[0])
+        context = context_of(workload)
+        await_tracking(os.environ["MLFLOW_TRACKING_URI"])
+        run(workload, context)
+    except (TrainingError, UnknownWorkloadError) as error:
+        return _failed(str(error))
+    except MemoryError:
+        return _failed("out of memory: give the workload more in its declaration (training.resources.memory)")
+    except Exception as error:  # noqa: BLE001 the traceback is printed, and the last line is what the follower shows
+        traceback.print_exc()
+        return _failed(f"{type(error).__name__}: {error}")
+    return 0
+
+
+def _failed(message: str) -> int:
+    sys.stdout.flush()
+    print(f"training failed: {message}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _function(step: Step) -> Callable[[Context], None]:
+    module, _, name = step.run.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _tidy(context: Context) -> None:
+    """Removes the folders of older runs. One that cannot be removed is left: it costs space, not correctness."""
+    for folder in sorted(context.folder.parent.iterdir())[:-KEPT_RUNS]:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    # One thread per model: members are fitted side by side, and waiting threads that spin starve whoever shares the cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Steps raise the classes of the imported module, which `__main__` is not.
+    from workloads import run as this
+
+    sys.exit(this.main())
