@@ -55,6 +55,7 @@ _LOG_TAIL: Final = 20
 # Runs with root, old-root-free: the mounts live in the caller's private mount namespace and end with it.
 _ENTER: Final = """
 set -eu
+PATH=$PATH:/usr/sbin:/sbin  # pivot_root is there, and a root without a login shell has neither
 root=$1; shift
 scratch=$root/../scratch
 mount -t tmpfs -o mode=755 modelstack "$scratch"

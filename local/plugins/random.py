@@ -204,10 +204,11 @@ class RandomProvider(Provider):
             return super().read(request)
         kind = _kind(request.type)
         if kind in ("RandomPassword", "RandomString"):
-            inputs = {**STRING_DEFAULTS, "length": len(request.id)}
+            inputs: Object = {"length": len(request.id)}  # what a program has to say; the defaults are the state's alone
+            state = {**STRING_DEFAULTS, **inputs}
             if kind == "RandomString":
-                return Found(request.id, {**inputs, "result": request.id}, inputs)
-            state = {**inputs, "result": Secret(request.id), "bcryptHash": Secret(bcrypt_hash(request.id))}
+                return Found(request.id, {**state, "result": request.id}, inputs)
+            state |= {"result": Secret(request.id), "bcryptHash": Secret(bcrypt_hash(request.id))}
             return Found("none", state, inputs)
         if kind in ("RandomUuid", "RandomUuid4", "RandomUuid7"):
             return Found(request.id, {"result": request.id}, {})

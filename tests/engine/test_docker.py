@@ -6,15 +6,13 @@ import shutil
 import time
 import urllib.request
 
-import pulumi
-import pulumi_docker as docker
 import pytest
 
 from local import userland
 from tests.engine.conftest import Quiet, free_port, running
-from tests.engine.leftovers import no_leftovers
+from tests.engine.plain import project
 
-__all__ = ["no_leftovers"]
+__all__ = ["project"]  # a fixture
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="building images needs root")
 
@@ -55,14 +53,15 @@ def context(tmp_path):
     return folder
 
 
-def declare(context, registry, name="thing", **changes):
-    def program():
-        build = {"context": str(context), "dockerfile": str(context / "Dockerfile"), **changes}
-        image = docker.Image("image", build=build, image_name=f"{registry}/{name}:tag")
-        for key in ("repo_digest", "image_name", "base_image_name", "registry_server"):
-            pulumi.export(key, getattr(image, key))
+HEAD = "import pulumi\nimport pulumi_docker as docker\n"
 
-    return program
+
+def declare(context, registry, name="thing", more="", **changes):
+    """A program with one image, whose outputs it exports."""
+    build = {"context": str(context), "dockerfile": str(context / "Dockerfile"), **changes}
+    image = f"image = docker.Image('image', build={build!r}, image_name='{registry}/{name}:tag')\n"
+    outputs = ("repo_digest", "image_name", "base_image_name", "registry_server")
+    return HEAD + image + "".join(f"pulumi.export('{key}', image.{key})\n" for key in outputs) + more
 
 
 def manifest(reference):
@@ -75,10 +74,10 @@ def manifest(reference):
         return json.load(answer)
 
 
-def test_an_image_is_built_once_and_again_when_what_it_is_made_of_changes(stack, context, registry):
-    preview = stack.preview(declare(context, registry))
+def test_an_image_is_built_once_and_again_when_what_it_is_made_of_changes(project, context, registry):
+    preview = project.preview(declare(context, registry))
     assert preview.operations["image"] == ["create"], preview.error
-    first = stack.up(declare(context, registry))
+    first = project.up(declare(context, registry))
     assert first.operations["image"] == ["create"], first.error
     assert first.outputs["image_name"] == first.outputs["base_image_name"] == f"{registry}/thing:tag"
     assert first.outputs["registry_server"] == registry
@@ -88,58 +87,54 @@ def test_an_image_is_built_once_and_again_when_what_it_is_made_of_changes(stack,
     assert {layer["mediaType"] for layer in layers} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
 
     (context / "left.txt").write_text("changed")
-    assert stack.up(declare(context, registry)).operations["image"] == ["same"], "the ignore file leaves it out"
+    assert project.up(declare(context, registry)).operations["image"] == ["same"], "the ignore file leaves it out"
 
     (context / "kept.txt").write_text("changed")
-    changed = stack.preview(declare(context, registry))
+    changed = project.preview(declare(context, registry))
     assert changed.operations["image"] == ["update"]
     assert changed.differences["image"] == {"build.contextDigest": "update"}
-    second = stack.up(declare(context, registry))
+    second = project.up(declare(context, registry))
     assert second.operations["image"] == ["update"], second.error
     assert second.outputs["repo_digest"] != first.outputs["repo_digest"]
-    assert stack.up(declare(context, registry)).operations["image"] == ["same"]
+    assert project.up(declare(context, registry)).operations["image"] == ["same"]
 
 
-def test_another_argument_is_another_image(stack, context, registry):
-    first = stack.up(declare(context, registry, "argument", args={"NOTE": "a"}))
-    second = stack.up(declare(context, registry, "argument", args={"NOTE": "b"}))
+def test_another_argument_is_another_image(project, context, registry):
+    first = project.up(declare(context, registry, "argument", args={"NOTE": "a"}))
+    second = project.up(declare(context, registry, "argument", args={"NOTE": "b"}))
     assert set(second.differences["image"]) == {"build.args.NOTE", "build.contextDigest"}
     assert first.outputs["repo_digest"] != second.outputs["repo_digest"]
 
 
-def test_an_image_that_the_registry_has_lost_is_gone_after_a_refresh(stack, context, registry, storage):
-    stack.up(declare(context, registry, "lost"))
+def test_an_image_that_the_registry_has_lost_is_gone_after_a_refresh(project, context, registry, storage):
+    project.up(declare(context, registry, "lost"))
     shutil.rmtree(storage / "docker" / "registry" / "v2" / "repositories" / "lost")
-    assert not stack.refresh().failed
-    assert stack.up(declare(context, registry, "lost")).operations["image"] == ["create"]
+    assert not project.refresh().failed
+    assert project.up(declare(context, registry, "lost")).operations["image"] == ["create"]
 
 
-def test_a_step_that_fails_is_told_with_its_output(stack, context, registry):
+def test_a_step_that_fails_is_told_with_its_output(project, context, registry):
     (context / "Dockerfile").write_text("FROM scratch\nCOPY gone.txt /\n")
-    failed = stack.up(declare(context, registry, "failing"))
+    failed = project.up(declare(context, registry, "failing"))
     assert failed.failed
     assert "COPY gone.txt" in failed.error
     assert "image failing failed" in failed.error
 
 
-def test_a_context_that_is_not_there_fails_the_preview(stack, tmp_path, registry):
-    failed = stack.preview(declare(tmp_path / "none", registry))
+def test_a_context_that_is_not_there_fails_the_preview(project, tmp_path, registry):
+    failed = project.preview(declare(tmp_path / "none", registry))
     assert failed.failed
     assert "build.context" in failed.error
 
 
-def test_a_registry_that_does_not_answer_is_told(stack, context):
-    failed = stack.up(declare(context, f"localhost:{free_port()}"))
+def test_a_registry_that_does_not_answer_is_told(project, context):
+    failed = project.up(declare(context, f"localhost:{free_port()}"))
     assert failed.failed
     assert "connection refused" in failed.error
 
 
-def test_the_digest_of_a_pushed_image_can_be_asked_for(stack, context, registry):
-    def program():
-        image = docker.Image("image", build={"context": str(context)}, image_name=f"{registry}/asked:tag")
-        found = docker.get_registry_image_output(name=image.repo_digest.apply(lambda _: f"{registry}/asked:tag"))
-        pulumi.export("digest", found.sha256_digest)
-        pulumi.export("repo_digest", image.repo_digest)
-
-    done = stack.up(program)
-    assert done.outputs["repo_digest"].endswith(done.outputs["digest"]), done.error
+def test_the_digest_of_a_pushed_image_can_be_asked_for(project, context, registry):
+    name = f"image.repo_digest.apply(lambda _: '{registry}/asked:tag')"
+    more = f"pulumi.export('digest', docker.get_registry_image_output(name={name}).sha256_digest)\n"
+    done = project.up(declare(context, registry, "asked", more))
+    assert done.outputs["repo_digest"].endswith(done.outputs["digest"])

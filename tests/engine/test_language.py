@@ -1,69 +1,16 @@
 """Plain `pulumi` runs Python programs through our language host, as it would through the official one."""
 
-import os
 import re
 import signal
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from tests.engine.plain import project
 
-@dataclass
-class Project:
-    """A project in a folder of its own, with `pulumi` as its user would call it."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def program(self, text, runtime="python"):
-        (self.folder / "Pulumi.yaml").write_text(f"name: tests\nruntime: {runtime}\n")
-        (self.folder / "__main__.py").write_text(text)
-
-    def start(self, *arguments):
-        return subprocess.Popen(
-            ["pulumi", *arguments, "--color", "never", "--non-interactive"],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *arguments):
-        """Status and output."""
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=120)
-        return process.returncode, output
-
-
-@pytest.fixture
-def project(engine_home, tmp_path):
-    folder = engine_home / "plugins" / f"language-python-v{metadata.version('pulumi')}"
-    folder.mkdir(exist_ok=True)
-    script = folder / "pulumi-language-python"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m local.plugins.language "$@"\n')
-    script.chmod(0o755)
-    (tmp_path / "state").mkdir()
-    environment = {
-        **os.environ,
-        "PATH": f"{engine_home / 'bin'}:/usr/bin:/bin",
-        "PULUMI_HOME": str(engine_home),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": "tests",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-    }
-    project = Project(tmp_path / "project", environment)
-    project.folder.mkdir()
-    project.program("")
-    status, output = project.run("stack", "init", "tests")
-    assert status == 0, output
-    return project
+__all__ = ["project"]  # a fixture
 
 
 def test_a_program_runs_through_preview_up_refresh_and_destroy(project):

@@ -3,36 +3,36 @@
 import re
 import uuid
 
-import pulumi
-import pulumi_random as random
+from tests.engine.plain import project
 
-from tests.engine.leftovers import no_leftovers, stored
+__all__ = ["project"]  # a fixture
 
-__all__ = ["no_leftovers"]
+
+HEAD = "import pulumi\nimport pulumi_random as random\n"
+EVERYTHING = """
+keepers = {"keeper": KEEPER}
+password = random.RandomPassword("password", length=16, keepers=keepers)
+pulumi.export("password", password.result)
+pulumi.export("bcrypt", password.bcrypt_hash)
+pulumi.export("string", random.RandomString("string", length=8, special=False, keepers=keepers).result)
+pulumi.export("id", random.RandomId("id", byte_length=4, keepers=keepers).hex)
+pulumi.export("integer", random.RandomInteger("integer", min=1, max=6, keepers=keepers).result)
+pulumi.export("pet", random.RandomPet("pet", keepers=keepers).id)
+pulumi.export("uuid", random.RandomUuid("uuid", keepers=keepers).result)
+pulumi.export("uuid7", random.RandomUuid7("uuid7", keepers=keepers).result)
+pulumi.export("bytes", random.RandomBytes("bytes", length=4, keepers=keepers).hex)
+pulumi.export("shuffle", random.RandomShuffle("shuffle", inputs=["a", "b"], result_count=3, keepers=keepers).results)
+"""
 
 
 def everything(keeper):
-    def program():
-        keepers = {"keeper": keeper}
-        password = random.RandomPassword("password", length=16, keepers=keepers)
-        pulumi.export("password", password.result)
-        pulumi.export("bcrypt", password.bcrypt_hash)
-        pulumi.export("string", random.RandomString("string", length=8, special=False, keepers=keepers).result)
-        pulumi.export("id", random.RandomId("id", byte_length=4, keepers=keepers).hex)
-        pulumi.export("integer", random.RandomInteger("integer", min=1, max=6, keepers=keepers).result)
-        pulumi.export("pet", random.RandomPet("pet", keepers=keepers).id)
-        pulumi.export("uuid", random.RandomUuid("uuid", keepers=keepers).result)
-        pulumi.export("uuid7", random.RandomUuid7("uuid7", keepers=keepers).result)
-        pulumi.export("bytes", random.RandomBytes("bytes", length=4, keepers=keepers).hex)
-        pulumi.export("shuffle", random.RandomShuffle("shuffle", inputs=["a", "b"], result_count=3, keepers=keepers).results)
-
-    return program
+    return HEAD + EVERYTHING.replace("KEEPER", repr(keeper))
 
 
-def test_values_are_drawn_once_and_again_when_a_keeper_changes(stack):
-    preview = stack.preview(everything("a"))
+def test_values_are_drawn_once_and_again_when_a_keeper_changes(project):
+    preview = project.preview(everything("a"))
     assert not preview.failed, preview.error
-    first = stack.up(everything("a"))
+    first = project.up(everything("a"))
     assert not first.failed, first.error
     assert set(map(tuple, first.operations.values())) == {("create",)}
     assert len(first.outputs["password"]) == 16
@@ -45,42 +45,36 @@ def test_values_are_drawn_once_and_again_when_a_keeper_changes(stack):
     assert first.outputs["uuid7"][14] == "7"
     assert len(first.outputs["shuffle"]) == 3
 
-    again = stack.up(everything("a"))
+    again = project.up(everything("a"))
     assert again.outputs == first.outputs
     assert set(map(tuple, again.operations.values())) == {("same",)}
-    assert not stack.refresh().failed
+    assert not project.refresh().failed
 
-    other = stack.up(everything("b"))
+    other = project.up(everything("b"))
     assert not other.failed, other.error
     assert other.outputs["password"] != first.outputs["password"]
     assert other.differences["password"] == {"keepers": "update-replace"}
-    assert not stack.destroy().failed
+    assert not project.destroy().failed
 
 
-def test_a_password_is_nowhere_in_the_state(stack):
-    done = stack.up(everything("a"))
+def test_a_password_is_nowhere_in_the_state(project):
+    done = project.up(everything("a"))
     for name in ("password", "bcrypt", "bytes"):
-        assert done.outputs[name] not in stored(stack), f"{name} is a secret"
-    assert done.outputs["string"] in stored(stack), "a string is none"
+        assert done.outputs[name] not in project.stored(), f"{name} is a secret"
+    assert done.outputs["string"] in project.stored(), "a string is none"
 
 
-def test_a_password_can_be_imported(stack):
-    def program():
-        password = random.RandomPassword("password", length=8, opts=pulumi.ResourceOptions(import_="in*ported"))
-        pulumi.export("password", password.result)
-
-    done = stack.up(program)
-    assert "length" in done.error, "an import whose inputs differ is refused by the engine"
-
-    def right():
-        password = random.RandomPassword("password", length=9, opts=pulumi.ResourceOptions(import_="in*ported"))
-        pulumi.export("password", password.result)
-
-    done = stack.up(right)
-    assert done.outputs["password"] == "in*ported", done.error
+def imported(length):
+    password = f"random.RandomPassword('password', length={length}, opts=pulumi.ResourceOptions(import_='in*ported'))"
+    return f"{HEAD}pulumi.export('password', {password}.result)\n"
 
 
-def test_what_nothing_can_be_drawn_for_is_refused_in_the_preview(stack):
-    refused = stack.preview(lambda: random.RandomInteger("integer", min=5, max=1))
+def test_a_password_can_be_imported(project):
+    assert "length" in project.up(imported(8)).error, "an import whose inputs differ is refused by the engine"
+    assert project.up(imported(9)).outputs["password"] == "in*ported"
+
+
+def test_what_nothing_can_be_drawn_for_is_refused_in_the_preview(project):
+    refused = project.preview(f"{HEAD}random.RandomInteger('integer', min=5, max=1)\n")
     assert refused.failed
     assert "greater than the maximum" in refused.error

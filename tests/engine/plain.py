@@ -1,0 +1,103 @@
+"""Plain `pulumi` in a project's folder, as its user calls it: our language host runs the program, nothing runs in the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path  # noqa: TC003 - dataclasses look at it
+
+import pytest
+
+from tests.engine.conftest import Outcome
+
+
+@dataclass
+class Project:
+    """A project with one stack in a backend of its own."""
+
+    folder: Path
+    environment: dict[str, str] = field(repr=False)
+
+    def program(self, text, runtime="python"):
+        (self.folder / "Pulumi.yaml").write_text(f"name: tests\nruntime: {runtime}\n")
+        (self.folder / "__main__.py").write_text(text)
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            ["pulumi", *arguments, "--color", "never", "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments):
+        """Status and output."""
+        with self.start(*arguments) as process:
+            output, _ = process.communicate(timeout=200)
+        return process.returncode, output
+
+    def operation(self, name, program=None, *arguments):
+        """Runs preview, up, refresh or destroy; what it did, failed or not."""
+        if program is not None:
+            self.program(program)
+        log = self.folder.parent / "events"
+        log.unlink(missing_ok=True)
+        yes = [] if name == "preview" else ["--yes", "--skip-preview"]
+        status, output = self.run(name, *yes, "--event-log", str(log), *arguments)
+        seen = Outcome(failed=status != 0)
+        for line in log.read_text().splitlines() if log.exists() else []:
+            seen.see(json.loads(line))
+        if seen.failed:
+            seen.errors.append(output)
+        elif name == "up":
+            seen.outputs = json.loads(self.run("stack", "output", "--json", "--show-secrets")[1])
+        return seen
+
+    def preview(self, program=None):
+        return self.operation("preview", program)
+
+    def up(self, program=None):
+        return self.operation("up", program)
+
+    def refresh(self):
+        return self.operation("refresh")
+
+    def destroy(self):
+        return self.operation("destroy")
+
+    def stored(self):
+        """The state as it lies in the backend: what is secret is encrypted there."""
+        (file,) = (self.folder.parent / "state" / ".pulumi" / "stacks").rglob("tests.json")
+        return file.read_text()
+
+
+@pytest.fixture
+def project(engine_home, tmp_path):
+    folder = engine_home / "plugins" / f"language-python-v{metadata.version('pulumi')}"
+    folder.mkdir(exist_ok=True)
+    script = folder / "pulumi-language-python"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m local.plugins.language "$@"\n')
+    script.chmod(0o755)
+    (tmp_path / "state").mkdir()
+    environment = {
+        **os.environ,
+        "PATH": f"{engine_home / 'bin'}:/usr/bin:/bin",
+        "PULUMI_HOME": str(engine_home),
+        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "tests",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DEBUG_COMMANDS": "true",  # has the flag --event-log
+    }
+    project = Project(tmp_path / "project", environment)
+    project.folder.mkdir()
+    project.program("")
+    status, output = project.run("stack", "init", "tests")
+    assert status == 0, output
+    return project
