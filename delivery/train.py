@@ -177,10 +177,13 @@ class Trainer:
         outcome = f"failed{where}" if condition else "ended without registering a model"
         return UserError(
             f"Training of {self.workload} {outcome}.\n\n{lines}\n",
-            where=f"job {name}, whole log in {self.logs}",
+            where=f"job {name}; its whole log: {self._log_files(name)}",
             found=why or None,
             fix=self._again(),
         )
+
+    def _log_files(self, name: str) -> str:
+        return ", ".join(str(file) for file in sorted(self.logs.glob(f"training-{name}-*.log"))) or "not kept"
 
     def _again(self) -> str:
         return f"mend that, then run `modelstack train {self.workload}` again"
