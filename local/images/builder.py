@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import fcntl
+import hashlib
 import json
 import re
 import shutil
@@ -91,7 +92,7 @@ class Builder:
         self.prune(progress)
         with progress.step(f"image {_short(tag)}") as step, self._building(tag, *args.values()) as work:
             source.stage(work / "context")
-            shutil.copyfile(dockerfile, work / "Dockerfile")
+            (work / "Dockerfile").write_text(with_arguments(dockerfile.read_text(), args))
             (work / "ignore").touch()
             options = [
                 *("--isolation", "chroot", "--layers", "--format", "oci", "--pull-always", "--network", "host"),
@@ -223,6 +224,24 @@ class _Steps:
         if found:
             self._step.advance(int(found[3]) - 1, int(found[4]))
             self._step.note(found[5][:60])
+
+
+def with_arguments(dockerfile: str, args: dict[str, str]) -> str:
+    """A Dockerfile that says after each `ARG` of a stage, in a label, which value it has.
+
+    buildah takes a layer of an earlier build if the instructions up to it read the same, and `ARG X`, `LABEL x=${X}` read the
+    same whatever X is.
+    """
+    lines: list[str] = []
+    staged = False
+    for line in dockerfile.splitlines():
+        lines.append(line)
+        staged = staged or re.match(r"\s*FROM\s", line, re.IGNORECASE) is not None
+        found = re.match(r"\s*ARG\s+(\w+)(=|\s*$)", line, re.IGNORECASE)
+        if staged and found and found[1] in args:
+            digest = hashlib.sha256(args[found[1]].encode()).hexdigest()[:16]
+            lines.append(f"LABEL modelstack.argument.{found[1]}={digest}")
+    return "\n".join([*lines, ""])
 
 
 def full_disk(root: Path) -> UserError:

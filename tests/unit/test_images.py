@@ -146,6 +146,14 @@ def test_only_registries_on_this_machine_are_spoken_to_in_plain_http():
     assert "example.com" not in text
 
 
+def test_arguments_are_part_of_the_dockerfile_that_layers_are_compared_by():
+    text = "ARG BASE=x\nFROM ${BASE}\nARG NAME\narg OTHER=b\nLABEL name=${NAME}\n"
+    first, second = (builder.with_arguments(text, {"BASE": "y", "NAME": value}) for value in ("a", "b"))
+    assert first != second, "buildah would take the label of the first for the second"
+    assert first.count("LABEL modelstack.argument") == 1, "what FROM says is compared by buildah, and OTHER is not given"
+    assert builder.with_arguments(text, {}) == text
+
+
 class Step:
     def __init__(self):
         self.moves = []
