@@ -138,9 +138,9 @@ class Tracking(Section):
     """For artifacts."""
     node_port: NodePort = 30000
     cpu: Cpu = "250m"
-    memory: Memory = "1Gi"
+    memory: Memory = "768Mi"
     workers: Annotated[int, Field(ge=1, le=16, examples=[2])] = 1
-    """Server processes; each takes some 350 MB."""
+    """Server processes; each takes some 250 MB, beside 250 MB for the first process."""
     protect: bool = False
     """Whether the engine refuses to delete its artifacts and password."""
 
