@@ -26,13 +26,15 @@ def session(name: str) -> Iterator[SparkSession]:
     os.environ.setdefault("HADOOP_USER_NAME", "modelstack")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # Nor has it a home that Java would find: without one, `?` is the folder that Spark wants to keep things in.
+    options = ["-Duser.name=modelstack", f"-Duser.home={scratch}", f"-Djava.io.tmpdir={scratch}", "-XX:+UseSerialGC"]
     spark = (
         SparkSession.builder.master(f"local[{CORES}]")
         .appName(name)
         .config("spark.driver.memory", "1g")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.extraJavaOptions", f"-Duser.name=modelstack -Djava.io.tmpdir={scratch} -XX:+UseSerialGC")
+        .config("spark.driver.extraJavaOptions", " ".join(options))
         .config("spark.local.dir", scratch)
         .config("spark.sql.warehouse.dir", f"{scratch}/warehouse")
         .config("spark.ui.enabled", "false")
