@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 
 import pulumi
-from pulumi import Output, ResourceOptions
+from pulumi import Input, Output, ResourceOptions
 from pulumi_command import local
 from pulumi_kubernetes import Provider
 
@@ -21,19 +21,19 @@ class Cluster(pulumi.ComponentResource):
     kubeconfig: Output[str]
     """Content of a kubeconfig, a secret; of an existing cluster its path, empty for the user's own."""
 
-    def _connect(self, name: str, *, identifier: str, context: str | None = None, path: str | None = None) -> None:
+    def _connect(self, name: str, *, identifier: str, kubeconfig: Input[str] | None, context: str | None = None) -> None:
         """Declares the provider.
 
         Args:
             name: of the component.
             identifier: what tells this cluster from another. Without it the provider would compare kubeconfigs, and a new
                 certificate would look like a new cluster: everything in it would be planned anew.
+            kubeconfig: content or path; None: the user's own.
             context: in the kubeconfig, where it is not the current one.
-            path: of the kubeconfig, where it is not the one that the component made.
         """
         self.provider = Provider(
             f"{name}-provider",
-            kubeconfig=self.kubeconfig if path is None else path,
+            kubeconfig=kubeconfig,
             context=context,
             cluster_identifier=identifier,
             opts=ResourceOptions(parent=self),
@@ -66,7 +66,7 @@ class EmbeddedCluster(Cluster):
             opts=ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
         )
         self.kubeconfig = Output.secret(node.stdout)
-        self._connect(name, identifier=f"modelstack-embedded-{name}")
+        self._connect(name, identifier=f"modelstack-embedded-{name}", kubeconfig=self.kubeconfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class KindCluster(Cluster):
             opts=ResourceOptions(parent=self, additional_secret_outputs=["stdout"], delete_before_replace=True),
         )
         self.kubeconfig = Output.secret(node.stdout)
-        self._connect(name, identifier=f"kind-{args.cluster_name}")
+        self._connect(name, identifier=f"kind-{args.cluster_name}", kubeconfig=self.kubeconfig)
 
 
 def kind_config(node_ports: range) -> dict[str, object]:
@@ -123,4 +123,4 @@ class ExistingCluster(Cluster):
     def __init__(self, name: str, args: ExistingClusterArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:cluster:ExistingCluster", name, None, opts)
         self.kubeconfig = Output.from_input(args.kubeconfig or "")
-        self._connect(name, identifier=args.context, context=args.context, path=args.kubeconfig or "")
+        self._connect(name, identifier=args.context, kubeconfig=args.kubeconfig, context=args.context)

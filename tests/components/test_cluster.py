@@ -75,4 +75,5 @@ def test_a_kind_cluster_is_made_once_and_publishes_its_node_ports_on_the_loopbac
 def test_an_existing_cluster_is_reached_by_its_context_and_never_by_the_current_one():
     provider = run(ALL["existing"]).one("kubernetes").inputs
     assert provider["context"] == "prod"
+    assert "kubeconfig" not in provider, "it is the user's own, and an empty one would be another"
     assert not run(ALL["existing"]).all("Command"), "a cluster of others is neither started nor stopped"
