@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 SERVING = paths.STATE / "venv-serving" / "bin"
 OTHERS = paths.STATE / "venv-bench" / "bin"
+OTHERS_ENVIRONMENT = {
+    "PATH": f"{OTHERS}:{os.environ['PATH']}",
+    # The workers of each would otherwise start a thread per core for every row, and wait for one another.
+    "OMP_NUM_THREADS": "1",
+}
 WORKERS = 2
 ANSWERS_WITHIN = 120.0
 
@@ -74,7 +79,7 @@ def mlflow(folder: Path) -> Iterator[Target]:
     options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)]
     command = [str(OTHERS / "mlflow"), "models", "serve", "--model-uri", str(folder / "mlflow"), *options]
     target = Target(name="mlflow", url=f"http://127.0.0.1:{port}/invocations", body={"inputs": _json(folder / "features.json")})
-    with _running(command, folder / "mlflow.log", target, {"PATH": f"{OTHERS}:{os.environ['PATH']}"}):
+    with _running(command, folder / "mlflow.log", target, OTHERS_ENVIRONMENT):
         yield target
 
 
@@ -88,7 +93,7 @@ def mlserver(folder: Path) -> Iterator[Target]:
     tensor = {"name": "input", "shape": [1, len(row)], "datatype": "FP32", "data": row}
     target = Target(name="mlserver", url=f"http://127.0.0.1:{http}/v2/models/bench/infer", body={"inputs": [tensor]})
     command = [str(OTHERS / "mlserver"), "start", str(folder / "mlserver")]
-    with _running(command, folder / "mlserver.log", target, {"PATH": f"{OTHERS}:{os.environ['PATH']}"}):
+    with _running(command, folder / "mlserver.log", target, OTHERS_ENVIRONMENT):
         yield target
 
 
