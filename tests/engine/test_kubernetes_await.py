@@ -68,6 +68,7 @@ def test_a_service_is_awaited_until_it_has_endpoints(kubernetes_stack, namespace
     }
     with kubernetes_stack.under_way(service, namespace=namespace) as up:
         eventually(lambda: cluster.find(obj))
+        up.join(2)
         assert up.is_alive(), "nothing is behind it yet"
         cluster.apply(endpoints, "tests")
     assert not up.outcome.failed, up.outcome.error
@@ -142,6 +143,7 @@ def test_a_custom_resource_and_its_definition_in_one_update_are_awaited_by_annot
 
     with kubernetes_stack.under_way(widget, namespace=namespace, size=1) as up:
         eventually(found)
+        up.join(2)
         assert up.is_alive(), "it waits for the state that the annotation names"
         cluster.api.json("PATCH", cluster.url(obj, "status"), {"status": {"state": "Available"}}, content_type=api.MERGE)
     assert not up.outcome.failed, up.outcome.error

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _DECODE: Final = "kubernetes:yaml:decode"
 _DELETION_SECONDS: Final = 600
+_REFUSAL_SECONDS: Final = 0.5
 
 
 class Kubernetes(Provider):
@@ -46,8 +47,6 @@ class Kubernetes(Provider):
         self._cluster: Cluster | None = None
         self._lock = threading.Lock()
         self._warned = False
-
-    # --- configuration
 
     def check_config(self, inputs: Object) -> Checked:
         return Checked(inputs, settings.check(inputs))
@@ -86,8 +85,6 @@ class Kubernetes(Provider):
             warned, self._warned = self._warned, True
         if not warned:
             self.log(f"previewing without the API server's checks: {error}", urn, "WARNING")
-
-    # --- check and diff
 
     def check(self, request: Check) -> Checked:
         kinds.refuse(request.type)
@@ -146,8 +143,6 @@ class Kubernetes(Provider):
         except Failed:
             return False  # no reason to replace what cannot be seen
 
-    # --- create, update, delete
-
     def create(self, request: Create) -> Created:
         inputs = objects.dashed(reveal(request.inputs))
         manager = self._manager(request.urn, inputs, {})
@@ -164,6 +159,7 @@ class Kubernetes(Provider):
         except (ApiError, NoSuchKind) as error:
             if request.preview and changes.says_nothing(error):
                 return Created("", request.inputs)
+            self._hold_back(preview=request.preview)
             text = f'resource "{request.urn}" was not successfully created by the Kubernetes API server: {error}'
             raise Failed(text) from error
         if request.preview:
@@ -179,6 +175,11 @@ class Kubernetes(Provider):
             state = checkpoint.write(self._latest(made), inputs, request.inputs, manager)
             raise InitFailed(objects.full_name(made), state, reasons) from error
         return Created(objects.full_name(live), checkpoint.write(live, inputs, request.inputs, manager))
+
+    def _hold_back(self, *, preview: bool) -> None:
+        """A preview ends with its first refusal: what is registered at the same time is to be seen in it as well."""
+        if preview:
+            self.cancelled.wait(_REFUSAL_SECONDS)
 
     def _manager(self, urn: str, inputs: Object, state: Object) -> str:
         return naming.field_manager(urn, inputs, state) if self._settings.server_side else "pulumi-kubernetes"
@@ -222,6 +223,7 @@ class Kubernetes(Provider):
             if live is old.live:
                 hint = " Run `pulumi refresh` when it was deleted by hand." if changes.already_gone(error) else ""
                 raise Failed(f'update of resource "{request.urn}" failed: {error}.{hint}') from error
+            self._hold_back(preview=request.preview)
             # What was refused is not in the object: the state keeps the inputs that are.
             state = checkpoint.write(live, old.inputs, request.inputs, objects.text(request.state, "__fieldManager") or manager)
             raise _not_updated(request.id, state, [str(error)]) from error
@@ -250,8 +252,6 @@ class Kubernetes(Provider):
         except (ApiError, NoSuchKind) as error:
             if not changes.already_gone(error):
                 raise
-
-    # --- read, invoke
 
     def read(self, request: Read) -> Found | None:
         old = checkpoint.read(request.state)
