@@ -45,6 +45,7 @@ class Bound:
     """The endpoint's requests per second, through the router, divided by the other's."""
 
 
+TITLE = "One row a request, 4 connections, 2 workers, bare processes"
 BOUNDS = (
     Bound(than="pod", at_least=0.9),
     Bound(than="mlflow", at_least=10.0),
@@ -78,22 +79,23 @@ def measure() -> Mapping[str, Load]:
             return rounds(targets, folder, seconds=SECONDS, times=ROUNDS)
 
 
-def table(loads: Mapping[str, Load]) -> Table:
+def table(loads: Mapping[str, Load], title: str = TITLE) -> Table:
     """Side by side. Whether a bound is kept is told and not enforced: what else runs on the machine counts as well."""
-    shown = Table(min_width=100, title="One row a request, 4 connections, 2 workers, all on this machine")
+    shown = Table(title=title, min_width=100)
     for column in ("server", "requests/s", "p50 ms", "p99 ms", "endpoint answers", "asked for", ""):
         shown.add_column(column, justify="left" if column == "server" else "right")
     bounds = {bound.than: bound for bound in BOUNDS}
     for name, load in loads.items():
         times = loads["router"].rate / load.rate
         bound = bounds.get(name)
-        ratio = ("", "", "") if bound is None else (f"{times:.2f} x", f"{bound.at_least:g} x", _verdict(times, bound))
-        shown.add_row(TITLES[name], f"{load.rate:,.0f}", f"{load.p50:.2f}", f"{load.p99:.2f}", *ratio)
+        compared = () if bound is None else (f"{times:.2f} x", f"{bound.at_least:g} x", verdict(kept=times >= bound.at_least))
+        shown.add_row(TITLES[name], f"{load.rate:,.0f}", f"{load.p50:.2f}", f"{load.p99:.2f}", *compared)
     return shown
 
 
-def _verdict(times: float, bound: Bound) -> str:
-    return "[green]kept[/]" if times >= bound.at_least else "[red]missed[/]"
+def verdict(*, kept: bool) -> str:
+    """For the last column of a table."""
+    return "[green]kept[/]" if kept else "[red]missed[/]"
 
 
 def _environments() -> None:

@@ -1,0 +1,77 @@
+"""The same endpoint where it really runs: in pods, asked from the node's network, and what the whole environment takes.
+
+Asked inside the node's network namespace, for the forwarder that brings node ports to the host is no part of an endpoint.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+
+from components.router_config import PREDICTIONS
+from components.variant import PORT
+from delivery.access import Access
+from delivery.endpoint import held_out
+from local import paths
+from local.node.record import read_state
+from tests.bench.load import Target, once, rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.bench.load import Load
+
+SECONDS = 4
+ROUNDS = 3
+NAMESPACE = "serving"
+
+
+def measure(stack: str, workload: str, folder: Path) -> Mapping[str, Load]:
+    """Load borne by the endpoint, as `router` and `pod`. The request is the release's held-out week, its first row."""
+    access = Access.to(stack)
+    release = access.outputs.endpoints[workload]
+    data = held_out(release.run, lambda: access.models).request["data"]
+    body = {"data": {"names": data["names"], "ndarray": data["ndarray"][:1]}}
+    services = {"router": (workload, 80), "pod": (f"{workload}-stable", PORT)}
+    targets = [
+        Target(name=name, url=f"http://{_cluster_ip(access, service)}:{port}{PREDICTIONS}", body=body)
+        for name, (service, port) in services.items()
+    ]
+    inside = ["nsenter", "--target", str(_node().pid), "--net"]
+    for target in targets:
+        once(target, folder, seconds=2, prefix=inside)
+    return rounds(targets, folder, seconds=SECONDS, times=ROUNDS, prefix=inside)
+
+
+def memory_gib() -> float:
+    """What all processes of the node take together; pages that several share count once."""
+    init = _node()
+    total = 0
+    for process in [init, *init.children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 2**30
+
+
+def seconds_of(command: list[str]) -> float:
+    """How long a command takes that has to succeed."""
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr[-2000:]}"
+    return time.monotonic() - started
+
+
+def _node() -> psutil.Process:
+    init = read_state(paths.NODE / "run").init
+    assert init is not None, "the node does not run: `make up` first"
+    return psutil.Process(init.pid)
+
+
+def _cluster_ip(access: Access, service: str) -> str:
+    return str(access.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/services/{service}")["spec"]["clusterIP"])
