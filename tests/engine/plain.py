@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -78,26 +79,40 @@ class Project:
         return file.read_text()
 
 
-@pytest.fixture
-def project(engine_home, tmp_path):
+@pytest.fixture(scope="session")
+def template(engine_home, tmp_path_factory):
+    """A folder with an empty stack in it, which each test gets a copy of: making one takes the engine half a second."""
     folder = engine_home / "plugins" / f"language-python-v{metadata.version('pulumi')}"
     folder.mkdir(exist_ok=True)
     script = folder / "pulumi-language-python"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m local.plugins.language "$@"\n')
     script.chmod(0o755)
-    (tmp_path / "state").mkdir()
+    made = opened(tmp_path_factory.mktemp("template"), engine_home)
+    (made.folder.parent / "state").mkdir()
+    made.folder.mkdir()
+    made.program("")
+    status, output = made.run("stack", "init", "tests")
+    assert status == 0, output
+    return made.folder.parent
+
+
+@pytest.fixture
+def project(engine_home, template, tmp_path):
+    for name in ("state", "project"):
+        shutil.copytree(template / name, tmp_path / name)
+    return opened(tmp_path, engine_home)
+
+
+def opened(folder, home):
     environment = {
         **os.environ,
-        "PATH": f"{engine_home / 'bin'}:/usr/bin:/bin",
-        "PULUMI_HOME": str(engine_home),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+        "PATH": f"{home / 'bin'}:/usr/bin:/bin",
+        "PULUMI_HOME": str(home),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE": "tests",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         "PULUMI_DEBUG_COMMANDS": "true",  # has the flag --event-log
+        "PULUMI_STACK": "tests",
     }
-    project = Project(tmp_path / "project", environment)
-    project.folder.mkdir()
-    project.program("")
-    status, output = project.run("stack", "init", "tests")
-    assert status == 0, output
-    return project
+    return Project(folder / "project", environment)

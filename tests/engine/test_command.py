@@ -7,9 +7,9 @@ import time
 import psutil
 import pytest
 
-from tests.engine.plain import project
+from tests.engine.plain import project, template
 
-__all__ = ["project"]  # a fixture
+__all__ = ["project", "template"]  # fixtures
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 from local import userland
 from tests.engine.conftest import Quiet, free_port, running
-from tests.engine.plain import project
+from tests.engine.plain import project, template
 
-__all__ = ["project"]  # a fixture
+__all__ = ["project", "template"]  # fixtures
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="building images needs root")
 

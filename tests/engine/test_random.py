@@ -3,9 +3,9 @@
 import re
 import uuid
 
-from tests.engine.plain import project
+from tests.engine.plain import project, template
 
-__all__ = ["project"]  # a fixture
+__all__ = ["project", "template"]  # fixtures
 
 
 HEAD = "import pulumi\nimport pulumi_random as random\n"

@@ -93,6 +93,13 @@ def test_a_cause_is_told_with_it(tmp_path):
     assert __file__ not in told
 
 
+def test_a_syntax_error_is_told_with_its_line(tmp_path):
+    error = failing(tmp_path / "__main__.py", "x = 1\ndef f(:\n")
+    told = executor.describe(error, str(tmp_path))
+    assert f'File "{tmp_path / "__main__.py"}", line 2' in told
+    assert "SyntaxError" in told
+
+
 @pytest.mark.parametrize("raising", ["from infra.errors import UserError as E", "from pulumi import RunError as E"])
 def test_an_error_meant_for_the_user_is_told_by_its_text_alone(tmp_path, raising):
     error = failing(tmp_path / "__main__.py", f"{raising}\nclass F(E): pass\nraise F('the port 5000 is taken')\n")
