@@ -125,7 +125,7 @@ def _kubelet(machine: Machine) -> dict[str, object]:
         "oomScoreAdj": -999 if machine.sys_resource else 0,
         "serializeImagePulls": False,
         # The disk is the machine's own and may well be fuller than a cluster's would be.
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
         "imageGCHighThresholdPercent": 98,
         "imageGCLowThresholdPercent": 96,
         "maxPods": 110,

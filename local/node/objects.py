@@ -35,6 +35,7 @@ def manifests(ca_bundle: str) -> list[tuple[str, Manifest]]:
                 (["storage.k8s.io"], ["storageclasses"], _READ),
             ],
         ),
+        *_role("network-policy", [([""], ["pods", "namespaces"], _READ), (["networking.k8s.io"], ["networkpolicies"], _READ)]),
         *_role("metrics", [([""], ["pods"], _READ), ([""], ["nodes/stats"], ["get"])]),
         _binding("kube-apiserver-kubelet-client", "system:kubelet-api-admin", "kube-apiserver-kubelet-client"),
         *_readable_metrics(),

@@ -61,37 +61,50 @@ CERTIFICATES: Final = (
     Certificate("coredns", "modelstack:coredns"),
     Certificate("provisioner", "modelstack:provisioner"),
     Certificate("metrics", "modelstack:metrics", hosts=("DNS:metrics.kube-system.svc",)),
+    Certificate("network-policy", "modelstack:network-policy"),
     Certificate("admin", "admin", "system:masters"),
 )
-CLIENTS: Final = ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns", "provisioner", "metrics")
+CLIENTS: Final = (
+    "kubelet",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "coredns",
+    "provisioner",
+    "metrics",
+    "network-policy",
+)
 """Components that talk to the API server, each with a kubeconfig of its name."""
 
 
 def script() -> str:
-    """The shell script that makes all keys in the current folder."""
+    """The shell script that makes the keys that are missing in the current folder."""
     lines = ["set -eu", "umask 077"]
     for authority in AUTHORITIES:
         request = f"openssl req -x509 -new -sha256 -key {authority}.key -subj /CN=modelstack-{authority} -days {_DAYS}"
-        lines += [_new_key(authority), f"{request} -out {authority}.crt"]
+        lines += _unless(f"{authority}.crt", _new_key(authority), f"{request} -out {authority}.crt")
     for item in CERTIFICATES:
         subject = (f"/O={item.group}" if item.group else "") + f"/CN={item.user}"
         extensions = ["basicConstraints=CA:FALSE", "extendedKeyUsage=clientAuth,serverAuth"]
         if item.hosts:
             extensions.append("subjectAltName=" + ",".join(item.hosts))
         signer = f"-CA {item.authority}.crt -CAkey {item.authority}.key -CAcreateserial"
-        lines += [
+        lines += _unless(
+            f"{item.name}.crt",
             _new_key(item.name),
             f"openssl req -new -sha256 -key {item.name}.key -subj {subject} -out request",
             f"printf '%s\\n' {' '.join(extensions)} > extensions",
             f"openssl x509 -req -sha256 -in request {signer} -days {_DAYS} -extfile extensions -out {item.name}.crt",
-        ]
-    lines += [
-        _new_key("service-accounts"),
-        "openssl ec -in service-accounts.key -pubout -out service-accounts.pub",
-        "openssl rand -base64 32 > secrets.key",
-        "rm -f request extensions *.srl",
-    ]
+        )
+    public = "openssl ec -in service-accounts.key -pubout -out service-accounts.pub"
+    lines += _unless("service-accounts.pub", _new_key("service-accounts"), public)
+    lines += _unless("secrets.key", "openssl rand -base64 32 > secrets.key")
+    lines.append("rm -f request extensions *.srl")
     return "\n".join(lines) + "\n"
+
+
+def _unless(file: str, *commands: str) -> list[str]:
+    return [f"if [ ! -e {file} ]; then", *commands, "fi"]
 
 
 def _new_key(name: str) -> str:
@@ -99,22 +112,33 @@ def _new_key(name: str) -> str:
 
 
 def ensure(config: NodeConfig, root: Path) -> None:
-    """Makes the keys of `config` unless they are there. Half-made ones of an interrupted start are thrown away.
+    """Makes the keys of `config` that are missing. Half-made ones of an interrupted start are thrown away.
 
     Args:
         config: the node.
         root: of the userland, whose openssl is used.
     """
-    if config.keys.is_dir():
+    wanted = [config.keys / f"{name}.crt" for name in (*AUTHORITIES, *(item.name for item in CERTIFICATES))]
+    if all(path.exists() for path in (*wanted, config.keys / "secrets.key")):
         return
-    part = config.root / "pki.part"
+    part, old = config.root / "pki.part", config.root / "pki.old"
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(mode=0o700)
+    if old.exists() and not config.keys.exists():
+        # The start that put them aside was interrupted before the new ones took their place.
+        old.rename(config.keys)
+    if config.keys.exists():
+        shutil.copytree(config.keys, part)
+    else:
+        part.mkdir(mode=0o700)
     command = userland.argv(root, ["sh", "-c", f"cd {INSIDE}\n{script()}"], [(part, INSIDE)])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UserError("Making the node's keys failed.", where=str(config.keys), found=done.stderr[-1000:])
+    shutil.rmtree(old, ignore_errors=True)
+    if config.keys.exists():
+        config.keys.rename(old)
     part.rename(config.keys)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def component_kubeconfig(config: NodeConfig, name: str) -> str:

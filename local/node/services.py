@@ -27,6 +27,7 @@ MEMORY: Final = {
     "coredns": 60,
     "provisioner": 60,
     "metrics": 60,
+    "network-policy": 60,
 }
 """Soft limits in MiB. Go's collector works harder when a process comes near; it never fails for it."""
 
@@ -45,6 +46,7 @@ def commands(config: NodeConfig) -> dict[str, list[str]]:
         "registry": ["docker-registry", "serve", f"{_ETC}/registry.yaml"],
         "provisioner": [BINARY, "provisioner", *_access("provisioner"), f"--directory={INSIDE}/volumes", f"--node={NODE_NAME}"],
         "metrics": _metrics(),
+        "network-policy": [BINARY, "network-policy", *_access("network-policy")],
     }
 
 

@@ -242,6 +242,23 @@ def test_a_node_port_is_reachable_on_the_machine_through_the_death_of_everything
         assert fetched(32001) == 200, f"without {name} for a moment the pods go on"
 
 
+def test_network_policies_hold_between_pods_and_leave_node_ports_alone(own):
+    policies = client.NetworkingV1Api(own.api)
+    ask = "python3 -c 'import urllib.request as r; r.urlopen(\"http://serves\", timeout=3)' 2>/dev/null && echo in || echo out"
+    spec = {"podSelector": {"matchLabels": {"app": "serves"}}, "policyTypes": ["Ingress"]}
+    spec["ingress"] = [{"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}], "ports": [{"port": 8000}]}]
+    policies.create_namespaced_network_policy("default", {"metadata": {"name": "friends"}, "spec": spec})
+    # The rules follow the addresses of pods, which a pod has a moment before the rules know it.
+    for name in ("friend", "stranger"):
+        own.pod("default", name, f"sleep 3; {ask}")
+    assert own.ended("default", "friend").strip() == "in"
+    assert own.ended("default", "stranger").strip() == "out"
+    assert fetched(32001) == 200, "what comes from the machine itself is not a pod's traffic"
+    policies.delete_namespaced_network_policy("friends", "default")
+    own.pod("default", "forgiven", f"sleep 3; {ask}")
+    assert own.ended("default", "forgiven").strip() == "in"
+
+
 def named(which, word):
     """Processes outside the namespaces whose command line has `word`."""
     return [pid for pid in sorted(Cgroup(which.name).processes("outer")) if word in " ".join(psutil.Process(pid).cmdline())]

@@ -173,6 +173,17 @@ def test_the_script_of_keys_signs_with_the_authority_that_is_meant():
     assert "IP:127.0.0.1" in script, "the machine reaches the API server by that address"
 
 
+def test_keys_that_are_there_are_never_made_again():
+    script = pki.script()
+    for name in ("ca.crt", "etcd-ca.crt", "secrets.key", "service-accounts.pub"):
+        assert f"if [ ! -e {name} ]; then" in script, "new keys would lock everybody out of a node with data"
+
+
+def test_a_full_disk_is_measured_in_bytes(config):
+    hard = json.loads(rendered(config)["kubelet.yaml"])["evictionHard"]
+    assert not any(limit.endswith("%") for limit in hard.values()), "one per cent of a large disk is more than all pods need"
+
+
 def test_rendering_again_gives_the_same(config):
     assert rendered(config) == rendered(config), "or every start would take the node for another one"
 

@@ -1,5 +1,5 @@
 // Command hyperkube is one binary holding everything a one-node Kubernetes runs: etcd, the control plane, the kubelet,
-// kube-proxy, cluster DNS, volumes and metrics. The component is chosen by the name the binary is called by, or by the first argument.
+// kube-proxy, cluster DNS, volumes, metrics and network policies. The component is chosen by the name the binary is called by, or by the first argument.
 package main
 
 import (
@@ -28,6 +28,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"modelstack.dev/tools/kubernetes/metrics"
+	"modelstack.dev/tools/kubernetes/policy"
 	"modelstack.dev/tools/kubernetes/provisioner"
 )
 
@@ -57,11 +58,13 @@ func main() {
 		command = kubelet.NewKubeletCommand(context.Background())
 	case "provisioner":
 		command = provisioner.NewCommand()
+	case "network-policy":
+		command = policy.NewCommand()
 	case "metrics":
 		command = metrics.NewCommand()
 	default:
 		fmt.Fprintf(os.Stderr, "hyperkube: no component %q; one of: etcd coredns kube-apiserver "+
-			"kube-controller-manager kube-scheduler kube-proxy kubelet provisioner metrics\n", name)
+			"kube-controller-manager kube-scheduler kube-proxy kubelet provisioner metrics network-policy\n", name)
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(command))
