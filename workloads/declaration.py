@@ -87,7 +87,7 @@ class Rule(Declared):
     metric: str
     at_most: float
     of: str | None = None
-    """The metric that `at_most` is a multiple of: `at_most=0.8, of="wape_mean8"` asks to be a fifth better than that baseline."""
+    """The metric that `at_most` is a multiple of: `at_most=0.8, of="wape_mean8"` asks to be a fifth better than it."""
 
     def __str__(self) -> str:
         return f"{self.metric} <= {self.at_most:g}" + (f" x {self.of}" if self.of else "")

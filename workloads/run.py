@@ -18,7 +18,7 @@ import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -39,7 +39,10 @@ class TrainingError(Exception):
     """A run cannot go on, and the message says why and what to do. Printed without a traceback."""
 
 
-def emit(event: str, **fields: Any) -> None:  # JSON values
+Json = str | int | float
+
+
+def emit(event: str, **fields: Json) -> None:
     """Prints an event."""
     print(json.dumps({"event": event, **fields}), flush=True)
 
@@ -131,9 +134,9 @@ def run(workload: Workload, context: Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Its argument is the workload's name."""
     names = list(sys.argv[1:] if arguments is None else arguments)
+    if len(names) != 1:
+        return _failed("give the name of one workload, for example: python -m workloads.run markdown")
     try:
-        if len(names) != 1:
-            raise TrainingError("give the name of one workload, for example: python -m workloads.run markdown")
         workload = get(names[0])
         context = context_of(workload)
         await_tracking(os.environ["MLFLOW_TRACKING_URI"])
@@ -170,6 +173,6 @@ if __name__ == "__main__":
     # One thread per model: members are fitted side by side, and waiting threads that spin starve whoever shares the cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Steps raise the classes of the imported module, which `__main__` is not.
-    from workloads import run as this
+    from workloads import run as this  # noqa: PLW0406 the module under its own name is another object than this one
 
     sys.exit(this.main())

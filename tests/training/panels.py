@@ -30,7 +30,8 @@ def made_up(stores: int = 4, weeks: int = 30, seed: int = 0) -> pd.DataFrame:
             for brand in range(BRANDS):
                 if draw.random() < 0.05:
                     continue
-                log = 8 + 0.1 * store - 2.5 * np.log(local[week, brand] / 0.04) + 0.8 * feats[week, brand] + draw.normal(0, 0.3)
+                log = 8 + 0.1 * store - 2.5 * np.log(local[week, brand] / 0.04)
+                log += 0.8 * feats[week, brand] + draw.normal(0, 0.3)
                 row = {"store": store * 10, "brand": brand + 1, "week": 40 + week, "logmove": log}
                 row |= {f"price{number + 1}": local[week, number] for number in range(BRANDS)}
                 rows.append(row | {"deal": deals[week, brand], "feat": feats[week, brand], "profit": 25.0 + brand})

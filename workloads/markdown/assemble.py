@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql.types import BooleanType, DoubleType, FloatType, IntegerType, StructField, StructType
+
 from workloads.markdown.history import requests_of_store, with_features
 from workloads.markdown.prepare import PREPARED
 from workloads.markdown.spark import session
@@ -26,8 +28,6 @@ def run(context: Context) -> None:
 
 def assemble(prepared: DataFrame) -> DataFrame:
     """Requests and features of all stores, a store at a time."""
-    from pyspark.sql.types import BooleanType, DoubleType, FloatType, IntegerType, StructField, StructType
-
     kinds = {"i": IntegerType(), "b": BooleanType(), "f": DoubleType()}
     one = prepared.limit(1).toPandas()
     fields = [

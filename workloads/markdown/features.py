@@ -1,10 +1,11 @@
 """What the model sees of a request: the one function that training and serving share.
 
-Nothing but numpy, so that the file can travel with the model into a server of another numpy than the one it was trained with. All
-statistics are over the request's own columns; there is no state.
+Nothing but numpy, so that the file can travel with the model into a server of another numpy than the one it was trained with.
+All statistics are over the request's own columns; there is no state. A server calls this for one row at a time, where each call
+of numpy costs more than its work: statistics of one kind are computed together.
 
-Units of measure: amounts are ounces of juice a week in one store (a carton has 64), prices are dollars per ounce. Zero stands for
-"not sold" or "not known" wherever a price or an amount may be missing, since requests have no empty cells.
+Units of measure: amounts are ounces of juice a week in one store (a carton has 64), prices are dollars per ounce. Zero stands
+for "not sold" or "not known" wherever a price or an amount may be missing, since requests have no empty cells.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -32,10 +33,9 @@ _TYPICAL_LOG_UNITS = 8.4
 """Log of a middling week, the level of a series without any history."""
 _WINDOWS = (4, 8, 13)
 _RECENT = 4
-"""Weeks that features show one by one."""
+"""Weeks that features show one by one; of the units, twice as many."""
 
-Inputs = tuple[tuple[str, int], ...]
-INPUTS: Inputs = (
+INPUTS: tuple[tuple[str, int], ...] = (
     ("brand", 1),
     ("deal", 1),
     ("price", BRANDS),
@@ -52,7 +52,7 @@ INPUTS: Inputs = (
     ("past_deal", WEEKS),
     ("past_feat", WEEKS),
 )
-"""Groups of request columns and how many there are: `price` with 11 is `price_1` to `price_11`; groups of one have no number."""
+"""Groups of request columns and their sizes: `price` with 11 is `price_1` to `price_11`; groups of one have no number."""
 
 
 def names_of(group: str, count: int) -> list[str]:
@@ -60,107 +60,113 @@ def names_of(group: str, count: int) -> list[str]:
     return [group] if count == 1 else [f"{group}_{number}" for number in range(1, count + 1)]
 
 
+def _slices() -> Iterator[tuple[str, slice]]:
+    start = 0
+    for group, count in INPUTS:
+        yield group, slice(start, start + count)
+        start += count
+
+
 INPUT_NAMES: tuple[str, ...] = tuple(name for group, count in INPUTS for name in names_of(group, count))
+PLACES: dict[str, slice] = dict(_slices())
+"""Where a group's columns are in the matrix that `inputs_of` makes."""
 
 
-def features(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """The model's input.
+def inputs_of(columns: Mapping[str, Any]) -> Floats:
+    """The request's numbers as one matrix, a column for each of INPUT_NAMES.
 
     Args:
         columns: INPUT_NAMES and perhaps more, each of n numbers; a data frame will do.
-
-    Returns:
-        n rows of `FEATURES`, float32. NaN where a feature has no meaning, which the model knows how to take.
     """
-    return _matrix(columns)[1]
+    return np.array([columns[name] for name in INPUT_NAMES], dtype=np.float64).T
 
 
-def _matrix(columns: Mapping[str, Any]) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-    request = {
-        group: np.stack([np.asarray(columns[name], dtype=np.float64) for name in names_of(group, count)], axis=1)
-        for group, count in INPUTS
-    }
-    parts: dict[str, Floats] = {}
+def features(inputs: Floats) -> npt.NDArray[np.float32]:
+    """The model's input: n rows of `FEATURES`, float32, of n rows of INPUT_NAMES. NaN where a feature has no meaning."""
     with np.errstate(all="ignore"):
-        _plan(request, parts)
-        _history(request, parts)
-        _rivals(request, parts)
-    return tuple(parts), np.stack(list(parts.values()), axis=1).astype(np.float32)
+        return np.concatenate(list(_blocks(inputs).values()), axis=1, dtype=np.float32, casting="same_kind")
 
 
-def _plan(request: dict[str, Floats], parts: dict[str, Floats]) -> None:
+def own_price(inputs: Floats) -> Floats:
+    """The planned price of each row's own brand."""
+    return inputs[np.arange(len(inputs)), PLACES["price"].start + inputs[:, 0].astype(np.int64) - 1]
+
+
+def _blocks(inputs: Floats) -> dict[tuple[str, ...], Floats]:
+    """Features in blocks of columns, by their names."""
+    own = np.arange(1, BRANDS + 1) == inputs[:, :1]
+    price = np.log(own_price(inputs))[:, None]
+    blocks: dict[tuple[str, ...], Floats] = {}
+    _plan(inputs, price, own, blocks)
+    _history(inputs, price, blocks)
+    _rivals(inputs, price, own, blocks)
+    return blocks
+
+
+def _plan(inputs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]) -> None:
     """The week to predict: own price and offers, and how alike the chain's stores are. A price ad makes all stores alike."""
-    brand = request["brand"][:, 0].astype(np.int64) - 1
-    price = _log(_pick(request["price"], brand))
-    chain_price = _log(request["chain_price"][:, 0])
-    parts["price"] = price
-    parts["deal"] = request["deal"][:, 0]
-    parts["feat"] = _pick(request["feat"], brand)
-    parts["brand"] = request["brand"][:, 0]
-    parts["chain_price"] = chain_price
-    parts["price_to_chain"] = price - chain_price
-    for name in ("chain_spread", "chain_same", "chain_deal"):
-        parts[name] = request[name][:, 0]
-    parts["chain_units"] = _log(request["chain_units"][:, 0])
-    parts["store_units"] = _log(request["store_units"][:, 0])
+    chain_price = _log(inputs[:, PLACES["chain_price"]])
+    blocks[("price",)] = price
+    blocks[("price_to_chain",)] = price - chain_price
+    blocks[("chain_price",)] = chain_price
+    blocks["brand", "deal"] = inputs[:, PLACES["brand"].start : PLACES["deal"].stop]
+    blocks[("feat",)] = inputs[:, PLACES["feat"]][own][:, None]
+    blocks["chain_spread", "chain_same", "chain_deal"] = inputs[:, PLACES["chain_spread"].start : PLACES["chain_deal"].stop]
+    blocks["chain_units", "store_units"] = _log(inputs[:, PLACES["chain_units"].start : PLACES["store_units"].stop])
 
 
-def _history(request: dict[str, Floats], parts: dict[str, Floats]) -> None:
+def _history(inputs: Floats, price: Floats, blocks: dict[tuple[str, ...], Floats]) -> None:
     """The series' own past: levels, discount depth against it, offers and how long ago they were."""
-    price = parts["price"]
-    sold = request["past_units"] > 0
-    units, prices = _log(request["past_units"]), _log(request["past_price"])
-    deals, feats = (np.where(sold, request[name], np.nan) for name in ("past_deal", "past_feat"))
-    for week in range(USUAL_WEEKS):
-        parts[f"units_{week + 1}"] = units[:, week]
-    for week in range(_RECENT):
-        parts[f"price_to_{week + 1}"] = price - prices[:, week]
-        parts[f"deal_{week + 1}"], parts[f"feat_{week + 1}"] = deals[:, week], feats[:, week]
-    for window in _WINDOWS:
-        recent = slice(None, window)
-        for name, statistic in _STATISTICS.items():
-            parts[f"units_{name}_{window}"] = statistic(units[:, recent])
-        for name in ("max", "mean", "min"):
-            parts[f"price_to_{name}_{window}"] = price - _STATISTICS[name](prices[:, recent])
-        parts[f"deals_{window}"], parts[f"feats_{window}"] = _mean(deals[:, recent]), _mean(feats[:, recent])
+    past = inputs[:, PLACES["past_units"].start : PLACES["past_feat"].stop].reshape(-1, 4, WEEKS)
+    logs = _log(past[:, :2])
+    units, prices = logs[:, 0], logs[:, 1]
+    offers = np.where(past[:, :1] > 0, past[:, 2:], np.nan)
+    deals, feats = offers[:, 0], offers[:, 1]
+    recent = range(1, _RECENT + 1)
+    blocks[tuple(f"units_{week}" for week in range(1, 2 * _RECENT + 1))] = units[:, : 2 * _RECENT]
+    blocks[tuple(f"price_to_{week}" for week in recent)] = price - prices[:, :_RECENT]
+    blocks[tuple(f"{name}_{week}" for name in ("deal", "feat") for week in recent)] = _flat(offers[:, :, :_RECENT])
+
+    ends = [window - 1 for window in _WINDOWS]
+    highest, lowest = (best.accumulate(logs, axis=2)[:, :, ends] for best in (np.fmax, np.fmin))
     plain = np.where((deals == 0) & (feats == 0), units, np.nan)
-    parts["units_plain_mean_8"] = _mean(plain[:, :8])
-    parts["units_on_deal"] = _median(np.where(deals == 1, units, np.nan))
-    parts["units_on_feat"] = _median(np.where(feats == 1, units, np.nan))
-    parts["units_on_feat_max"] = _maximum(np.where(feats == 1, units, np.nan))
-    parts["weeks_since_deal"], parts["weeks_since_feat"] = _weeks_since(deals), _weeks_since(feats)
-    at_this_price = units + _ELASTICITY * (prices - price[:, None])
-    known = parts["store_units"]
-    level = _first(parts["units_median_13"], known, parts["chain_units"], np.full_like(price, _TYPICAL_LOG_UNITS))
-    parts["level_8"] = _first(_median(at_this_price[:, :8]), level)
-    parts["level_13"] = _first(_median(at_this_price), level)
-    parts["level_plain"] = _first(_median(plain), level)
-    parts["level"] = _first(parts["units_median_8"], level)
+    means = _running_mean(np.concatenate([logs, offers, plain[:, None]], axis=1))
+    by_window = means[:, :, ends]
+    for name, values in (("max", highest), ("min", lowest), ("mean", by_window)):
+        blocks[tuple(f"units_{name}_{window}" for window in _WINDOWS)] = values[:, 0]
+        blocks[tuple(f"price_to_{name}_{window}" for window in _WINDOWS)] = price - values[:, 1]
+    blocks[tuple(f"{name}_{window}" for name in ("deals", "feats") for window in _WINDOWS)] = _flat(by_window[:, 2:4])
+    blocks[("units_plain_mean_8",)] = means[:, 4, 7:8]
+    on_feat = np.where(feats == 1, units, np.nan)
+    blocks[("units_on_feat_max",)] = np.fmax.reduce(on_feat, axis=1)[:, None]
+    blocks["weeks_since_deal", "weeks_since_feat"] = _weeks_since(offers)
+
+    at_this_price = units + _ELASTICITY * (prices - price)
+    eight = np.where(np.arange(WEEKS) < USUAL_WEEKS, 0.0, np.nan)
+    four = np.where(np.arange(WEEKS) < _RECENT, 0.0, np.nan)
+    series = [units + four, units + eight, units, np.where(deals == 1, units, np.nan), on_feat, plain]
+    medians = _medians(np.stack([*series, at_this_price + eight, at_this_price], axis=1))
+    blocks["units_median_4", "units_median_8", "units_median_13", "units_on_deal", "units_on_feat"] = medians[:, :5]
+    level = medians[:, 2:3]
+    for other in (*np.split(blocks["chain_units", "store_units"][:, ::-1], 2, axis=1), _TYPICAL_LOG_UNITS):
+        level = np.where(np.isnan(level), other, level)
+    levels = medians[:, [6, 5, 7, 1]]
+    blocks[LEVELS] = np.where(np.isnan(levels), level, levels)
 
 
-def _rivals(request: dict[str, Floats], parts: dict[str, Floats]) -> None:
+def _rivals(inputs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]) -> None:
     """The other ten brands in the same store and week. Differences of logs, so that a higher own price only ever raises them."""
-    brand = request["brand"][:, 0].astype(np.int64) - 1
-    price = parts["price"]
-    own = np.arange(BRANDS)[None, :] == brand[:, None]
-    prices = np.where(own, np.nan, _log(request["price"]))
-    ordered = np.sort(prices, axis=1)
-    parts["price_to_cheapest"] = price - ordered[:, 0]
-    parts["price_to_second"] = price - ordered[:, 1]
-    parts["price_to_rivals"] = price - _mean(prices)
-    moved = prices - _log(request["usual_price"])
-    feats = np.where(own, 0.0, request["feat"])
-    parts["rival_feats"] = feats.sum(axis=1)
-    for rival in range(BRANDS):
-        number = rival + 1
-        parts[f"price_to_brand_{number}"] = price - prices[:, rival]
-        parts[f"moved_{number}"] = moved[:, rival]
-        parts[f"feat_of_{number}"] = feats[:, rival]
-
-
-def _pick(values: Floats, place: npt.NDArray[np.int64]) -> Floats:
-    """Of each row the value at its place."""
-    return np.take_along_axis(values, place[:, None], axis=1)[:, 0]
+    prices = np.where(own, np.nan, _log(inputs[:, PLACES["price"]]))
+    known = ~np.isnan(prices)
+    feats = np.where(own, 0.0, inputs[:, PLACES["feat"]])
+    mean = np.where(known, prices, 0.0).sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
+    blocks["price_to_cheapest", "price_to_second"] = price - np.sort(prices, axis=1)[:, :2]
+    blocks[("price_to_rivals",)] = price - mean
+    blocks[("rival_feats",)] = feats.sum(axis=1, keepdims=True)
+    rivals = range(1, BRANDS + 1)
+    blocks[tuple(f"price_to_brand_{rival}" for rival in rivals)] = price - prices
+    blocks[tuple(f"moved_{rival}" for rival in rivals)] = prices - _log(inputs[:, PLACES["usual_price"]])
+    blocks[tuple(f"feat_of_{rival}" for rival in rivals)] = feats
 
 
 def _log(values: Floats) -> Floats:
@@ -168,54 +174,35 @@ def _log(values: Floats) -> Floats:
     return np.log(np.where(values > 0, values, np.nan))
 
 
-def _mean(values: Floats) -> Floats:
-    """Means of rows, NaN aside. numpy's own warns about rows without a value."""
+def _flat(values: Floats) -> Floats:
+    return values.reshape(len(values), -1)
+
+
+def _running_mean(values: Floats) -> Floats:
+    """Means of the first one, two, ... weeks along the last axis, NaN aside."""
     known = ~np.isnan(values)
-    return np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
+    return np.where(known, values, 0.0).cumsum(axis=2) / known.cumsum(axis=2)
 
 
-def _median(values: Floats) -> Floats:
-    ordered = np.sort(values, axis=1)  # NaN come last
-    count = (~np.isnan(values)).sum(axis=1)
-    lower = _pick(ordered, np.maximum(count - 1, 0) // 2)
-    return (lower + _pick(ordered, np.minimum(count // 2, values.shape[1] - 1))) / 2
-
-
-def _maximum(values: Floats) -> Floats:
-    highest = np.where(np.isnan(values), -np.inf, values).max(axis=1)
-    return np.where(np.isfinite(highest), highest, np.nan)
-
-
-def _minimum(values: Floats) -> Floats:
-    return -_maximum(-values)
-
-
-_STATISTICS: dict[str, Callable[[Floats], Floats]] = {
-    "mean": _mean,
-    "median": _median,
-    "min": _minimum,
-    "max": _maximum,
-}
+def _medians(values: Floats) -> Floats:
+    """Medians along the last axis, NaN aside. numpy's own warns about rows without a value."""
+    ordered = np.sort(values, axis=2)  # NaN come last
+    count = (~np.isnan(values)).sum(axis=2)
+    middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, WEEKS - 1)], axis=2)
+    return np.take_along_axis(ordered, middle, axis=2).sum(axis=2) / 2
 
 
 def _weeks_since(flags: Floats) -> Floats:
     """How many weeks ago a flag was last set; NaN where it was not."""
-    set_ = flags == 1
-    return np.where(set_.any(axis=1), set_.argmax(axis=1) + 1.0, np.nan)
+    is_set = flags == 1
+    return np.where(is_set.any(axis=2), is_set.argmax(axis=2) + 1.0, np.nan)
 
 
-def _first(*choices: Floats) -> Floats:
-    """Of each row the first that is known."""
-    found = choices[0]
-    for choice in choices[1:]:
-        found = np.where(np.isnan(found), choice, found)
-    return found
-
-
-FEATURES: tuple[str, ...] = _matrix({name: np.ones(1) for name in INPUT_NAMES})[0]
-"""The features' names, in the order of the matrix's columns."""
 LEVELS: tuple[str, ...] = ("level_8", "level_plain", "level_13", "level")
 """Features that are log levels of the series and never NaN: the model predicts deviations from them."""
+with np.errstate(all="ignore"):
+    FEATURES: tuple[str, ...] = tuple(name for names in _blocks(np.ones((1, len(INPUT_NAMES)))) for name in names)
+    """The features' names, in the order of the matrix's columns."""
 SEEN: tuple[str, ...] = tuple(name for name in FEATURES if name not in {"level_8", "level_13"})
 """The features that trees may split on. Levels at the planned price are left out: they fall as it rises, and a tree that took a
 low level for a sign of recovery would have sales rise with the price."""

@@ -1,4 +1,4 @@
-"""From a store's panel to requests: for every week that something was sold in, the row that a caller would have sent before it."""
+"""From a store's panel to requests: for every brand and week with sales, the row that a caller would have sent before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workloads.markdown.features import BRANDS, FEATURES, USUAL_WEEKS, WEEKS, features, names_of
+from workloads.markdown.features import BRANDS, FEATURES, USUAL_WEEKS, WEEKS, features, inputs_of, names_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +37,7 @@ def requests_of_store(panel: pd.DataFrame) -> pd.DataFrame:
     size = int(week.max()) + 1
 
     def grid(column: str) -> Floats:
-        """brands x weeks; NaN where nothing was sold."""
+        """A value for each brand and week; NaN where nothing was sold."""
         values = np.full((BRANDS, size), np.nan)
         values[brand, week] = panel[column].to_numpy(np.float64)
         return values
@@ -70,7 +70,7 @@ def requests_of_store(panel: pd.DataFrame) -> pd.DataFrame:
 
 def with_features(requests: pd.DataFrame) -> pd.DataFrame:
     """Requests and, beside them, the features of each under names that start with `x_`."""
-    matrix = pd.DataFrame(features(requests), columns=[f"x_{name}" for name in FEATURES], index=requests.index)
+    matrix = pd.DataFrame(features(inputs_of(requests)), columns=[f"x_{name}" for name in FEATURES], index=requests.index)
     return pd.concat([requests, matrix], axis=1)
 
 

@@ -1,8 +1,8 @@
 """The model: a committee of gradient boosted trees over the log of what sells, relative to the series' own level.
 
-What makes it better than one boosting on the same features is that a price promotion is one event seen by 83 stores, so that rows
-are many but events few, and trees that see all weeks learn weeks by heart. Each member therefore sees a random half of the weeks,
-and is asked for the deviation from another notion of the series' level; the committee's answer is the mean of the logs.
+What makes it better than one boosting on the same features: a price promotion is one event seen by 83 stores, so that rows are
+many but events few, and trees that see all weeks learn weeks by heart. Each member therefore sees a random half of the weeks, and
+is asked for the deviation from another notion of the series' level; the committee's answer is the mean of the logs.
 
 Chosen on three rolling windows within weeks 40 to 148 (fit up to week 112, 124 and 136, twelve weeks ahead each), never on what
 the back-test sees: squared error of logs over absolute error, Poisson and the ratio of units; half of the weeks per member over
@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from workloads.markdown.features import FALLING, FEATURES, LEVELS, SEEN
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from sklearn.ensemble import HistGradientBoostingRegressor
 
 SEEN_COLUMNS = [FEATURES.index(name) for name in SEEN]
 LEVEL_COLUMNS = [FEATURES.index(name) for name in LEVELS]
@@ -65,8 +66,6 @@ class Demand(RegressorMixin, BaseEstimator):
             units: ounces sold, above zero.
             weeks: of each row, by which members divide the rows.
         """
-        from joblib import Parallel, delayed
-
         settings = self.settings or Settings()
         draw = np.random.default_rng(settings.seed)
         distinct = np.unique(weeks)
@@ -98,8 +97,6 @@ class Demand(RegressorMixin, BaseEstimator):
 def _fitted(
     x: npt.NDArray[np.float32], target: npt.NDArray[np.float64], settings: Settings, seed: int
 ) -> HistGradientBoostingRegressor:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
     return HistGradientBoostingRegressor(
         loss="squared_error",
         max_iter=settings.iterations,

@@ -10,7 +10,8 @@ import pandas as pd
 
 from workloads.markdown import weeks
 from workloads.markdown.assemble import ASSEMBLED
-from workloads.markdown.serving import answer, bounds, features_of_request, own_price
+from workloads.markdown.features import inputs_of, own_price
+from workloads.markdown.serving import answer, bounds, features_of_request
 from workloads.markdown.train import MODEL
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def best_prices(requests: pd.DataFrame, model: Demand) -> pd.DataFrame:
     asked = requests.assign(optimise=True)
     names, rows = answer(asked, model.predict(features_of_request(asked)).astype(np.float32))
     found = pd.DataFrame(rows, columns=list(names), index=asked.index)
-    low, high = bounds(asked)
-    price = own_price(asked)
+    inputs = inputs_of(asked)
+    low, high = bounds(inputs)
+    price = own_price(inputs)
     found = found.assign(
         planned_price=price,
         lowest_price=low,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as f
+
 from workloads.markdown.features import BRANDS
 from workloads.markdown.history import PANEL
 from workloads.markdown.source import FACTS
@@ -45,10 +47,9 @@ def prepare(panel: DataFrame) -> DataFrame:
     """The columns `history.PANEL`.
 
     The panel's `logmove` is the log of ounces, `profit` the gross margin in percent. What the chain planned (`chain_price`,
-    `chain_spread`, `chain_same`, `chain_deal`) is from the week itself: plans are made before. What it sold is from the week before.
+    `chain_spread`, `chain_same`, `chain_deal`) is from the week itself: plans are made before. What it sold (`chain_units`) is from
+    the week before.
     """
-    from pyspark.sql import functions as f
-
     own = f.element_at(f.array(*[f"price{number}" for number in range(1, BRANDS + 1)]), f.col("brand"))
     sales = panel.select(
         *("store", "brand", "week", "deal", "feat"),

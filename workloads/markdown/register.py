@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
+import matplotlib.pyplot as plt
 import mlflow
 import numpy as np
 import onnxruntime as ort
@@ -87,9 +88,10 @@ def held_out(unseen: pd.DataFrame) -> dict[str, Any]:
     rows = unseen[(unseen["store"] == HELD_OUT_STORE) & (unseen["week"] == HELD_OUT_WEEK)].sort_values("brand")
     names = list(REQUEST_COLUMNS)
     records = [[kind(row[name]) for name, kind in REQUEST_COLUMNS.items()] for row in rows.to_dict("records")]
-    brands = ", ".join(str(brand) for brand in rows["brand"])
+    prices = [row[f"price_{row['brand']}"] for row in rows.to_dict("records")]
     return {
-        "describe": f"store {HELD_OUT_STORE}, week {HELD_OUT_WEEK}, brands {brands}: ounces sold",
+        "describe": f"store {HELD_OUT_STORE}, week {HELD_OUT_WEEK}: ounces of orange juice sold",
+        "labels": [f"brand {brand} at {64 * price:.2f} $ a carton" for brand, price in zip(rows["brand"], prices, strict=True)],
         "request": {"data": {"names": names, "ndarray": records}},
         "actual": [round(float(units), 1) for units in rows["units"]],
     }
@@ -152,8 +154,6 @@ def _environment() -> str:
 
 
 def _log_figures(context: Context, unseen: pd.DataFrame, model: Demand) -> None:
-    import matplotlib.pyplot as plt
-
     forecasts = pd.read_parquet(context.folder / FORECASTS)
     first = unseen[unseen["week"] == weeks.BACKTEST.start]
     figures = {

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workloads.markdown.features import BRANDS, INPUT_NAMES, INPUTS, WEEKS, features, names_of
+from workloads.markdown.features import BRANDS, INPUT_NAMES, INPUTS, PLACES, WEEKS, features, inputs_of, names_of, own_price
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,15 +68,12 @@ REQUEST_EXAMPLE: dict[str, float | int | bool | str] = {
     "optimise": False,
 }
 
-_SHARES = ("deal", "feat", "chain_same", "chain_deal", "past_deal", "past_feat")
-_PRICES = ("price", "usual_price", "chain_price", "past_price")
-_AMOUNTS = ("chain_spread", "chain_units", "store_units", "past_units")
-_COUNTS = dict(INPUTS)
-_LIMITS: tuple[tuple[float, tuple[str, ...]], ...] = (
-    (1.0, tuple(name for group in _SHARES for name in names_of(group, _COUNTS[group]))),
-    (HIGHEST_PRICE, (*(name for group in _PRICES for name in names_of(group, _COUNTS[group])), "cost")),
-    (1e9, tuple(name for group in _AMOUNTS for name in names_of(group, _COUNTS[group]))),
-)
+_SHARES = {"deal", "feat", "chain_same", "chain_deal", "past_deal", "past_feat"}
+_PRICES = {"price", "usual_price", "chain_price", "past_price"}
+_MOST = {"brand": float(BRANDS), **dict.fromkeys(_SHARES, 1.0), **dict.fromkeys(_PRICES, HIGHEST_PRICE)}
+_HIGHEST = np.array([_MOST.get(group, 1e9) for group, count in INPUTS for _ in range(count)])
+_LOWEST = np.array([1.0 if name == "brand" else 0.0 for name in INPUT_NAMES])
+_PRICE = PLACES["price"].start
 
 
 def features_of_request(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
@@ -85,11 +82,12 @@ def features_of_request(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
     Raises:
         ValueError: a value is out of its range.
     """
-    _check(columns)
-    planned = features(columns)
-    if not np.any(columns["optimise"]):
-        return planned
-    return np.concatenate([planned, features(_at(columns, _candidates(columns)))])
+    inputs = inputs_of(columns)
+    cost = np.asarray(columns["cost"], dtype=np.float64)
+    _check(inputs, cost)
+    if np.any(columns["optimise"]):
+        inputs = np.concatenate([inputs, _at(inputs, _candidates(inputs))])
+    return features(inputs)
 
 
 def answer(columns: Mapping[str, Any], prediction: npt.NDArray[np.float32]) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
@@ -100,12 +98,13 @@ def answer(columns: Mapping[str, Any], prediction: npt.NDArray[np.float32]) -> t
         prediction: what the model says to `features_of_request(columns)`.
     """
     units = np.asarray(prediction, dtype=np.float64).ravel()
-    price = own_price(columns)
+    inputs = inputs_of(columns)
+    price = own_price(inputs)
     planned = units[: len(price)]
     rows = [planned, planned * price]
     names = ["units", "revenue"]
     if len(units) > len(price):
-        prices = _candidates(columns)
+        prices = _candidates(inputs)
         sold = units[len(price) :].reshape(prices.shape)
         best, earned = best_of(prices, sold, np.asarray(columns["cost"], dtype=np.float64))
         place = np.arange(len(price))
@@ -129,56 +128,46 @@ def best_of(
     return best, earnings[np.arange(len(best)), best]
 
 
-def own_price(columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """The planned price of each row's own brand."""
-    brand = np.asarray(columns["brand"], dtype=np.int64) - 1
-    prices = np.stack([np.asarray(columns[name], dtype=np.float64) for name in names_of("price", BRANDS)])
-    return prices[brand, np.arange(len(brand))]
-
-
-def bounds(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def bounds(inputs: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The lowest and the highest price of each row's past weeks and plan: no price is suggested that was never tried."""
-    past = np.stack([np.asarray(columns[name], dtype=np.float64) for name in names_of("past_price", WEEKS)], axis=1)
-    price = own_price(columns)
+    past, price = inputs[:, PLACES["past_price"]], own_price(inputs)
     lowest = np.where(past > 0, past, np.inf).min(axis=1)
     return np.minimum(lowest, price), np.maximum(past.max(axis=1), price)
 
 
-def _candidates(columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    low, high = bounds(columns)
+def _candidates(inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    low, high = bounds(inputs)
     grid = np.linspace(low, high, CANDIDATES, axis=1)
     # The planned price is one of the candidates, so that the best is never worse than the plan.
-    price = own_price(columns)
+    price = own_price(inputs)
     place = np.abs(grid - price[:, None]).argmin(axis=1)
     grid[np.arange(len(price)), place] = price
     return grid
 
 
-def _at(columns: Mapping[str, Any], prices: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
-    """Each row of the request once for each of its candidate prices."""
-    repeated = {name: np.repeat(np.asarray(columns[name]), CANDIDATES) for name in INPUT_NAMES}
+def _at(inputs: npt.NDArray[np.float64], prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Each row once for each of its candidate prices."""
+    repeated = np.repeat(inputs, CANDIDATES, axis=0)
     flat = prices.ravel()
-    repeated["chain_price"] = repeated["chain_price"] * flat / own_price(repeated)
-    for number, name in enumerate(names_of("price", BRANDS), start=1):
-        repeated[name] = np.where(repeated["brand"] == number, flat, repeated[name])
+    repeated[:, PLACES["chain_price"].start] *= flat / own_price(repeated)
+    repeated[np.arange(len(flat)), _PRICE + repeated[:, 0].astype(np.int64) - 1] = flat
     return repeated
 
 
-def _check(columns: Mapping[str, Any]) -> None:
-    brand = np.asarray(columns["brand"])
-    _refuse((brand < 1) | (brand > BRANDS), "brand", brand, f"is not 1 to {BRANDS}")
-    for limit, names in _LIMITS:
-        values = np.stack([np.asarray(columns[name], dtype=np.float64) for name in names])
-        wrong = ~((values >= 0) & (values <= limit))
-        if wrong.any():
-            first = int(wrong.any(axis=1).argmax())
-            _refuse(wrong[first], names[first], values[first], f"is not between 0 and {limit:g}")
-    price = own_price(columns)
-    _refuse(price <= 0, "price of the own brand", price, "is not above 0")
-
-
-def _refuse(wrong: npt.NDArray[np.bool_], name: str, values: npt.NDArray[Any], fault: str) -> None:
+def _check(inputs: npt.NDArray[np.float64], cost: npt.NDArray[np.float64]) -> None:
+    wrong = ~((inputs >= _LOWEST) & (inputs <= _HIGHEST))
     if wrong.any():
-        row = int(wrong.argmax())
-        msg = f"{name} {fault}: {values[row]:g} in row {row}"
+        row, place = np.argwhere(wrong)[0]
+        msg = (
+            f"{INPUT_NAMES[place]} is not between {_LOWEST[place]:g} and {_HIGHEST[place]:g}: "
+            f"{inputs[row, place]:g} in row {row}"
+        )
         raise ValueError(msg)
+    for name, values, fine in (
+        ("the price of the row's own brand", price := own_price(inputs), price > 0),
+        ("cost", cost, (cost >= 0) & (cost <= HIGHEST_PRICE)),
+    ):
+        if not fine.all():
+            row = int((~fine).argmax())
+            msg = f"{name} is not between 0 and {HIGHEST_PRICE:g} dollars per ounce: {values[row]:g} in row {row}"
+            raise ValueError(msg)

@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import rdata
 
 from workloads.run import TrainingError
 
@@ -61,8 +62,6 @@ def fingerprint(file: Path, origin: str) -> str:
 
 def tables(file: Path) -> dict[str, pd.DataFrame]:
     """The tables of the R file, by the names of TABLES, with plain numpy columns of lower-case names."""
-    import rdata
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about R attributes that tables do not need
         content = rdata.read_rda(file)["orangeJuice"]

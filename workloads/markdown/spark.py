@@ -7,10 +7,10 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pyspark.sql import SparkSession
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pyspark.sql import SparkSession
 
 CORES = 2
 PARTITIONS = 4
@@ -19,8 +19,6 @@ PARTITIONS = 4
 @contextmanager
 def session(name: str) -> Iterator[SparkSession]:
     """A session that is stopped when the context is left."""
-    from pyspark.sql import SparkSession
-
     scratch = os.environ.get("SPARK_LOCAL_DIRS", "/tmp")  # noqa: S108 Spark's own default, which is writable in the image
     # A container's user may have no name, and Hadoop wants one.
     os.environ.setdefault("HADOOP_USER_NAME", "modelstack")
