@@ -126,6 +126,13 @@ class Builder:
             command.run(lambda _line: None, self._cancelled)
             return (work / "digest").read_text().strip()
 
+    def remove(self, tags: Sequence[str], progress: Progress) -> None:
+        """Forgets images that were built under these names; those that are not there are gone already."""
+        with self._building("remove") as work:
+            for tag in tags:
+                with suppress(UserError):
+                    self._buildah(work, "remove", progress, ["rmi", tag]).run(lambda _line: None, self._cancelled)
+
     def prune(self, progress: Progress, *, limit: int = STORAGE_LIMIT) -> None:
         """Removes what failed and killed builds left and, once a day, layers no tag needs if there are more than `limit` bytes.
 

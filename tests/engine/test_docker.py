@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from local import userland
+from local.images import Builder
 from tests.engine.conftest import Quiet, free_port, running
 from tests.engine.plain import project, template
 
@@ -40,6 +41,7 @@ def registry(storage):
             except OSError:
                 time.sleep(0.1)
         yield address
+        Builder().remove([f"{address}/{name}:tag" for name in ("argument", "asked", "lost", "thing")], Quiet())
 
 
 @pytest.fixture
