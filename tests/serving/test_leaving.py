@@ -1,0 +1,82 @@
+"""A replica that ends while its endpoint is asked: the router before two real microservices, one of which is told to stop."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+
+from components.router_config import Routes, Target, config
+from tests import debian
+from tests.serving import tiny
+from tests.serving.microservice import ask, free_ports, running
+
+CALLERS = 4
+GOOD = {"data": {"names": ["price", "stock", "deal", "brand"], "ndarray": [[2.5, 3, False, "own"]]}}
+
+
+@contextmanager
+def router(folder, one, other):
+    """Both replicas stand behind one name, as they do behind a Service."""
+    (port,) = free_ports(1)
+    stable = Target(variant="stable", address=f"127.0.0.1:{one.port}")
+    text = config(Routes(workload="tiny", stable=stable), port=port, scratch=str(folder))
+    again = f"server 127.0.0.1:{one.port} max_fails=0;"
+    assert text.count(again) == 2, "a retry needs a second server to go to"
+    first, second, rest = text.split(again)
+    file = folder / "nginx.conf"
+    file.write_text(f"{first}{again}{second}{again.replace(str(one.port), str(other.port))}{rest}")
+    with (folder / "nginx.log").open("wb") as log:
+        process = subprocess.Popen(
+            [debian.program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(file), "-g", "daemon off;"],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def await_answer(port):
+    for _ in range(200):
+        try:
+            if ask(port, GOOD).status == 200:
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("the router does not answer")
+
+
+def test_a_replica_that_ends_costs_no_request(tmp_path):
+    answers = []
+    over = threading.Event()
+
+    def call(port):
+        while not over.is_set():
+            answers.append(ask(port, GOOD))
+
+    folders = [tmp_path / name for name in ("one", "other", "router")]
+    for folder in folders:
+        folder.mkdir()
+    with (
+        running(tiny.write(folders[0])) as one,
+        running(tiny.write(folders[1])) as other,
+        router(folders[2], one, other) as port,
+    ):
+        await_answer(port)
+        callers = [threading.Thread(target=call, args=(port,)) for _ in range(CALLERS)]
+        for caller in callers:
+            caller.start()
+        time.sleep(1)
+        before = len(answers)
+        assert one.stop() == 0
+        time.sleep(1)
+        over.set()
+        for caller in callers:
+            caller.join()
+    bad = [(answer.status, answer.text) for answer in answers if answer.status != 200]
+    assert not bad, f"{len(bad)} of {len(answers)} requests failed, first {bad[:1]}"
+    assert len(answers) > before > 0, "it was asked before and after"
