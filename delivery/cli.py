@@ -194,8 +194,8 @@ def _refuse(message: object) -> int:
 
 def main() -> None:
     """Runs the command line: errors that a user can mend are printed alone, without a traceback."""
-    # Being ended politely is being interrupted.
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    # Being ended politely is being interrupted. SIGINT too: a shell without job control has background jobs ignore it.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     _reach_this_machine_directly()
     try:
