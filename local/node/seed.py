@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG: Final = "application/vnd.docker.container.image.v1+json"
 _LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_PATIENCE: Final = 300
+"""Seconds for one answer: a busy disk takes long to take a layer."""
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 IMAGES: Final = (("base", "bookworm", ["bash"]), ("pause", "1", ["sleep", "infinity"]))
 """Repository, tag and command."""
@@ -76,7 +78,7 @@ class Registry:
     def _request(
         self, method: str, path: str, body: bytes | BinaryIO | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, http.client.HTTPMessage]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
