@@ -76,14 +76,14 @@ def test_a_service_is_awaited_until_it_has_endpoints(kubernetes_stack, namespace
 
 def test_a_deployment_that_does_not_get_ready_tells_why_and_goes_on_with_the_next_update(kubernetes_stack, namespace, kubelet):
     with kubelet(waiting("ImagePullBackOff", 'Back-off pulling image "none"')):
-        failed = kubernetes_stack.up(web, namespace=namespace, seconds="4")
+        failed = kubernetes_stack.up(web, namespace=namespace, seconds="6")
     assert failed.failed
     assert "'web' timed out waiting to be Ready" in failed.error
     assert "[MinimumReplicasUnavailable]" in failed.error
     assert '[ImagePullBackOff] Back-off pulling image "none"' in failed.error, "the reason is the pod's"
     assert kubernetes_stack.state("web")["initErrors"], "it is there, and it is known not to work"
     with kubelet(READY):
-        again = kubernetes_stack.up(web, namespace=namespace, seconds="4")
+        again = kubernetes_stack.up(web, namespace=namespace, seconds="6")
     assert not again.failed, again.error
     assert again.operations["web"] == ["update"], "an object with errors is looked at again although nothing changed"
     assert "initErrors" not in kubernetes_stack.state("web")
