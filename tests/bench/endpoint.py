@@ -66,7 +66,12 @@ def measure() -> Mapping[str, Load]:
         folder = Path(name)
         python = str(paths.STATE / "venv-training" / "bin" / "python")
         made = subprocess.run(
-            [python, "-m", "tests.bench.model", name], cwd=paths.CHECKOUT, capture_output=True, text=True, check=False
+            [python, "-m", "tests.bench.model", name],
+            cwd=paths.CHECKOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # on a busy machine its threads wait for one another
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert made.returncode == 0, made.stderr[-2000:]
         with ExitStack() as up:
