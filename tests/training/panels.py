@@ -18,7 +18,7 @@ FILE = Path("usr/lib/R/site-library/bayesm/data/orangeJuice.rda")
 
 
 def made_up(stores: int = 4, weeks: int = 30, seed: int = 0) -> pd.DataFrame:
-    """A panel as `source` writes it: brands with weekly prices and offers, demand that falls with the price, some weeks missing."""
+    """A panel as `source` writes it: weekly prices and offers of the brands, demand that falls with the price, gaps."""
     draw = np.random.default_rng(seed)
     prices = 0.04 * np.exp(draw.normal(0, 0.15, (weeks, BRANDS)))
     feats = (draw.random((weeks, BRANDS)) < 0.2) * 1.0

@@ -155,7 +155,7 @@ def _history(inputs: Floats, price: Floats, blocks: dict[tuple[str, ...], Floats
 
 
 def _rivals(inputs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]) -> None:
-    """The other ten brands in the same store and week. Differences of logs, so that a higher own price only ever raises them."""
+    """The other ten brands in the same store and week. Differences of logs: a higher own price only raises them."""
     prices = np.where(own, np.nan, _log(inputs[:, PLACES["price"]]))
     known = ~np.isnan(prices)
     feats = np.where(own, 0.0, inputs[:, PLACES["feat"]])

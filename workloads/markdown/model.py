@@ -1,12 +1,12 @@
 """The model: a committee of gradient boosted trees over the log of what sells, relative to the series' own level.
 
 What makes it better than one boosting on the same features: a price promotion is one event seen by 83 stores, so that rows are
-many but events few, and trees that see all weeks learn weeks by heart. Each member therefore sees a random half of the weeks, and
-is asked for the deviation from another notion of the series' level; the committee's answer is the mean of the logs.
+many but events few, and trees that see all weeks learn weeks by heart. So each member sees a random half of the weeks, and is
+asked for the deviation from another notion of the series' level; the committee's answer is the mean of the logs.
 
-Chosen on three rolling windows within weeks 40 to 148 (fit up to week 112, 124 and 136, twelve weeks ahead each), never on what
-the back-test sees: squared error of logs over absolute error, Poisson and the ratio of units; half of the weeks per member over
-all of them; no calendar week, whose trees did not carry over to later weeks; no demographics of stores, which changed nothing.
+Chosen on three rolling windows within weeks 40 to 148 (fit up to week 112, 124 and 136, twelve weeks ahead each): squared error
+of logs over absolute error, Poisson and the ratio of units; committees on halves of the weeks over one model on all of them; no
+calendar, as trees over weeks did not carry over to later ones; no demographics of stores, which changed nothing.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ def prepare(panel: DataFrame) -> DataFrame:
     """The columns `history.PANEL`.
 
     The panel's `logmove` is the log of ounces, `profit` the gross margin in percent. What the chain planned (`chain_price`,
-    `chain_spread`, `chain_same`, `chain_deal`) is from the week itself: plans are made before. What it sold (`chain_units`) is from
-    the week before.
+    `chain_spread`, `chain_same`, `chain_deal`) is from the week itself: plans are made before. What it sold (`chain_units`) is
+    from the week before.
     """
     own = f.element_at(f.array(*[f"price{number}" for number in range(1, BRANDS + 1)]), f.col("brand"))
     sales = panel.select(

@@ -31,7 +31,7 @@ from workloads.markdown.train import MODEL, TRAINING
 from workloads.run import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from onnx import ModelProto
 
@@ -197,7 +197,7 @@ def _log_models(context: Context, model: Demand, graph: ModelProto, example: np.
 
 
 @contextlib.contextmanager
-def _code(files: tuple[str, ...]) -> Iterator[Path]:
+def _code(files: tuple[str, ...]) -> Generator[Path]:
     """A package `workloads.markdown` with these files alone, in a folder that lasts as long as the context."""
     here = Path(__file__).resolve().parent
     with tempfile.TemporaryDirectory() as folder:

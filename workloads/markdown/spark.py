@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from pyspark.sql import SparkSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 CORES = 2
 PARTITIONS = 4
 
 
 @contextmanager
-def session(name: str) -> Iterator[SparkSession]:
+def session(name: str) -> Generator[SparkSession]:
     """A session that is stopped when the context is left."""
     scratch = os.environ.get("SPARK_LOCAL_DIRS", "/tmp")  # noqa: S108 Spark's own default, which is writable in the image
     # A container's user may have no name, and Hadoop wants one.
