@@ -1,4 +1,4 @@
-"""Where things lie: what an environment creates is in `.modelstack/` in the checkout, what is built once in the user's cache."""
+"""Where things lie: an environment's own things in `.modelstack/` of the checkout, what is built once in the user's cache."""
 
 from __future__ import annotations
 
