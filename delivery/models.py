@@ -63,6 +63,9 @@ class Models:
             fix = "run `modelstack status`; `make up` mends an environment that is half there"
             raise UserError("MLflow does not answer.", where=tracking.url, found=error, fix=fix) from None
         os.environ |= {
+            # `models:/` addresses are looked up by the environment's registry, whatever client asks.
+            "MLFLOW_TRACKING_URI": tracking.url,
+            "MLFLOW_REGISTRY_URI": tracking.url,
             "MLFLOW_TRACKING_USERNAME": tracking.username,
             "MLFLOW_TRACKING_PASSWORD": tracking.password,
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
