@@ -28,16 +28,9 @@ def bad(_: run.Context) -> None:
     raise run.TrainingError("the reason, and what to do")
 
 
-def context_in(folder: Path, **changes) -> run.Context:
-    made = {
-        "workload": MARKDOWN,
-        "source": folder,
-        "share": folder,
-        "folder": folder / "runs" / "1",
-        "revision": "r",
-        "image": "i",
-    }
-    context = run.Context(**(made | changes))
+def context_in(base: Path, **changes) -> run.Context:
+    made = {"source": base, "share": base, "folder": base / "runs" / "1"} | changes
+    context = run.Context(workload=MARKDOWN, revision="r", image="i", **made)
     context.folder.mkdir(parents=True, exist_ok=True)
     return context
 

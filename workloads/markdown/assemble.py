@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
 from pyspark.sql.types import BooleanType, DoubleType, FloatType, IntegerType, StructField, StructType
 
-from workloads.markdown.history import requests_of_store, with_features
+from workloads.markdown.history import KEYS, PANEL, requests_of_store, with_features
 from workloads.markdown.prepare import PREPARED
 from workloads.markdown.spark import session
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import DataFrame
 
     from workloads.run import Context
@@ -29,7 +29,7 @@ def run(context: Context) -> None:
 def assemble(prepared: DataFrame) -> DataFrame:
     """Requests and features of all stores, a store at a time."""
     kinds = {"i": IntegerType(), "b": BooleanType(), "f": DoubleType()}
-    one = prepared.limit(1).toPandas()
+    one = pd.DataFrame({name: [1] if name in KEYS else [1.0] for name in PANEL}).astype(dict.fromkeys(KEYS, "int32"))
     fields = [
         StructField(name, FloatType() if name.startswith("x_") else kinds[dtype.kind])
         for name, dtype in of_store(one).dtypes.items()

@@ -56,10 +56,10 @@ def requests_of_store(panel: pd.DataFrame) -> pd.DataFrame:
         columns[f"feat_{number + 1}"] = now[number, week]
         columns[f"usual_price_{number + 1}"] = usual[number, week]
     logs = np.log(units)
-    store = np.exp(_mean_before(_row_means(logs)[None, :], USUAL_WEEKS))[0]
-    columns["store_units"] = np.where(
-        _mean_before(np.isfinite(logs).any(axis=0)[None, :] * 1.0, USUAL_WEEKS)[0] > 0, store, 0.0
-    )[week]
+    by_week = _row_means(logs)[None, :]
+    store = np.exp(_mean_before(by_week, USUAL_WEEKS)[0])
+    has_past = _mean_before(np.where(np.isnan(by_week), np.nan, 1.0), USUAL_WEEKS)[0] > 0
+    columns["store_units"] = np.where(has_past, store, 0.0)[week]
     for name, values in (("past_units", units), ("past_price", own), ("past_deal", deals), ("past_feat", feats)):
         for back in range(1, WEEKS + 1):
             columns[f"{name}_{back}"] = np.nan_to_num(_before(values, back))[brand, week]

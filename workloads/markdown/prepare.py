@@ -66,7 +66,7 @@ def prepare(panel: DataFrame) -> DataFrame:
         f.mean("deal").alias("chain_deal"),
     )
     off = f.abs(f.log("own_price") - f.log("chain_price"))
-    same = sales.join(plan, keys).groupBy(keys).agg(f.mean((off < SAME_PRICE).cast("double")).alias("chain_same"))
+    same = sales.join(f.broadcast(plan), keys).groupBy(keys).agg(f.mean((off < SAME_PRICE).cast("double")).alias("chain_same"))
     sold = sales.groupBy(keys).agg(f.exp(f.mean("logmove")).alias("chain_units")).withColumn("week", f.col("week") + 1)
-    joined = sales.join(plan, keys).join(same, keys).join(sold, keys, "left").fillna({"chain_units": 0.0})
-    return joined.select(*PANEL)
+    joined = sales.join(f.broadcast(plan), keys).join(f.broadcast(same), keys).join(f.broadcast(sold), keys, "left")
+    return joined.fillna({"chain_units": 0.0}).select(*PANEL)

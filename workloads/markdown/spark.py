@@ -25,7 +25,12 @@ def session(name: str) -> Generator[SparkSession]:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     # Nor has it a home that Java would find: without one, `?` is the folder that Spark wants to keep things in.
-    options = ["-Duser.name=modelstack", f"-Duser.home={scratch}", f"-Djava.io.tmpdir={scratch}", "-XX:+UseSerialGC"]
+    options = [
+        "-Duser.name=modelstack",
+        f"-Duser.home={scratch}",
+        f"-Djava.io.tmpdir={scratch}",
+        "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    ]
     spark = (
         SparkSession.builder.master(f"local[{CORES}]")
         .appName(name)
@@ -39,6 +44,7 @@ def session(name: str) -> Generator[SparkSession]:
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.shuffle.partitions", str(PARTITIONS))
         .config("spark.sql.adaptive.enabled", "false")
+        .config("spark.sql.codegen.wholeStage", "false")  # compiling takes longer than a small panel
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.python.worker.reuse", "true")
