@@ -60,7 +60,7 @@ class EmbeddedCluster(Cluster):
         node = local.Command(
             f"{name}-node",
             create=f"modelstack node start {ports}",
-            delete=f"modelstack node stop {ports}",
+            delete=f"modelstack node stop {ports} --remove-data",
             add_previous_output_in_env=False,
             logging=local.Logging.STDERR,  # stdout is the kubeconfig
             opts=ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),

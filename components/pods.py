@@ -54,7 +54,8 @@ def _hash(text: str) -> str:
 def resources(*, cpu: str, memory: str, cpu_limit: str | None = None) -> ResourceRequirementsArgsDict:
     """Requests and limits. Memory is promised in full; processor time may be borrowed unless `cpu_limit` says how much."""
     limits = {"memory": memory} if cpu_limit is None else {"memory": memory, "cpu": cpu_limit}
-    return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
+    # On a full disk, pods that use more than they asked for go first: not the database for its few kilobytes.
+    return {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": "64Mi"}, "limits": limits}
 
 
 def scratch(name: str, size: str) -> VolumeArgsDict:

@@ -160,9 +160,15 @@ def start(api_port: ApiPort = 6443, registry_port: RegistryPort = 5000, node_por
 
 
 @node.command()
-def stop(api_port: ApiPort = 6443, registry_port: RegistryPort = 5000, node_ports: NodePorts = "30000-30031") -> None:
-    """Stops the node. Its data stays."""
-    _node("stop", api_port, registry_port, node_ports)
+def stop(
+    api_port: ApiPort = 6443,
+    registry_port: RegistryPort = 5000,
+    node_ports: NodePorts = "30000-30031",
+    *,
+    remove_data: Annotated[bool, typer.Option("--remove-data", help="Remove its data as well.")] = False,
+) -> None:
+    """Stops the node. Its data stays, unless told otherwise."""
+    _node("stop", api_port, registry_port, node_ports, *(["--remove-data"] if remove_data else []))
 
 
 @node.command("status")
@@ -171,8 +177,8 @@ def node_status(api_port: ApiPort = 6443, registry_port: RegistryPort = 5000, no
     _node("status", api_port, registry_port, node_ports)
 
 
-def _node(action: str, api_port: int, registry_port: int, node_ports: str) -> NoReturn:
-    flags = ["--api-port", str(api_port), "--registry-port", str(registry_port), "--node-ports", node_ports]
+def _node(action: str, api_port: int, registry_port: int, node_ports: str, *more: str) -> NoReturn:
+    flags = ["--api-port", str(api_port), "--registry-port", str(registry_port), "--node-ports", node_ports, *more]
     os.execv(sys.executable, [sys.executable, "-m", "local.node", action, *flags])  # noqa: S606 the same interpreter, no shell
 
 

@@ -12,6 +12,6 @@ are in one control group, by which they are found and ended.
 """
 
 from local.node.config import NodeConfig
-from local.node.lifecycle import Status, processes, start, status, stop
+from local.node.lifecycle import Status, processes, remove, start, status, stop
 
-__all__ = ["NodeConfig", "Status", "processes", "start", "status", "stop"]
+__all__ = ["NodeConfig", "Status", "processes", "remove", "start", "status", "stop"]

@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--api-port", type=int, default=6443)
     parser.add_argument("--registry-port", type=int, default=5000)
     parser.add_argument("--node-ports", default="30000-30031")
+    parser.add_argument("--remove-data", action="store_true", help="with stop: remove its data as well")
     parser.add_argument("--hyperkube", type=Path, help="the binary to run, by default the toolchain's")
     return parser
 
@@ -59,6 +60,8 @@ def _run(arguments: argparse.Namespace) -> int:
         print(node.start(config, _Lines(), hyperkube=arguments.hyperkube), end="")
     elif arguments.action == "stop":
         node.stop(config, _Lines())
+        if arguments.remove_data:
+            node.remove(config, _Lines())
     else:
         seen = node.status(config)
         print(json.dumps(dataclasses.asdict(seen), indent=2))

@@ -112,6 +112,18 @@ def stop(config: NodeConfig, progress: Progress | None = None) -> None:
         config.kubeconfig.unlink(missing_ok=True)
 
 
+def remove(config: NodeConfig, progress: Progress) -> None:
+    """Removes the data of a stopped node.
+
+    Raises:
+        UserError: it runs.
+    """
+    if _running(config):
+        raise UserError("The node runs: its data cannot be removed.", where=str(config.root), fix="run `modelstack node stop`")
+    with progress.step("node: remove its data"):
+        shutil.rmtree(config.root, ignore_errors=True)
+
+
 def status(config: NodeConfig) -> Status:
     """What is seen of the node now."""
     if not _running(config):

@@ -50,7 +50,7 @@ def test_the_embedded_node_starts_with_the_stack_and_goes_with_it():
     command = run(ALL["embedded"]).one("Command").inputs
     ports = "--api-port 6443 --registry-port 5000 --node-ports 30000-30031"
     assert command["create"] == f"modelstack node start {ports}"
-    assert command["delete"] == f"modelstack node stop {ports}"
+    assert command["delete"] == f"modelstack node stop {ports} --remove-data", "destroy leaves nothing"
 
 
 def test_a_changed_port_restarts_the_embedded_node_and_keeps_its_data():
