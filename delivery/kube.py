@@ -85,6 +85,10 @@ class Cluster:
         except FileNotFoundError:
             raise UserError("There is no such kubeconfig.", where=str(file), fix="write it, or name another one") from None
 
+    def close(self) -> None:
+        """Closes its connections."""
+        self._http.close()
+
     def exists(self, api_version: str, kind: str, namespace: str, name: str) -> bool:
         """Whether an object exists."""
         root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -20,6 +21,9 @@ import pytest
 from delivery import environment, stackfile
 from delivery.kube import Cluster
 from local import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = os.environ.get("MODELSTACK_STACK", "dev")
@@ -110,8 +114,10 @@ def user() -> User:
 
 
 @pytest.fixture
-def cluster(user: User) -> Operator:
-    return user.cluster()
+def cluster(user: User) -> Generator[Operator]:
+    found = user.cluster()
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -120,7 +126,7 @@ def outputs(user: User) -> dict:
 
 
 @pytest.fixture
-def endpoint(outputs: dict) -> httpx.Client:
+def endpoint(outputs: dict) -> Generator[httpx.Client]:
     with httpx.Client(base_url=outputs["endpoints"]["markdown"]["url"], timeout=30, trust_env=False) as client:
         yield client
 
