@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--workload", default="markdown")
     parser.add_argument("--no-cluster", action="store_true", help="bare processes only; needs no environment")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     if not options.no_cluster:
         with tempfile.TemporaryDirectory(prefix="modelstack-bench-") as folder:
             console.print(environment(options.stack))
