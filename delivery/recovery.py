@@ -74,6 +74,7 @@ def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], Non
         if host == socket.gethostname() and _is_engine(pid):
             _await_end(pid, file, progress, sleep)
         file.unlink(missing_ok=True)
+        file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)  # what the backend writes beside each file
         removed += 1
     return removed
 
