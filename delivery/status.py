@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
 """Finds the Deployments of variants. Labels and annotations are those that `components.variant` sets."""
+_WIDTH = 160
+"""Identifiers are there to be copied: a narrow terminal may break the line, but not the words."""
 _SHOWN = 12
 """Characters of a digest or a run that a table shows."""
 
@@ -134,6 +136,7 @@ def _show(found: list[StackStatus]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("stack", "workload", "variant", "version", "since (UTC)", "ready", "run", "data", "image", "endpoint"):
         table.add_column(title, overflow="fold")

@@ -44,12 +44,13 @@ def test_a_bad_stack_file_is_refused_before_anything_runs(user, edit):
     stackfile.write(user.stack_file, bad)
     try:
         said = user.modelstack("up", "--stack", user.stack, code=1)
-        by_pulumi = user.pulumi("preview", code=255)
+        by_pulumi = user.pulumi("preview", code=None)
     finally:
         stackfile.write(user.stack_file, good)
     for message in (said, by_pulumi):
         assert words in message
         assert "Traceback" not in message
+    assert "1 errored" in by_pulumi
 
 
 def test_the_pod_runs_the_very_image_that_was_released(user, cluster):
