@@ -74,11 +74,12 @@ class User:
         )
 
     def run(self, *command: str, code: int | None = 0) -> str:
-        """What a command prints; it has to end with `code`, unless that is None."""
+        """What a command prints; it has to end with `code`; None: to fail, with whatever code."""
         done = subprocess.run(
             command, cwd=CHECKOUT, env=self.variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-        assert code is None or done.returncode == code, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
+        good = done.returncode != 0 if code is None else done.returncode == code
+        assert good, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
     def modelstack(self, *args: str, code: int | None = 0) -> str:
