@@ -5,7 +5,7 @@ import re
 
 from delivery import lock
 
-DEPLOYMENT = "/apis/apps/v1/namespaces/tracking/deployments/tracking"
+SERVICE = "/api/v1/namespaces/tracking/services/tracking"
 
 
 def test_up_again_has_nothing_to_do_and_says_so(user):
@@ -25,20 +25,23 @@ def test_plain_pulumi_sees_no_drift(user):
     user.pulumi("refresh", "--preview-only", "--expect-no-changes")
 
 
-def test_drift_is_seen_and_mended(user, cluster):
-    labels = cluster.get(DEPLOYMENT)["metadata"]["labels"]
-    cluster.patch(DEPLOYMENT, {"spec": {"replicas": 0}})
+def test_a_change_by_hand_is_seen(user, cluster):
+    labels = cluster.get(SERVICE)["metadata"]["labels"]
+    cluster.patch(SERVICE, {"metadata": {"labels": {"app.kubernetes.io/part-of": "somebody"}}})
     try:
-        said = user.pulumi("refresh", "--preview-only", "--expect-no-changes", code=None)
-        assert "no changes were expected" in said
-        user.pulumi("up", "--refresh", "--yes", "--skip-preview")
+        user.pulumi("refresh", "--preview-only", "--expect-no-changes", code=None)
     finally:
-        mended = cluster.get(DEPLOYMENT)
-        if mended["spec"]["replicas"] != 1:
-            cluster.patch(DEPLOYMENT, {"spec": {"replicas": 1}})
-        cluster.await_rollout("tracking", "tracking")
-    assert mended["spec"]["replicas"] == 1, "what somebody scaled down by hand is up again"
-    assert mended["metadata"]["labels"] == labels
+        cluster.patch(SERVICE, {"metadata": {"labels": labels}})
+    user.pulumi("refresh", "--preview-only", "--expect-no-changes")
+
+
+def test_what_was_deleted_by_hand_is_seen_and_made_again(user, cluster):
+    budgets = "/apis/policy/v1/namespaces/serving/poddisruptionbudgets"
+    (budget,) = cluster.items(budgets, {"labelSelector": "modelstack.dev/workload=markdown,modelstack.dev/role=stable"})
+    cluster.delete(f"{budgets}/{budget['metadata']['name']}")
+    user.pulumi("refresh", "--preview-only", "--expect-no-changes", code=None)
+    user.pulumi("up", "--refresh", "--yes", "--skip-preview")
+    assert cluster.get(f"{budgets}/{budget['metadata']['name']}")["spec"] == budget["spec"]
     user.pulumi("preview", "--expect-no-changes")
 
 
