@@ -18,7 +18,7 @@ MODELSTACK := .venv/bin/modelstack
 PYTEST := .venv/bin/pytest
 SOURCES := __main__.py components delivery infra local workloads tests
 
-.PHONY: help up down status test lint format e2e bench setup hosttools
+.PHONY: help up down status test lint format e2e chaos bench setup hosttools
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,9 +51,13 @@ format: setup ## put the code in order
 
 e2e: setup ## the product on the embedded cluster, as its user sees it; ends with `make down`
 	@$(MODELSTACK) up --stack $(STACK)
-	@status=0; $(PYTEST) tests/e2e --deselect tests/e2e/test_down.py || status=$$?; \
+	@status=0; $(PYTEST) tests/e2e -m "not chaos" --deselect tests/e2e/test_down.py || status=$$?; \
 	$(PYTEST) tests/e2e/test_down.py || status=$$?; \
 	$(MODELSTACK) down --stack $(STACK) || status=$$?; exit $$status
+
+chaos: setup ## what kill -9 and restarts do to the product, on an environment that is up
+	@$(MODELSTACK) up --stack $(STACK)
+	@$(PYTEST) tests/e2e -m chaos
 
 bench: setup ## the figures in one table
 	@$(MODELSTACK) up --stack $(STACK)

@@ -107,6 +107,13 @@ class User:
         return Operator(paths.KUBECONFIG.read_text())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that ill-treat a node of their own take a second node and minutes."""
+    for item in items:
+        if "own" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.chaos)
+
+
 @pytest.fixture(scope="session")
 def user() -> User:
     if not environment.has_stack(STACK):

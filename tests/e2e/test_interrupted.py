@@ -62,6 +62,7 @@ def kill_when_creating(user, urn, whom):
     command.communicate(timeout=60)
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("whom", ["everything", "engine", "command"])
 def test_an_update_that_was_killed_goes_on_without_duplicates_or_orphans(user, cluster, whom):
