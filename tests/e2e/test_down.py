@@ -1,5 +1,6 @@
 """After `down`, the machine is as it was. Runs last: afterwards there is no environment."""
 
+import shutil
 import subprocess
 
 import psutil
@@ -10,6 +11,9 @@ from local import paths
 
 
 def host(*command):
+    """What a command of the machine prints; nothing where the machine lacks it."""
+    if shutil.which(command[0]) is None:
+        return ""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
