@@ -151,8 +151,8 @@ class Api:
                 found = self._kinds[api_version] = self._discover(api_version)
         if kind not in found:
             raise NoSuchKind(
-                f'no matches for kind "{kind}" in version "{api_version}". '
-                "Verify that any required CustomResourceDefinitions have been created"
+                f"the cluster has no kind {kind} in {api_version}; if a CustomResourceDefinition brings it, that has to be "
+                "created first (`depends_on`)"
             )
         return found[kind]
 

@@ -60,7 +60,7 @@ def create(inputs: Object, change: Change) -> Object:
             waits = isinstance(error, NoSuchKind) or error.not_found
             if change.preview or not waits or pause is None:
                 raise
-            change.say(f"Retry #{attempt}; creation failed: {error}")
+            change.say(f"not yet ({error}); tries again ({attempt})")
             if change.cancelled.wait(pause):
                 raise
     raise AssertionError("the last try returns or raises")

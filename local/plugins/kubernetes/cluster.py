@@ -59,7 +59,7 @@ class Cluster:
                 raise
             if _only_client_side(error):
                 return self.api.json("PATCH", url, obj, content_type=APPLY, **{**query, "force": "true"})
-            message = f"Server-Side Apply field conflict detected. See {_HELP} for troubleshooting help\n: {error}"
+            message = f"somebody else has set fields that the program wants to set (what to do: {_HELP}): {error}"
             raise ApiError(error.code, {**error.status, "message": message}) from error
 
     def create(self, obj: Object, manager: str, *, preview: bool = False) -> Object:

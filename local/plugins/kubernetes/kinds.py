@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from local.plugins.values import Object, Value
 
 UNREACHABLE_HELP: Final = (
-    "If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation with the "
-    'PULUMI_K8S_DELETE_UNREACHABLE environment variable set to "true"'
+    "Start it, or if it is gone for good, run this again with PULUMI_K8S_DELETE_UNREACHABLE=true: its objects are then "
+    "dropped from the state"
 )
 _ONLY_OFFICIAL: Final = ("helm.sh", "kustomize", "yaml")
 
@@ -40,8 +40,7 @@ def refuse(type_token: str) -> None:
         )
     if kind.endswith("List") and kind != "List":
         raise Failed(
-            "list resources exist for compatibility with YAML manifests and Helm charts, and cannot be created directly. "
-            "Use the underlying resource type instead"
+            f"{type_token} only groups objects in manifests, and the API server stores none: declare each object by itself"
         )
 
 

@@ -72,15 +72,22 @@ def problems(cluster: Cluster, pod: Object) -> list[str]:
 
 
 def _waiting(cluster: Cluster, pod: Object, status: Object) -> str:
-    """What a container waits for, with its last words when it has run before."""
-    reason = objects.text(status, "state", "waiting", "reason")
-    if reason in _STARTING:
+    """What a container waits for; when it has run before, or runs and is not ready, its last words as well."""
+    if status.get("ready") is True or isinstance(objects.at(status, "state", "terminated"), dict):
         return ""
-    message = f"[{reason}] {objects.text(status, 'state', 'waiting', 'message')}".rstrip()
-    ended = objects.at(status, "lastState", "terminated")
-    if isinstance(ended, dict):
-        message += f"{_exit(status, 'lastState')}{_log(cluster, pod, status, previous=True)}"
-    return message
+    ended = isinstance(objects.at(status, "lastState", "terminated"), dict)
+    reason = objects.text(status, "state", "waiting", "reason")
+    if isinstance(objects.at(status, "state", "running"), dict):
+        # Between two crashes it runs for a while: the reason is in the log of the one before.
+        restarts = f"[Restarted] {objects.number(status, 'restartCount')} times"
+        message = restarts if ended else " ".join(_events(cluster, pod)) or "[NotReady] it runs"
+    elif reason in _STARTING:
+        return ""
+    else:
+        message = f"[{reason}] {objects.text(status, 'state', 'waiting', 'message')}".rstrip()
+        if not ended:
+            return message
+    return f"{message}{_exit(status, 'lastState') if ended else ''}{_log(cluster, pod, status, previous=ended)}"
 
 
 def _exit(status: Object, state: str) -> str:
@@ -96,7 +103,7 @@ def _finished(cluster: Cluster, pod: Object, status: Object) -> str:
     why = f" ({reason})" if reason not in {"", "Error"} else ""
     message = objects.text(status, "state", "terminated", "message")
     tail = _log(cluster, pod, status, previous=False)
-    return f'container "{status.get("name")}" completed with exit code {code}{why}{f": {message}" if message else ""}{tail}'
+    return f'container "{status.get("name")}" ended with exit code {code}{why}{f": {message}" if message else ""}{tail}'
 
 
 def _log(cluster: Cluster, pod: Object, status: Object, *, previous: bool) -> str:

@@ -155,23 +155,22 @@ class Kubernetes(Provider):
             if request.preview:
                 self._unseen(error, request.urn)
                 return Created("", request.inputs)
-            raise Failed(f"configured Kubernetes cluster is unreachable: {error}") from error
+            raise Failed(f"the cluster does not answer: {error}") from error
         except (ApiError, NoSuchKind) as error:
             if request.preview and changes.says_nothing(error):
                 return Created("", request.inputs)
             self._hold_back(preview=request.preview)
-            text = f'resource "{request.urn}" was not successfully created by the Kubernetes API server: {error}'
-            raise Failed(text) from error
+            raise Failed(f"{objects.kind(inputs)} {objects.full_name(inputs)} was not created: {error}") from error
         if request.preview:
             shown = {key: value for key, value in made.items() if key != "status"}
             return Created("", checkpoint.write(shown, inputs, request.inputs, manager))
         try:
             live = self._await(made, inputs, request.urn, request.timeout)
         except waiting.NotReady as error:
-            what = (
-                f'resource "{request.urn}" was successfully created, but the Kubernetes API server reported that it failed to '
-            )
-            reasons = [f"{what}fully initialize or become live: {error}", *error.reasons[1:]]
+            reasons = [
+                f"{objects.kind(inputs)} {objects.full_name(made)} was created and is not ready: {error}",
+                *error.reasons[1:],
+            ]
             state = checkpoint.write(self._latest(made), inputs, request.inputs, manager)
             raise InitFailed(objects.full_name(made), state, reasons) from error
         return Created(objects.full_name(live), checkpoint.write(live, inputs, request.inputs, manager))
@@ -216,13 +215,13 @@ class Kubernetes(Provider):
             if request.preview:
                 self._unseen(error, request.urn)
                 return request.inputs
-            raise Failed(f"configured Kubernetes cluster is unreachable: {error}") from error
+            raise Failed(f"the cluster does not answer: {error}") from error
         except (ApiError, NoSuchKind) as error:
             if request.preview and changes.says_nothing(error):
                 return request.inputs
             if live is old.live:
                 hint = " Run `pulumi refresh` when it was deleted by hand." if changes.already_gone(error) else ""
-                raise Failed(f'update of resource "{request.urn}" failed: {error}.{hint}') from error
+                raise Failed(f"{objects.kind(inputs)} {request.id} was not updated: {error}.{hint}") from error
             self._hold_back(preview=request.preview)
             # What was refused is not in the object: the state keeps the inputs that are.
             state = checkpoint.write(live, old.inputs, request.inputs, objects.text(request.state, "__fieldManager") or manager)
@@ -247,7 +246,7 @@ class Kubernetes(Provider):
                 waiting.until_deleted(self.cluster, old.live, waiting.Patience(seconds, self.cancelled, say))
         except Unreachable as error:
             if not self._settings.delete_unreachable:
-                raise Failed(f"configured Kubernetes cluster is unreachable: {error}. {kinds.UNREACHABLE_HELP}") from error
+                raise Failed(f"the cluster does not answer: {error}. {kinds.UNREACHABLE_HELP}") from error
             self.log(f"removed from the state although {error}", request.urn, "WARNING")
         except (ApiError, NoSuchKind) as error:
             if not changes.already_gone(error):
@@ -264,7 +263,7 @@ class Kubernetes(Provider):
             if self._settings.delete_unreachable:
                 self.log(f"counts as deleted: {error}", request.urn, "WARNING")
                 return None
-            raise Failed(f"failed to read resource state: {error}. {kinds.UNREACHABLE_HELP}") from error
+            raise Failed(f"what is there now cannot be read: {error}. {kinds.UNREACHABLE_HELP}") from error
         except (ApiError, NoSuchKind) as error:
             if changes.already_gone(error):
                 return None
@@ -277,7 +276,7 @@ class Kubernetes(Provider):
         reasons = waiting.reasons_now(self.cluster, live, judge) if judge is not None and judge.read else []
         if reasons:
             raise InitFailed(
-                request.id, state, [f"Resource '{objects.name(live)}' was created but failed to initialize", *reasons], shown
+                request.id, state, [f"{objects.kind(live)} {objects.full_name(live)} is not ready", *reasons], shown
             )
         return Found(request.id or objects.full_name(live), state, shown)
 
@@ -293,5 +292,4 @@ class Kubernetes(Provider):
 
 
 def _not_updated(resource_id: str, state: Object, reasons: list[str]) -> InitFailed:
-    what = f'the Kubernetes API server reported that "{resource_id}" failed to fully initialize or become live: {reasons[0]}'
-    return InitFailed(resource_id, state, [what, *reasons[1:]])
+    return InitFailed(resource_id, state, [f"{resource_id} was not updated, or is not ready since: {reasons[0]}", *reasons[1:]])

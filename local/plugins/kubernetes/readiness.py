@@ -26,12 +26,11 @@ def _service(cluster: Cluster, obj: Object) -> Readiness:
     reasons: list[str] = []
     if objects.at(obj, "spec", "selector") and not _has_endpoints(cluster, obj):
         reasons.append(
-            "Service does not target any Pods. Selected Pods may not be ready, or "
-            "field '.spec.selector' may not match labels on any Pods"
+            "it has no endpoints: no Pod bears the labels of its selector, or none of those that do has an address yet"
         )
     if kind == "LoadBalancer" and not objects.items(obj, "status", "loadBalancer", "ingress"):
-        reasons.append("Service was not allocated an IP address; does your cloud provider support this?")
-    return Readiness(ready=not reasons, status="Finding Pods to direct traffic to", reasons=reasons)
+        reasons.append("its load balancer has no address: nothing in this cluster has made one")
+    return Readiness(ready=not reasons, status="Waiting for endpoints", reasons=reasons)
 
 
 def _has_endpoints(cluster: Cluster, service: Object) -> bool:
@@ -81,7 +80,7 @@ def _quota(_cluster: Cluster, obj: Object) -> Readiness:
 
 def _ingress(_cluster: Cluster, obj: Object) -> Readiness:
     ready = bool(objects.items(obj, "status", "loadBalancer", "ingress"))
-    reason = "Ingress .status.loadBalancer field was not updated with a hostname/IP address"
+    reason = "no controller has given it an address"
     return Readiness(ready=ready, status="Waiting for an address", reasons=[reason])
 
 

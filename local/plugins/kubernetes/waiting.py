@@ -74,24 +74,24 @@ def until_ready(cluster: Cluster, obj: Object, judge: Judge, patience: Patience)
         NotReady: it failed, time is up or the operation was cancelled.
     """
     deadline = time.monotonic() + patience.seconds
-    pause, told, name = _FIRST, "", objects.name(obj)
+    pause, told = _FIRST, ""
     while True:
         live = cluster.find(obj)
         if live is None:
-            raise NotReady(f"Resource '{name}' was deleted while it was waited for", [])
+            raise NotReady("it was deleted meanwhile", [])
         found = judge.look(cluster, live)
         if found.ready:
             patience.say("")
             return live
         if found.failed:
-            raise NotReady(f"Resource '{name}' was created but failed to initialize", _all(cluster, live, judge, found))
+            raise NotReady("it has failed", _all(cluster, live, judge, found))
         if found.status != told:
             told = found.status
             patience.say(told)
         if time.monotonic() + pause > deadline:
-            raise NotReady(f"'{name}' timed out waiting to be Ready", _all(cluster, live, judge, found))
+            raise NotReady(f"it was given {patience.seconds:.0f} s", _all(cluster, live, judge, found))
         if patience.cancelled.wait(pause):
-            raise NotReady(f"Resource operation was cancelled for '{name}'", _all(cluster, live, judge, found))
+            raise NotReady("the operation was cancelled", _all(cluster, live, judge, found))
         pause = min(pause * _GROWTH, _LAST)
 
 
@@ -128,9 +128,9 @@ def until_deleted(cluster: Cluster, obj: Object, patience: Patience) -> None:
             patience.say(status)
         if time.monotonic() + pause > deadline:
             what = f"{objects.text(obj, 'apiVersion')}/{objects.kind(obj)}"
-            raise Failed(f'Timed out waiting for deletion of {what} "{objects.name(obj)}": {_keepers(live)}')
+            raise Failed(f"{what} {objects.full_name(obj)} is still there after {patience.seconds:.0f} s: {_keepers(live)}")
         if patience.cancelled.wait(pause):
-            raise Failed(f"Resource operation was cancelled for '{objects.name(obj)}' while it was being deleted")
+            raise Failed(f"cancelled while {objects.kind(obj)} {objects.full_name(obj)} was being deleted")
         pause = min(pause * _GROWTH, _LAST)
 
 

@@ -39,12 +39,10 @@ def _deployment(_cluster: Cluster, obj: Object) -> Readiness:
     if refused.get("status") == "True":
         reasons.append(_told(refused))
     if has.get("status") != "True":
-        reasons.append("Minimum number of live Pods was not attained")
+        reasons.append(f"{available} of {want} Pods are available")
     elif old > 0 or updated < want or available < want:
-        reasons.append("Minimum number of Pods to consider the application live was not attained")
-    return Readiness(
-        ready=False, status=f"Waiting for app ReplicaSet to be available ({available}/{want} Pods available)", reasons=reasons
-    )
+        reasons.append(f"{updated} of {want} Pods are new, {available} available, {max(old, 0)} old ones remain")
+    return Readiness(ready=False, status=f"Waiting for Pods ({available}/{want} available)", reasons=reasons)
 
 
 def _deployment_pods(cluster: Cluster, obj: Object) -> list[str]:
@@ -63,10 +61,10 @@ def _stateful_set(_cluster: Cluster, obj: Object) -> Readiness:
         return Readiness(ready=True)
     reasons: list[str] = []
     if ready < want:
-        reasons.append(f"{ready} out of {want} replicas succeeded readiness checks")
+        reasons.append(f"{ready} of {want} Pods are ready")
     if not reached:
-        reasons.append(f'StatefulSet controller failed to advance from revision "{old}" to revision "{new}"')
-    return Readiness(ready=False, status=f"Waiting for StatefulSet to be ready ({ready}/{want} Pods ready)", reasons=reasons)
+        reasons.append(f"its Pods are still of revision {old}, not of {new}")
+    return Readiness(ready=False, status=f"Waiting for Pods ({ready}/{want} ready)", reasons=reasons)
 
 
 def _daemon_set(_cluster: Cluster, obj: Object) -> Readiness:
@@ -75,8 +73,8 @@ def _daemon_set(_cluster: Cluster, obj: Object) -> Readiness:
     updates = objects.text(obj, "spec", "updateStrategy", "type") != "OnDelete"
     if observed(obj) and available >= want and (updated >= want or not updates):
         return Readiness(ready=True)
-    status = f"Waiting for DaemonSet to be available ({available}/{want} Pods available)"
-    return Readiness(ready=False, status=status, reasons=[f"{available} of {want} scheduled Pods are available"])
+    status = f"Waiting for Pods ({available}/{want} available)"
+    return Readiness(ready=False, status=status, reasons=[f"{available} of {want} Pods are available"])
 
 
 def _pods(cluster: Cluster, obj: Object) -> list[str]:
@@ -95,7 +93,7 @@ def _job(_cluster: Cluster, obj: Object) -> Readiness:
         return Readiness(ready=True)
     failed = condition(obj, "Failed")
     active, want = number(obj, "status", "active"), number(obj, "spec", "completions", default=1)
-    status = f"Waiting for Job to complete ({number(obj, 'status', 'succeeded')}/{want} done, {active} running)"
+    status = f"Waiting for Pods ({number(obj, 'status', 'succeeded')}/{want} done, {active} running)"
     return Readiness(ready=False, status=status, failed=failed.get("status") == "True")
 
 
