@@ -23,7 +23,6 @@ ROLE: Final = "router"
 SERVICE_PORT: Final = 80
 _CONFIG_FOLDER: Final = "/etc/modelstack"
 _CONFIG_FILE: Final = "nginx.conf"
-_ADDRESSES: Final = "modelstack.dev/upstreams"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class RouterArgs:
     image: Input[str]
     routes: Routes
     cluster_ips: Mapping[str, Input[str]]
-    """What the addresses in `routes` resolve to, by variant. NGINX looks them up when it starts alone: others roll it."""
+    """What the names in `routes` stand for, by variant."""
     replicas: int
     node_port: int | None
 
@@ -74,10 +73,7 @@ class Router(pulumi.ComponentResource):
                 "strategy": {"type": "RollingUpdate", "rolling_update": {"max_unavailable": 0, "max_surge": 1}},
                 "revision_history_limit": 3,
                 "template": {
-                    "metadata": {
-                        "labels": args.labels,
-                        "annotations": {_ADDRESSES: Output.json_dumps(dict(args.cluster_ips))},
-                    },
+                    "metadata": {"labels": args.labels},
                     "spec": _pod(args, name_of(config_map)),
                 },
             },
@@ -106,6 +102,11 @@ def _pod(args: RouterArgs, config_map: Output[str]) -> PodSpecArgsDict:
         "enable_service_links": False,
         "security_context": POD_SECURITY,
         "termination_grace_period_seconds": LEAVE_SECONDS + FINISH_SECONDS + 5,
+        # NGINX looks its upstreams up when it starts and ends if one is unknown. Written down here they need no DNS, which
+        # after a restart of the node may come up later than the router; and a Service with another address rolls the router.
+        "host_aliases": [
+            {"ip": args.cluster_ips[target.variant], "hostnames": [target.host]} for target in args.routes.targets
+        ],
         "containers": [_container(args)],
         "volumes": [{"name": "config", "config_map": {"name": config_map}}, scratch("tmp", "64Mi")],
     }

@@ -29,6 +29,11 @@ class Target:
     address: str
     """`host:port`. A Service's name: NGINX resolves it when it starts, and not again."""
 
+    @property
+    def host(self) -> str:
+        """The address without its port."""
+        return self.address.rpartition(":")[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:

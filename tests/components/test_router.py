@@ -39,12 +39,16 @@ def test_it_mounts_the_config_map_of_exactly_this_configuration():
     assert declared.one("ConfigMap").inputs["immutable"] is True, "a change under running pods would reach half of them"
 
 
+def test_its_upstreams_are_known_without_dns():
+    aliases = pod_of(declare().one("Deployment"))["hostAliases"]
+    assert aliases == [{"ip": "10.0.0.7", "hostnames": ["markdown-stable"]}], (
+        "NGINX ends where a name is unknown when it starts"
+    )
+
+
 def test_a_service_that_was_made_anew_rolls_it():
-    annotations = [
-        declare(cluster_ips={"stable": address}).one("Deployment").inputs["spec"]["template"]["metadata"]["annotations"]
-        for address in ("10.0.0.7", "10.0.0.8")
-    ]
-    assert annotations[0] != annotations[1], "NGINX asks for addresses when it starts and never again"
+    pods = [pod_of(declare(cluster_ips={"stable": address}).one("Deployment")) for address in ("10.0.0.7", "10.0.0.8")]
+    assert pods[0] != pods[1], "NGINX asks for addresses when it starts and never again"
 
 
 @pytest.mark.parametrize(("replicas", "spread"), [(1, False), (2, True)])
