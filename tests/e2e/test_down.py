@@ -8,6 +8,8 @@ import pytest
 
 from delivery import stackfile
 from local import paths
+from local.node.cgroups import Cgroup
+from local.node.config import NodeConfig
 
 
 def host(*command):
@@ -17,23 +19,29 @@ def host(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def ours():
-    """Processes that have to do with this checkout's environment."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline", "name"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if str(paths.NODE) in line or process.info["name"] in {"kube-apiserver", "containerd"}:
-            found.append(line)
-    return found
+def processes():
+    """The machine's processes; by their start as well, for ids are used again."""
+    return {
+        (found.pid, found.info["create_time"]): found.info["name"] for found in psutil.process_iter(["create_time", "name"])
+    }
+
+
+def of_the_node():
+    """Those of this checkout's node, what runs in its pods included."""
+    inside = Cgroup(NodeConfig().name).processes()
+    return {process: name for process, name in processes().items() if process[0] in inside}
 
 
 @pytest.mark.timeout(600)
 def test_down_leaves_nothing_behind(user):
     tied = user.stack_file.read_text()
+    before = of_the_node()
+    assert {"containerd", "nginx", "postgres"} <= set(before.values()), "services and pods are found, so their end is seen"
     links, rules = host("ip", "-o", "link"), host("iptables-save")
     user.modelstack("down", "--stack", user.stack)
     assert str(paths.STATE) not in host("cat", "/proc/self/mountinfo")
-    assert ours() == []
+    assert before.keys() & processes().keys() == set()
+    assert not Cgroup(NodeConfig().name).exists()
     assert {line.split(":")[1] for line in host("ip", "-o", "link").splitlines()} <= {
         line.split(":")[1] for line in links.splitlines()
     }
