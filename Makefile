@@ -18,10 +18,10 @@ MODELSTACK := .venv/bin/modelstack
 PYTEST := .venv/bin/pytest
 SOURCES := __main__.py components delivery infra local workloads tests
 
-.PHONY: help up down status test lint format e2e chaos bench setup hosttools
+.PHONY: help up down status test lint format e2e chaos bench bench-start setup hosttools
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: setup ## everything, from tools to a prediction; run it again after any interruption
 	@$(MODELSTACK) up --stack $(STACK)
@@ -62,6 +62,9 @@ chaos: setup ## what kill -9 and restarts do to the product, on an environment t
 bench: setup ## the figures in one table
 	@$(MODELSTACK) up --stack $(STACK)
 	@.venv/bin/python -m tests.bench
+
+bench-start: setup ## how long everything takes from empty caches, in a clone; about an hour, and no environment may be up
+	@.venv/bin/python -m tests.bench.start
 
 setup: .venv/.synced ## uv and the environment of the commands
 

@@ -59,11 +59,11 @@ def memory_gib() -> float:
     return total / 2**30
 
 
-def seconds_of(command: list[str]) -> float:
+def seconds_of(command: list[str], folder: Path = paths.CHECKOUT, variables: Mapping[str, str] | None = None) -> float:
     """How long a command takes that has to succeed."""
     started = time.monotonic()
-    done = subprocess.run(command, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr[-2000:]}"
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
     return time.monotonic() - started
 
 
