@@ -47,7 +47,7 @@ def environment(stack: str, folder: Path) -> Table:
             "s",
         ),
         (
-            f"preview of {previews.resources} resources, to as many bare ones ({previews.environment:.1f} to {previews.floor:.1f} s)",
+            f"preview of {previews.resources} resources to as many bare ones ({previews.environment:.1f} : {previews.floor:.1f})",
             previews.ratio,
             PREVIEW_RATIO,
             "x",
