@@ -47,7 +47,7 @@ def environment(stack: str, folder: Path) -> Table:
             "s",
         ),
         (
-            f"preview of {previews.resources} resources to as many bare ones ({previews.environment:.1f} : {previews.floor:.1f})",
+            f"preview of {previews.resources} resources to bare ones ({previews.environment:.1f} s to {previews.floor:.1f} s)",
             previews.ratio,
             PREVIEW_RATIO,
             "x",
