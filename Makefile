@@ -69,7 +69,7 @@ bench-start: setup ## how long everything takes from empty caches, in a clone; a
 setup: .venv/.synced ## uv and the environment of the commands
 
 .venv/.synced: uv.lock pyproject.toml | hosttools
-	@uv sync --frozen --quiet
+	@uv sync --frozen --quiet || { echo "  do:    see that PyPI, or the mirror that uv is set up for, can be reached; then run make again" >&2; exit 1; }
 	@touch $@
 
 $(STATE)/venv-training/.synced: uv.lock | hosttools

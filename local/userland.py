@@ -7,21 +7,20 @@ cached files are never written to.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from local import paths
+from local.turns import one_at_a_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from local.progress import Progress
 
@@ -134,21 +133,13 @@ def _entry(progress: Progress) -> Path:
     entry = paths.cache_entry("userland", "2", SUITE, " ".join(BASE_PACKAGES), " ".join(PACKAGES))
     if (entry / "rootfs").is_dir():
         return entry
-    with _only_one(entry.parent):
+    with one_at_a_time(entry.parent / "userland.lock", "userland: wait for another build", progress):
         if (entry / "rootfs").is_dir():
             return entry
         for abandoned in entry.parent.glob("userland-*.part-*"):
             shutil.rmtree(abandoned)
         _make(entry, progress)
     return entry
-
-
-@contextmanager
-def _only_one(cache: Path) -> Generator[None]:
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "userland.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _make(entry: Path, progress: Progress) -> None:
@@ -169,9 +160,7 @@ def _make(entry: Path, progress: Progress) -> None:
         # What debootstrap copied from this machine is not the image's business.
         for name in ("resolv.conf", "hostname", "hosts"):
             (rootfs / "etc" / name).write_text("127.0.0.1 localhost\n::1 localhost\n" if name == "hosts" else "")
-        skipped = [
-            f"--exclude=./{name}/*" for name in ("proc", "sys", "dev", "run", "tmp", "var/cache/apt", "var/lib/apt/lists")
-        ]
+        skipped = [f"--exclude=./{name}/*" for name in _NOT_IN_IMAGES]
         _run(["tar", "--create", "--numeric-owner", f"--file={part}/base.tar", f"--directory={rootfs}", *skipped, "."])
     with progress.step("userland: packages") as step:
         options = ["--yes", "--no-install-recommends", "--option", "APT::Status-Fd=1", "--option", "APT::Sandbox::User=root"]

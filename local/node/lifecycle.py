@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import os
 import shutil
@@ -11,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,9 +21,11 @@ from local.node import files, machine, namespace, objects, pki, ports, record, s
 from local.node.api import Api, ApiError
 from local.node.cgroups import Cgroup
 from local.node.config import DNS_SERVICE, DOMAIN, NODE_NAME
+from local.turns import one_at_a_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from local.node.config import NodeConfig
     from local.progress import Progress, Step
@@ -73,7 +74,7 @@ def start(config: NodeConfig, progress: Progress, *, hyperkube: Path | None = No
         hyperkube = toolchain.hyperkube(progress)
     root = userland.ensure(progress)
     base = userland.base_image(progress)
-    with _only_one(config, progress):
+    with _one_at_a_time(config, progress):
         with progress.step("node: start") as step:
             _prepare(config, root)
             task = _task(config, root, hyperkube, _render(config))
@@ -103,7 +104,7 @@ def stop(config: NodeConfig, progress: Progress | None = None) -> None:
     machine.require_root()
     if not config.root.exists():
         return
-    with _only_one(config, progress):
+    with _one_at_a_time(config, progress):
         if progress is None:
             _end(config, None)
         else:
@@ -162,20 +163,9 @@ def _numbers_inside(pids: set[int]) -> dict[int, int]:
     return found
 
 
-@contextmanager
-def _only_one(config: NodeConfig, progress: Progress | None) -> Generator[None]:
+def _one_at_a_time(config: NodeConfig, progress: Progress | None) -> AbstractContextManager[None]:
     """One start or stop at a time for each root."""
-    config.run.mkdir(parents=True, exist_ok=True)
-    with (config.run / "command.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress is None:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            else:
-                with progress.step("node: wait for another start or stop"):
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return one_at_a_time(config.run / "command.lock", "node: wait for another start or stop", progress)
 
 
 def _prepare(config: NodeConfig, root: Path) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from local import paths
+from local.turns import one_at_a_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from local.progress import Progress
 
@@ -61,7 +60,7 @@ class GoBuild:
         if result.is_file():
             return result
         cache = result.parent.parent
-        with _only_one(cache / f"{self.name}.lock"):
+        with one_at_a_time(cache / f"{self.name}.lock", f"{self.name}: wait for another build", progress):
             if result.is_file():  # another process has made it meanwhile
                 return result
             for abandoned in cache.glob(f"{self.name}-*.part-*"):
@@ -177,11 +176,3 @@ def _environment() -> dict[str, str]:
     }
     # Without cgo the executables are static: they run in the userland, whose C library is older than the host's may be.
     return {**kept, "CGO_ENABLED": "0", "GOWORK": "off"}
-
-
-@contextmanager
-def _only_one(path: Path) -> Generator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
