@@ -5,7 +5,8 @@
       |    `- runsvdir      first process inside; runit keeps each service alive:
       |         etcd, API server, controller manager, scheduler, containerd, kubelet, kube-proxy,
       |         CoreDNS, registry, volume provisioner, metrics
-      `- pasta              the node's ports on 127.0.0.1, and its way out
+      |- relay              the node's ports on 127.0.0.1
+      `- pasta              the node's way out
 
 The machine's network, firewall, mounts and container engines are not touched. All data lies below one folder; all processes
 are in one control group, by which they are found and ended.

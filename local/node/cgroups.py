@@ -1,6 +1,6 @@
 """The control group that everything of a node belongs to, by which it is found again and ended, whatever it is called.
 
-    <hierarchy>/modelstack-<id>/outer     supervisor, forwarder and what started the namespaces
+    <hierarchy>/modelstack-<id>/outer     supervisor, relay, uplink and what started the namespaces
     <hierarchy>/modelstack-<id>/node      the root that the node itself sees
                                /node/init services; beside it the kubelet makes `kubepods`
 

@@ -366,7 +366,7 @@ def _last_words(config: NodeConfig) -> str:
     """Services that are down, and the end of the log of what started the node."""
     down = [name for name, pid in processes(config).items() if pid is None]
     words = [f"not running: {', '.join(down)}"] if down else []
-    for name in ("node", "forwarder"):
+    for name in ("node", "relay", "uplink"):
         with suppress(OSError):
             words += (config.logs / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
     return "\n    ".join(words) or "all services run"

@@ -75,7 +75,8 @@ class State:
 
     unshare: Process | None = None
     init: Process | None = None
-    forwarder: Process | None = None
+    relay: Process | None = None
+    uplink: Process | None = None
 
 
 def read_state(run: Path) -> State:

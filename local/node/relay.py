@@ -1,6 +1,6 @@
-"""Connects a node's ports with 127.0.0.1 of a machine that has no route to anywhere, where pasta refuses to work.
+"""Connects a node's ports with 127.0.0.1 of the machine, without a rule or an interface there.
 
-Run with the ports and the id of a process in the node's network namespace. Slower than pasta by far, and no way out.
+Run with the id of a process in the node's network namespace, and the ports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What keeps a node alive from outside: starts its namespaces and its forwarder, and starts them again when they end.
+"""What keeps a node alive from outside: starts its namespaces, its relay and its uplink, and starts them again when they end.
 
 runit inside the node does the same for each service. This process has an heir, a copy of itself that does nothing but wait
 for its end and then takes its place; the node goes on meanwhile. It ends when it finds the file `stop`.
@@ -46,7 +46,7 @@ class Supervisor:
             if self._have_heir():
                 continue
             self._have_node()
-            self._have_forwarder()
+            self._have_connections()
             time.sleep(_ROUND)
 
     def _bury(self) -> None:
@@ -81,7 +81,7 @@ class Supervisor:
             return
         if not self._may_start("node"):
             return
-        self._end_forwarder()
+        self._end_connections()
         if self.state.unshare is not None and self.state.unshare.alive:
             os.kill(self.state.unshare.pid, 9)
         if not self.group.kill("node", seconds=10):
@@ -107,25 +107,25 @@ class Supervisor:
             time.sleep(0.05)
         return None
 
-    def _have_forwarder(self) -> None:
+    def _have_connections(self) -> None:
         if self.state.init is None or not self.state.init.alive:
             return
-        if self.state.forwarder is not None and self.state.forwarder.alive:
-            return
-        if not self._may_start("forwarder"):
-            return
-        if _routed():
-            command, environment = forward_command(self.config, Path(self.task.userland), self.state.init.pid)
-        else:
-            command, environment = relay_command(self.config, self.state.init.pid)
-        self.state.forwarder = self._spawn(command, environment, "forwarder")
-        self._save()
-        _say(f"started the forwarder: {self.state.forwarder}")
+        init = self.state.init.pid
+        if not _alive(self.state.relay) and self._may_start("relay"):
+            self.state.relay = self._spawn(*relay_command(self.config, init), "relay")
+            self._save()
+            _say(f"started the relay: {self.state.relay}")
+        # A machine without a route has no way out to share, and pasta refuses to work there.
+        if not _alive(self.state.uplink) and _routed() and self._may_start("uplink"):
+            self.state.uplink = self._spawn(*uplink_command(Path(self.task.userland), init), "uplink")
+            self._save()
+            _say(f"started the uplink: {self.state.uplink}")
 
-    def _end_forwarder(self) -> None:
-        if self.state.forwarder is not None and self.state.forwarder.alive:
-            with suppress(ProcessLookupError):
-                os.kill(self.state.forwarder.pid, 9)
+    def _end_connections(self) -> None:
+        for process in (self.state.relay, self.state.uplink):
+            if process is not None and process.alive:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, 9)
 
     def _spawn(self, command: list[str], environment: dict[str, str], log: str) -> record.Process | None:
         with (self.config.logs / f"{log}.log").open("wb") as output:
@@ -144,22 +144,26 @@ class Supervisor:
         record.write_state(self.config.run, self.state)
 
 
-def forward_command(config: NodeConfig, root: Path, init: int) -> tuple[list[str], dict[str, str]]:
-    """What connects the node with the machine: its ports on 127.0.0.1, and the way out, all without a rule on the machine."""
-    ports = f"127.0.0.1/{config.api_port},{config.registry_port},{config.node_ports[0]}-{config.node_ports[1]}"
+def uplink_command(root: Path, init: int) -> tuple[list[str], dict[str, str]]:
+    """The node's way out, without a rule on the machine."""
     pasta = ["pasta", "--foreground", "--quiet", "--runas", "0", "--config-net", "--no-map-gw", "--dns-forward", RESOLVER]
-    # Nothing of the machine's own loopback interface is open to the node.
-    closed = ["--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]
+    # Nothing of the machine's own loopback interface is open to the node. The way in is not pasta's either: that of Debian 12
+    # now and then keeps the last bytes of a large upload to itself, for ever, and the registry waits for them.
+    closed = ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]
     join = ["--netns-only", "--netns", "/run/node"]
     # By a bind mount: it has given up the right to look into /proc by the time it joins.
-    command = userland.argv(root, [*pasta, "--tcp-ports", ports, *closed, *join], [(Path(f"/proc/{init}/ns/net"), "/run/node")])
+    command = userland.argv(root, [*pasta, *closed, *join], [(Path(f"/proc/{init}/ns/net"), "/run/node")])
     return command, {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def relay_command(config: NodeConfig, init: int) -> tuple[list[str], dict[str, str]]:
-    """The same without a way out, for a machine that has none itself: pasta wants one."""
+    """What brings the node's ports to 127.0.0.1 of the machine."""
     command = [sys.executable, "-m", "local.node.relay", str(init), *map(str, config.ports())]
     return command, {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(paths.CHECKOUT)}
+
+
+def _alive(process: record.Process | None) -> bool:
+    return process is not None and process.alive
 
 
 def _routed() -> bool:

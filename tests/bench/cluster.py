@@ -1,6 +1,6 @@
 """The same endpoint where it really runs: in pods, asked from the node's network, and what the whole environment takes.
 
-Asked inside the node's network namespace, for the forwarder that brings node ports to the host is no part of an endpoint.
+Asked inside the node's network namespace, for the relay that brings node ports to the host is no part of an endpoint.
 """
 
 from __future__ import annotations

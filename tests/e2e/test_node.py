@@ -296,8 +296,8 @@ def test_start_replaces_a_supervisor_that_died_with_its_heir(own):
     assert record.read_state(own.config.run).init == init, "the node itself does not notice"
 
 
-@pytest.mark.parametrize("what", ["forwarder", "unshare", "init"])
-def test_the_forwarder_and_the_namespaces_may_die(own, what):
+@pytest.mark.parametrize("what", ["relay", "uplink", "unshare", "init"])
+def test_the_connections_and_the_namespaces_may_die(own, what):
     victim = getattr(record.read_state(own.config.run), what)
     os.kill(victim.pid, signal.SIGKILL)
     until(lambda: getattr(record.read_state(own.config.run), what) not in {None, victim}, f"another {what}")
@@ -350,7 +350,7 @@ def test_a_taken_port_is_named_before_anything_is_started(own, tmp_path):
     assert f"process {os.getpid()}" in str(refused.value)
     assert not Cgroup(other.name).exists()
     own_port = node.NodeConfig(tmp_path, 17443, 15501, (32010, 32011))
-    with pytest.raises(UserError, match="pasta"):
+    with pytest.raises(UserError, match=r"local\.node\.relay"):
         node.start(own_port, Silent())
 
 

@@ -247,13 +247,13 @@ def test_what_starts_a_node_knows_all_its_places(config):
     assert environment["DATA"] == str(config.root.resolve())
 
 
-def test_the_forwarder_opens_loopback_only_and_nothing_backwards(config):
-    command, _ = supervisor.forward_command(config, Path("/cache/rootfs"), 42)
-    assert "127.0.0.1/7443,5500,31000-31003" in command, "no other address of the machine may lead to the node"
+def test_the_uplink_is_a_way_out_only():
+    command, _ = supervisor.uplink_command(Path("/cache/rootfs"), 42)
+    assert command[command.index("--tcp-ports") + 1] == "none", "the way in is the relay's"
     assert command[command.index("--tcp-ns") + 1] == "none", "pods must not reach what listens on the machine's loopback"
 
 
-def test_without_a_route_the_same_ports_are_connected(config):
+def test_the_relay_is_told_all_ports(config):
     command, environment = supervisor.relay_command(config, 42)
     assert command[-len(config.ports()) :] == [str(port) for port in config.ports()]
     assert "PYTHONPATH" in environment, "it is started from anywhere"
@@ -280,6 +280,33 @@ def test_the_relay_hands_on_what_it_gets_in_both_directions():
         return received
 
     assert asyncio.run(scenario()) == b"X" * 300_000, "the end of a request must arrive as such, or nobody answers"
+
+
+def test_the_relay_keeps_nothing_of_a_large_upload_to_a_slow_reader_to_itself():
+    size = 24 << 20
+
+    async def scenario():
+        async def answer(reader, writer):
+            left = size
+            while left:
+                left -= len(await reader.read(1 << 18))
+                await asyncio.sleep(0.001)
+            writer.write(b"all")
+            await writer.drain()
+            writer.close()
+
+        target = await asyncio.start_server(answer, "127.0.0.1", 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        serving = asyncio.create_task(relay._serve(listener, target.sockets[0].getsockname()[1]))
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+        writer.write(bytes(size))
+        received = await asyncio.wait_for(reader.read(), 60)  # the end of the upload is not told: its length was
+        writer.close()
+        serving.cancel()
+        target.close()
+        return received
+
+    assert asyncio.run(scenario()) == b"all"
 
 
 def test_the_state_of_a_dead_supervisor_is_read_by_its_heir(tmp_path):
