@@ -2,13 +2,15 @@
 
 import pulumi
 
-from infra import environment, outputs, platform, settings
+from infra import environment, known, outputs, platform, promotion, settings
 from infra.errors import UserError
 
 try:
     wanted = settings.from_config()
+    others = known.read(pulumi.get_stack(), wanted)
+    promotion.enforce(pulumi.get_stack(), wanted, others)
 except UserError as problem:
     raise pulumi.RunError(str(problem)) from None
 
 ground = environment.create(wanted)
-outputs.export(wanted, ground, platform.compose(wanted, ground))
+outputs.export(wanted, ground, platform.compose(wanted, ground), others)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from delivery import outputs, registry, stackfile
-from delivery.revision import revision
+from delivery.revision import person, revision
 from infra import settings as infra_settings
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Access:
         from delivery.train import Trainer
 
         output = outputs.training_of(self.stack.name, self.outputs, workload)
-        return Trainer(workload=workload, cluster=self.cluster, output=output, revision=revision())
+        return Trainer(workload=workload, cluster=self.cluster, output=output, revision=revision(), trainer=person())
 
     def releaser(self) -> Releaser:
         from delivery.release import Releaser

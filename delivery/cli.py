@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from enum import StrEnum
+from pathlib import Path  # noqa: TC003 typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -103,6 +104,114 @@ def release(
     from delivery import commands
 
     commands.release(stack, workload, version, dry_run=dry_run)
+
+
+Version = Annotated[int | None, typer.Option(min=1, help="The version; what is stable in the stack before unless given.")]
+To = Annotated[str, typer.Option("--stack", "-s", help="The environment whose releases change.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change, write nothing.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Bring the environment up afterwards.")]
+Abort = Annotated[bool, typer.Option("--abort", help="End it.")]
+
+
+@app.command()
+def promote(  # noqa: PLR0913 each is an option of the command
+    workload: Workload,
+    to: Annotated[str, typer.Option("--to", help="The environment that it goes to.")],
+    source: Annotated[str | None, typer.Option("--from", help="Where it comes from; the stack before unless given.")] = None,
+    version: Version = None,
+    *,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+    apply: Apply = False,
+) -> None:
+    """Makes a version stable in another environment, if its evidence passes the gate there."""
+    from delivery import moves
+
+    moves.promote(moves.Move(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply), source, version)
+
+
+@app.command()
+def canary(  # noqa: PLR0913 each is an option of the command
+    workload: Workload,
+    stack: To,
+    version: Version = None,
+    traffic: Annotated[int | None, typer.Option(min=0, max=100, help="Per cent of the requests.")] = None,
+    *,
+    abort: Abort = False,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+    apply: Apply = False,
+) -> None:
+    """Tries a version on part of the requests, or changes its part."""
+    from delivery import moves
+
+    move = moves.Move(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    moves.canary(move, version, traffic, abort=abort)
+
+
+@app.command()
+def shadow(  # noqa: PLR0913 each is an option of the command
+    workload: Workload,
+    stack: To,
+    version: Version = None,
+    *,
+    abort: Abort = False,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+    apply: Apply = False,
+) -> None:
+    """Gives a version a copy of every request; its answers are dropped."""
+    from delivery import moves
+
+    move = moves.Move(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    moves.shadow(move, version, abort=abort)
+
+
+@app.command()
+def approve(  # noqa: PLR0913 each is an option of the command
+    workload: Workload,
+    stack: To,
+    version: Annotated[int, typer.Option(min=1, help="The version.")],
+    key: Annotated[Path | None, typer.Option(help="Your key; made by [bold]modelstack key[/].")] = None,
+    *,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+    apply: Apply = False,
+) -> None:
+    """Signs a release for an environment. Counts if your key is listed for the workload and somebody else has trained it."""
+    from delivery import keys, moves
+
+    move = moves.Move(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    moves.approve(move, version, key or keys.default_file())
+
+
+@app.command()
+def rollback(workload: Workload, stack: To, *, dry_run: DryRun = False, json: AsJson = False, apply: Apply = False) -> None:
+    """Goes back to the release before: one line of the stack file."""
+    from delivery import moves
+
+    moves.rollback(moves.Move(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply))
+
+
+@app.command()
+def verify(workload: Workload, stack: To) -> None:
+    """Fetches the evidence of every release and compares it with what the stack file says."""
+    from delivery import moves
+
+    moves.check(stack, workload)
+
+
+@app.command()
+def key(
+    name: Annotated[str | None, typer.Option(help="Your mail address; what git knows unless given.")] = None,
+    file: Annotated[Path | None, typer.Option("--key", help="Where to keep it.")] = None,
+    workload: Annotated[str | None, typer.Option(help="Add its public half to the approvers of this workload.")] = None,
+) -> None:
+    """Makes the key that you approve with, or shows it; a workload's approvers are a reviewed file."""
+    from delivery import commands
+
+    commands.key(name, file, workload)
 
 
 @app.command()

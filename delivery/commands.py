@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from delivery import endpoint, lock
 from delivery.access import Access
 from delivery.outputs import unknown_workload
 from delivery.progress import reporter
 from infra.errors import UserError
+from local import paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def train(stack: str, workload: str, *, cancel: bool) -> None:
@@ -55,3 +61,16 @@ def predict(stack: str, workload: str) -> None:
     answer = endpoint.ask(found.url, held.request)
     print(endpoint.comparison(held, answer))
     print(f"  answered by {', '.join(f'{key} {value}' for key, value in answer.tags.items())}")
+
+
+def key(name: str | None, file: Path | None, workload: str | None) -> None:
+    """Makes a key, or shows the one there is, and lists it for a workload."""
+    from delivery import keys, moves
+    from delivery.revision import person
+
+    path = file or keys.default_file()
+    found = keys.read(path) if path.exists() and name is None else keys.make(name or person(), path)
+    print(f"{found.name}  {found.public}\n  its secret half is in {path}: keep it to yourself")
+    if workload is not None:
+        listed = keys.list_for(moves.declared(workload).name, found)
+        print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: commit it, and have it reviewed")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from delivery import stackfile
+from delivery import edits, stackfile
 from infra import settings
 from infra.errors import UserError
 from local import paths
@@ -87,10 +87,13 @@ class Releaser:
                 "image": image,
                 "data": model.tag("data"),
                 "revision": model.tag("revision"),
-                "evidence": {"report": digest, "metrics": metrics},
+                "trainer": model.tag("trainer"),
+                "evidence": {"version": model.version, "data": model.tag("data"), "report": digest, "metrics": metrics},
             }
             before = stackfile.read(self.file)
-            after = stackfile.with_release(before, workload, release)
+            after = stackfile.with_releases(
+                before, workload, edits.with_stable(stackfile.releases(before).get(workload), release)
+            )
             changes = stackfile.diff(self.file.name, before, after)
             if changes and not dry_run:
                 self._write(before, after)

@@ -1,7 +1,9 @@
-"""Which code this checkout holds."""
+"""Which code this checkout holds, and who works in it."""
 
 from __future__ import annotations
 
+import getpass
+import socket
 import subprocess
 
 from local import paths
@@ -23,3 +25,11 @@ def revision() -> str:
     except (OSError, subprocess.CalledProcessError):
         return _UNKNOWN
     return f"{commit}-dirty" if changed else commit
+
+
+def person() -> str:
+    """Who runs the command: the mail address that git knows, else the user's name at the machine's."""
+    done = subprocess.run(
+        ["git", "-C", str(paths.CHECKOUT), "config", "user.email"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() if "@" in done.stdout else f"{getpass.getuser()}@{socket.gethostname()}"

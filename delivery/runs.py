@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 from delivery.kube import list_at, text_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from delivery.kube import Object
 
 REVISION = "MODELSTACK_REVISION"
+TRAINER = "MODELSTACK_TRAINER"
 
 
-def job_of(cron_job: Object, name: str, revision: str) -> Object:
-    """A run of a CronJob, as `kubectl create job --from` makes it, that also records the code's revision."""
+def job_of(cron_job: Object, name: str, revision: str, trainer: str) -> Object:
+    """A run of a CronJob, as `kubectl create job --from` makes it, that also records the code's revision and who started it."""
     template: Object = cron_job["spec"]["jobTemplate"]
     pod: Object = template["spec"]["template"]
     metadata: Object = template.get("metadata") or {}
-    containers = [_with_revision(container, revision) for container in list_at(pod, "spec", "containers")]
+    told = {REVISION: revision, TRAINER: trainer}
+    containers = [_told(container, told) for container in list_at(pod, "spec", "containers")]
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -38,9 +42,9 @@ def job_of(cron_job: Object, name: str, revision: str) -> Object:
     }
 
 
-def _with_revision(container: Object, revision: str) -> Object:
-    others = [entry for entry in list_at(container, "env") if entry["name"] != REVISION]
-    return {**container, "env": [*others, {"name": REVISION, "value": revision}]}
+def _told(container: Object, variables: Mapping[str, str]) -> Object:
+    others = [entry for entry in list_at(container, "env") if entry["name"] not in variables]
+    return {**container, "env": [*others, *({"name": name, "value": value} for name, value in variables.items())]}
 
 
 def condition(job: Object, kind: str) -> Object:

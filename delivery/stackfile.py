@@ -61,24 +61,27 @@ def diff(name: str, before: str, after: str) -> str:
 
 
 def releases(text: str) -> Block:
-    """The releases in a stack file, by workload, as plain YAML; `infra.settings` types them."""
+    """The releases in a stack file, by workload, as plain YAML; `infra.releases` types them."""
     return cast("Block", _plain(_config(_load(text)[1]).get(RELEASES) or {}))
 
 
-def with_release(text: str, workload: str, release: Mapping[str, object]) -> str:
-    """The text with `release` as the workload's; the very same text where it already is."""
-    if releases(text).get(workload) == release:
+def with_releases(text: str, workload: str, wanted: Mapping[str, object]) -> str:
+    """The text with `wanted` as the workload's releases; the very same text where they already are.
+
+    What does not change keeps its lines, with their comments: the versions are told apart by their numbers.
+    """
+    if releases(text).get(workload) == wanted:
         return text
     yaml, document = _load(text)
     config = _config(document)
     if not config.get(RELEASES):
         config[RELEASES] = _block({})
-    config[RELEASES][workload] = _block(release)
+    config[RELEASES][workload] = _merged(config[RELEASES].get(workload), wanted)
     return _dump(yaml, document)
 
 
-def without_release(text: str, workload: str) -> str:
-    """The text without one workload's release."""
+def without_workload(text: str, workload: str) -> str:
+    """The text without one workload's releases."""
     if set(releases(text)) <= {workload}:
         return without_releases(text)
     yaml, document = _load(text)
@@ -158,7 +161,31 @@ def _config(document: Block) -> Block:
     return cast("Block", document["config"])
 
 
+def _merged(old: object, new: object) -> object:
+    """`new`, in the nodes of `old` as far as they say the same."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        block, wanted = cast("Block", old), cast("Block", new)
+        for key in [key for key in block if key not in wanted]:
+            del block[key]
+        for key, value in wanted.items():
+            if key not in block or _plain(block[key]) != value:
+                block[key] = _merged(block.get(key), value)
+        return block
+    if isinstance(old, list) and isinstance(new, list):
+        nodes, wanted_list = cast("list[object]", old), cast("list[object]", new)
+        known = {_version(node): node for node in nodes}
+        nodes[:] = [_merged(known.get(_version(item)), item) for item in wanted_list]
+        return nodes
+    return _block(new)
+
+
+def _version(node: object) -> object:
+    return cast("Block", node).get("version") if isinstance(node, dict) else None
+
+
 def _block(value: object) -> object:
+    if isinstance(value, list):
+        return [_block(part) for part in cast("list[object]", value)]
     if not isinstance(value, dict):
         return value
     block = cast("Block", CommentedMap())

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from delivery.kube import Object
-    from infra.settings import Release, Settings
+    from infra.releases import WorkloadReleases
+    from infra.settings import Settings
 
 SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
 """Finds the Deployments of variants. Labels and annotations are those that `components.variant` sets."""
@@ -98,22 +99,21 @@ def of(name: str) -> StackStatus:
     )
 
 
-def variant(deployment: Object, releases: Mapping[str, Release], known: outputs.Outputs) -> Variant:
+def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known: outputs.Outputs) -> Variant:
     """What a variant's Deployment says, with what the stack file knows about its release."""
     workload = text_at(deployment, "metadata", "labels", "modelstack.dev/workload")
     version = int(text_at(deployment, "metadata", "labels", "modelstack.dev/version"))
     containers = list_at(deployment, "spec", "template", "spec", "containers")
     progressing = [c for c in list_at(deployment, "status", "conditions") if c["type"] == "Progressing"]
-    release = releases.get(workload)
-    ours = release is not None and release.version == version
+    release = releases[workload].find(version) if workload in releases else None
     endpoint = known.endpoints.get(workload)
     return Variant(
         workload=workload,
         role=text_at(deployment, "metadata", "labels", "modelstack.dev/role"),
         version=version,
         since=text_at(progressing[0], "lastUpdateTime") if progressing else "",
-        run=text_at(deployment, "metadata", "annotations", "modelstack.dev/run") or (release.run if release and ours else ""),
-        data=release.data if release and ours else "",
+        run=text_at(deployment, "metadata", "annotations", "modelstack.dev/run") or (release.run if release else ""),
+        data=release.data if release else "",
         image=text_at(containers[0], "image").rpartition("@")[2] if containers else "",
         ready=int(text_at(deployment, "status", "readyReplicas") or 0),
         replicas=int(text_at(deployment, "status", "replicas") or 0),
@@ -121,10 +121,15 @@ def variant(deployment: Object, releases: Mapping[str, Release], known: outputs.
     )
 
 
-def pending(releases: Mapping[str, Release], variants: list[Variant]) -> list[str]:
+def pending(releases: Mapping[str, WorkloadReleases], variants: list[Variant]) -> list[str]:
     """What the stack file releases and the cluster does not run."""
     running = {(found.workload, found.version) for found in variants}
-    return [f"{name} version {release.version}" for name, release in releases.items() if (name, release.version) not in running]
+    return [
+        f"{name} version {version}"
+        for name, each in releases.items()
+        for version in each.roles.values()
+        if (name, version) not in running
+    ]
 
 
 def _without_cluster(name: str, state: str, settings: Settings) -> StackStatus:

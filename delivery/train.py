@@ -50,6 +50,7 @@ class Trainer:
         cluster: where.
         output: what the stack says about its training.
         revision: of the code, as the run records it.
+        trainer: who starts it, as the run records it.
         logs: where the run's whole log is kept.
         sleep: waits some seconds.
     """
@@ -58,6 +59,7 @@ class Trainer:
     cluster: Cluster
     output: TrainingOutput
     revision: str
+    trainer: str
     logs: Path = paths.LOGS
     sleep: Callable[[float], None] = time.sleep
 
@@ -102,7 +104,7 @@ class Trainer:
     def _start(self) -> str:
         cron_job = self.cluster.get(f"/apis/batch/v1/namespaces/{self.output.namespace}/cronjobs/{self.output.cron_job}")
         name = f"{self.workload}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        self.cluster.create(self._jobs(), runs.job_of(cron_job, name, self.revision))
+        self.cluster.create(self._jobs(), runs.job_of(cron_job, name, self.revision, self.trainer))
         return name
 
     def _job(self, name: str) -> Object | None:

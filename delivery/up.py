@@ -126,12 +126,14 @@ class Up:
         if settings.cluster.kind != "embedded":
             return
         address = settings.images.registry
-        for workload, release in settings.releases.items():
+        for workload, releases in settings.releases.items():
             repository = naming.serving_repository(address, workload).removeprefix(f"{address}/")
-            if registry.digest_of(address, repository, release.image) is None:
+            served = releases.served.values()
+            lost = [each.version for each in served if not registry.digest_of(address, repository, each.image)]
+            if lost:
                 file = stackfile.path_of(self.name)
-                self.progress.say(f"The image of {workload} version {release.version} is lost: its release is made anew.")
-                stackfile.write(file, stackfile.without_release(stackfile.read(file), workload))
+                self.progress.say(f"The image of {workload} version {lost[0]} is lost: its release is made anew.")
+                stackfile.write(file, stackfile.without_workload(stackfile.read(file), workload))
 
     def _update(self, stack: Stack, what: str) -> None:
         with self.progress.step(what) as step:

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
 def conflicts(settings: Settings) -> list[Problem]:
     """Every contradiction, rule by rule."""
-    rules = (_ports_differ, _node_ports_reachable, _embedded_registry, _replicas, _workloads_exist, _releases_have_workloads)
+    rules = (
+        _ports_differ,
+        _node_ports_reachable,
+        _embedded_registry,
+        _replicas,
+        _workloads_exist,
+        _releases_have_workloads,
+        _versions_in_order,
+        _served_versions_kept,
+        _roles_differ,
+        _evidence_is_of_its_release,
+    )
     return [problem for rule in rules for problem in rule(settings)]
 
 
@@ -84,3 +95,42 @@ def _releases_have_workloads(settings: Settings) -> Iterator[Problem]:
             known = ", ".join(settings.workloads) or "none"
             fix = nearest(name, settings.workloads, f"add it under workloads (there: {known}), or remove the release")
             yield Problem(f"releases.{name}", "is a release of a workload that this environment does not run", name, fix=fix)
+
+
+def _versions_in_order(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        numbers = [release.version for release in releases.versions]
+        if numbers != sorted(set(numbers)):
+            found, right = ", ".join(map(str, numbers)), ", ".join(map(str, sorted(set(numbers))))
+            what = "are not each there once, the oldest first"
+            yield Problem(f"releases.{name}.versions", what, found, right, "put them in order")
+
+
+def _served_versions_kept(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        kept = ", ".join(str(release.version) for release in releases.versions) or "a list of releases"
+        for role, version in releases.roles.items():
+            if releases.find(version) is None:
+                what = "is a version that has no release under versions"
+                fix = "name one of those, or bring it with `modelstack promote`"
+                yield Problem(f"releases.{name}.{role}", what, version, kept, fix)
+
+
+def _roles_differ(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        first: dict[int, str] = {}
+        for role, version in releases.roles.items():
+            if first.setdefault(version, role) != role:
+                what = f"is the version that is {first[version]} as well: it would be compared with itself"
+                yield Problem(f"releases.{name}.{role}", what, version, fix=f"remove {role}, or name another version")
+
+
+def _evidence_is_of_its_release(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        for release in releases.versions:
+            evidence, key = release.evidence, f"releases.{name}.versions.{release.version}.evidence"
+            fix = f"modelstack release or promote {name} --version {release.version} writes the right one"
+            if evidence.version != release.version:
+                yield Problem(f"{key}.version", "is evidence of another version", evidence.version, str(release.version), fix)
+            if evidence.data != release.data:
+                yield Problem(f"{key}.data", "is evidence on other data than the release's", evidence.data, release.data, fix)

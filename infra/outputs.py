@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import pulumi
 
 from infra import naming
+from infra.known import OUTPUT as RELEASES
+from infra.releases import STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pulumi import Output
 
+    from components.endpoint import Endpoint
     from infra.environment import Environment
     from infra.platform import Platform
+    from infra.promotion import Known, Stable
+    from infra.releases import WorkloadReleases
     from infra.settings import Settings
 
 
@@ -42,6 +49,17 @@ class EndpointOutput(TypedDict):
     image: str
 
 
+class ReleaseOutput(TypedDict):
+    """What a workload's endpoint has come to answer with. Stacks that releases go to rely on it: `infra.promotion`."""
+
+    version: int
+    image: str
+    """Digest."""
+    metrics: Mapping[str, float]
+    proven: list[str]
+    """Digests of the images that have been served here and are still kept."""
+
+
 class WorkloadOutput(TypedDict):
     """What became of a workload of this environment: one without a release has no endpoint, and says so."""
 
@@ -49,7 +67,7 @@ class WorkloadOutput(TypedDict):
     state: Literal["serving", "unreleased"]
 
 
-def export(settings: Settings, environment: Environment, platform: Platform) -> None:
+def export(settings: Settings, environment: Environment, platform: Platform, known: Known) -> None:
     """Exports the outputs."""
     pulumi.export("kubeconfig", environment.cluster.kubeconfig)
     pulumi.export("registry", environment.registry.address)
@@ -57,6 +75,7 @@ def export(settings: Settings, environment: Environment, platform: Platform) -> 
     pulumi.export("tracking", _tracking(platform))
     pulumi.export("training", _training(platform))
     pulumi.export("endpoints", _endpoints(settings, platform))
+    pulumi.export(RELEASES, _releases(settings, platform, known))
     pulumi.export("workloads", _workloads(settings))
 
 
@@ -78,12 +97,40 @@ def _endpoints(settings: Settings, platform: Platform) -> dict[str, EndpointOutp
     return {
         workload: {
             "url": endpoint.url,
-            "version": releases[workload].version,
-            "run": releases[workload].run,
-            "image": naming.serving_image(registry, workload, releases[workload].image),
+            "version": release.version,
+            "run": release.run,
+            "image": naming.serving_image(registry, workload, release.image),
         }
         for workload, endpoint in platform.endpoints.items()
+        for release in [releases[workload].served[STABLE]]
     }
+
+
+def _releases(settings: Settings, platform: Platform, known: Known) -> dict[str, Output[ReleaseOutput]]:
+    return {
+        workload: _once_up(endpoint, _release(settings.releases[workload], known.here.get(workload)))
+        for workload, endpoint in platform.endpoints.items()
+    }
+
+
+def _release(releases: WorkloadReleases, here: Stable | None) -> ReleaseOutput:
+    stable, kept = releases.served[STABLE], {release.image for release in releases.versions}
+    served = {release.image for release in releases.served.values()}
+    return {
+        "version": stable.version,
+        "image": stable.image,
+        "metrics": dict(stable.evidence.metrics),
+        "proven": sorted(served | (kept & here.proven if here else set())),
+    }
+
+
+def _once_up(endpoint: Endpoint, told: ReleaseOutput) -> Output[ReleaseOutput]:
+    """Told only once the endpoint answers: what failed to start has not been stable."""
+
+    def tell(_url: str) -> ReleaseOutput:
+        return told
+
+    return endpoint.url.apply(tell)
 
 
 def _workloads(settings: Settings) -> dict[str, WorkloadOutput]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.endpoint import Endpoint, EndpointArgs
+from components.endpoint import Canary, Endpoint, EndpointArgs
 from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
@@ -15,6 +15,7 @@ from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
 from components.variant import Capacity, Served
 from infra import naming
+from infra.releases import CANARY, SHADOW, STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -164,8 +165,15 @@ def _job(workload: Workload) -> TrainingJob:
 def _endpoint(
     settings: Settings, environment: Environment, images: Images, namespace: Namespace, workload: Workload
 ) -> Endpoint:
-    here, release, needs = settings.workloads[workload.name], settings.releases[workload.name], workload.serving
-    image = naming.serving_image(settings.images.registry, workload.name, release.image)
+    here, releases, needs = settings.workloads[workload.name], settings.releases[workload.name], workload.serving
+    served = {
+        role: Served(
+            image=naming.serving_image(settings.images.registry, workload.name, release.image),
+            version=release.version,
+            run=release.run,
+        )
+        for role, release in releases.served.items()
+    }
     return Endpoint(
         workload.name,
         EndpointArgs(
@@ -180,7 +188,9 @@ def _endpoint(
                 max_replicas=here.replicas.max,
                 target_cpu_percent=needs.target_cpu_percent,
             ),
-            stable=Served(image=image, version=release.version, run=release.run),
+            stable=served[STABLE],
+            canary=Canary(served=served[CANARY], percent=releases.canary.percent) if releases.canary else None,
+            shadow=served.get(SHADOW),
             host=environment.host,
             node_port=here.node_port,
         ),

@@ -100,6 +100,8 @@ def _walk(loc: Sequence[int | str], schema: Schema) -> tuple[list[str], Schema]:
 
 
 def _property(node: Schema, name: str) -> Schema:
+    if name.isdecimal() and "items" in node:
+        return node["items"]
     named: Mapping[str, Schema] = node.get("properties", {})
     patterns: Mapping[str, Schema] = node.get("patternProperties", {})
     extra: Schema | bool = node.get("additionalProperties", False)
@@ -112,9 +114,15 @@ def _branches(node: Schema) -> Mapping[str, str]:
 
 
 def _resolved(node: Schema, schema: Schema) -> Schema:
-    while "$ref" in node:
-        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return node
+    """What a reference means; of what may be absent, what it is where it is there."""
+    while True:
+        optional = [each for each in node.get("anyOf", ()) if each.get("type") != "null"]
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        elif len(optional) == 1:
+            node = optional[0]
+        else:
+            return node
 
 
 def _example(node: Schema, schema: Schema) -> object:

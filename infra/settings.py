@@ -7,31 +7,27 @@ for whoever has the file (no engine, no `pulumi` imported), `from_config` for th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping  # noqa: TC003 pydantic reads the annotations
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from infra import consistency
 from infra.errors import UserError
 from infra.problems import problems_of, refusal
+from infra.releases import WorkloadReleases
+from infra.section import Section
 from infra.types import (
-    ContentDigest,
     Cpu,
     HostName,
-    ImageDigest,
     ImageReference,
     Memory,
     ModelName,
-    ModelVersion,
     NodePort,
     Port,
     PortRange,
     RegistryAddress,
-    Revision,
-    RunId,
     Storage,
     StorageClass,
 )
@@ -41,14 +37,6 @@ if TYPE_CHECKING:
 
 PROJECT: Final = "modelstack"
 _PREFIX: Final = f"{PROJECT}:"
-
-
-class Section(BaseModel):
-    """Part of a stack file: frozen, every key known, no value converted silently."""
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True, validate_default=True
-    )
 
 
 class EmbeddedCluster(Section):
@@ -176,28 +164,6 @@ class WorkloadSettings(Section):
     """Where its endpoint answers."""
 
 
-class Evidence(Section):
-    """What the back-test of a model version found."""
-
-    report: ContentDigest
-    """Of the back-test's report, an artifact of the run."""
-    metrics: Mapping[str, Annotated[float, Field(allow_inf_nan=False, examples=[0.41])]] = Field(examples=[{"wape": 0.41}])
-
-
-class Release(Section):
-    """A model version made immutable. Written by `modelstack release`, not by hand."""
-
-    version: ModelVersion
-    run: RunId
-    image: ImageDigest
-    """In the repository `<registry>/<workload>-serving`."""
-    data: ContentDigest
-    """Of the source data it was trained on."""
-    revision: Revision
-    """Of the code that trained it."""
-    evidence: Evidence
-
-
 class Settings(Section):
     """One environment."""
 
@@ -210,8 +176,8 @@ class Settings(Section):
     serving: Serving = Serving()
     workloads: Mapping[ModelName, WorkloadSettings] = {}
     """The workloads this environment runs."""
-    releases: Mapping[ModelName, Release] = {}
-    """The model version each workload's endpoint answers with. A workload without one has no endpoint yet."""
+    releases: Mapping[ModelName, WorkloadReleases] = {}
+    """The model versions that each workload's endpoint answers with. A workload without any has no endpoint yet."""
 
 
 def parse(raw: Mapping[str, object], source: str) -> Settings:
@@ -239,9 +205,24 @@ def load(stack_file: Path) -> Settings:
     Raises:
         UserError: there is no such file, it is no YAML, or its settings have problems.
     """
-    config = _config_of(stack_file)
-    concerns = {key.removeprefix(_PREFIX): value for key, value in config.items() if key.startswith(_PREFIX)}
-    return parse(concerns, stack_file.name)
+    where = str(stack_file)
+    try:
+        text = stack_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError("There is no such stack file.", where=where, fix="name a stack that has one") from None
+    except UnicodeDecodeError as error:
+        raise _no_yaml(where, error) from None
+    return parse_text(text, stack_file.name, where)
+
+
+def parse_text(text: str, source: str, where: str = "") -> Settings:
+    """The settings in a stack file's text; `where` is its place for messages, if that is more than its name.
+
+    Raises:
+        UserError: it is no YAML, or its settings have problems.
+    """
+    config = _config_of(text, where or source)
+    return parse({key.removeprefix(_PREFIX): value for key, value in config.items() if key.startswith(_PREFIX)}, source)
 
 
 def from_config() -> Settings:
@@ -258,6 +239,11 @@ def from_config() -> Settings:
     return parse({name: _plain(config.require(name)) for name in sorted(names)}, f"Pulumi.{pulumi.get_stack()}.yaml")
 
 
+def _no_yaml(where: str, error: Exception) -> UserError:
+    found = str(error).partition("\n\n")[0]  # the rest is ruamel's advice to programmers
+    return UserError("The stack file is no YAML.", where=where, found=found, fix="mend the line it names")
+
+
 def _plain(text: str) -> object:
     """The engine hands objects over as JSON and strings as they are."""
     try:
@@ -266,16 +252,11 @@ def _plain(text: str) -> object:
         return text
 
 
-def _config_of(stack_file: Path) -> Mapping[str, object]:
-    where = str(stack_file)
+def _config_of(text: str, where: str) -> Mapping[str, object]:
     try:
-        text = stack_file.read_text(encoding="utf-8")
         document = cast("object", YAML(typ="safe").load(text))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
-    except FileNotFoundError:
-        raise UserError("There is no such stack file.", where=where, fix="name a stack that has one") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        found = str(error).partition("\n\n")[0]  # the rest is ruamel's advice to programmers
-        raise UserError("The stack file is no YAML.", where=where, found=found, fix="mend the line it names") from None
+    except YAMLError as error:
+        raise _no_yaml(where, error) from None
     config = cast("Mapping[str, object]", document).get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise UserError("The stack file sets nothing.", where=where, example="config: {modelstack:cluster: ..., ...}")

@@ -25,6 +25,12 @@ ImageDigest = Annotated[Fingerprint, Field(examples=[_DIGEST_EXAMPLE])]
 """An image as the registry knows it (the digest of its manifest), not the id that a builder gives it."""
 ContentDigest = Annotated[Fingerprint, Field(examples=[_DIGEST_EXAMPLE])]
 """The SHA-256 of a file or of a data set."""
+Person = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254, examples=["alice@example.com"])]
+"""Somebody, by mail address: as git knows them."""
+Moment = Annotated[str, Field(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$", examples=["2026-11-24T10:30:00Z"])]
+"""A second, in UTC."""
+Signature = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$", examples=["c2lnbmF0dXJl" * 7 + "aa=="])]
+"""An Ed25519 signature (RFC 8032), 64 bytes in base64."""
 RegistryAddress = Annotated[
     str,
     Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*$", examples=["localhost:5000"]),

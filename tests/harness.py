@@ -24,8 +24,8 @@ from ruamel.yaml import YAML
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PROJECT = "modelstack"
-World = Mapping[str, Mapping[str, Any]]
-"""What the providers answer: outputs by type token, on top of the inputs."""
+World = Mapping[str, Any]
+"""What the providers answer: outputs by type token, on top of the inputs; of a function its answer, or what makes that."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ class Recorder(mocks.MockMonitor):
 
     def Invoke(self, request):  # noqa: N802 the name is gRPC's
         assert request.tok in self.world, f"the program calls {request.tok}, which this test's world does not answer"
-        answer = ParseDict(_encoded(dict(self.world[request.tok])), Struct())
-        return resource_pb2.ResourceInvokeResponse(**{"return": answer})
+        told = self.world[request.tok]
+        answer = told(plain(MessageToDict(request.args))) if callable(told) else dict(told)
+        return resource_pb2.ResourceInvokeResponse(**{"return": ParseDict(_encoded(answer), Struct())})
 
 
 def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,15 @@ needs pydantic alone, so that the infrastructure program, the command and the tr
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
+
+from workloads.declared import Declared
+from workloads.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
 WorkloadName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """Also the name of the registered model and the start of Kubernetes names, hence lower case and at most 40 characters."""
@@ -22,12 +24,6 @@ Fingerprint = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """What identifies content: `sha256:` and 64 hexadecimal digits."""
 Entry = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.]*:[a-z_][a-z0-9_]*$")]
 """A function by name, `package.module:function`. A name, because only the training environment can import it."""
-
-
-class Declared(BaseModel):
-    """Frozen, and without room for a misspelt key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Step(Declared):
@@ -81,35 +77,15 @@ class Serving(Declared):
     """`native` is for models that cannot be converted: they need an image locked to their training environment."""
 
 
-class Rule(Declared):
-    """One bound on one metric of the back-test. The bound is a number, or a number times another metric (`of`)."""
+class Approver(Declared):
+    """Somebody who may approve releases of a workload."""
 
-    metric: str
-    at_most: float
-    of: str | None = None
-    """The metric that `at_most` is a multiple of: `at_most=0.8, of="wape_mean8"` asks to be a fifth better than it."""
-
-    def __str__(self) -> str:
-        return f"{self.metric} <= {self.at_most:g}" + (f" x {self.of}" if self.of else "")
-
-
-class Finding(Declared):
-    """What a rule found. `value` and `bound` are None where the evidence lacks the metric; such a rule has not passed."""
-
-    rule: str
-    value: float | None
-    bound: float | None
-    passed: bool
-
-
-class Gate(Declared):
-    """The rules that evidence must pass."""
-
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
-
-    def check(self, metrics: Mapping[str, float]) -> tuple[Finding, ...]:
-        """One finding per rule, in their order. A missing or non-finite metric fails its rule: no evidence is no pass."""
-        return tuple(_check(rule, metrics) for rule in self.rules)
+    name: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+    """A mail address, as git knows them."""
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+    """The public half of an Ed25519 key (RFC 8032), 32 bytes in base64."""
+    revoked: str | None = None
+    """Why the key no longer counts. Its line stays: whoever finds a signature by it is told the reason."""
 
 
 class Workload(Declared):
@@ -124,6 +100,8 @@ class Workload(Declared):
     gate: Gate
     training: Training
     serving: Serving
+    approvers: tuple[Approver, ...] = ()
+    """Who may approve its releases. Read from `approvers.json` in its folder, a reviewed file like the code: `approvers_of`."""
 
     @model_validator(mode="after")
     def _steps_have_different_names(self) -> Self:
@@ -134,13 +112,11 @@ class Workload(Declared):
         return self
 
 
-def _check(rule: Rule, metrics: Mapping[str, float]) -> Finding:
-    value = _finite(metrics.get(rule.metric))
-    unit = 1.0 if rule.of is None else _finite(metrics.get(rule.of))
-    bound = None if unit is None else rule.at_most * unit
-    passed = value is not None and bound is not None and value <= bound
-    return Finding(rule=str(rule), value=value, bound=bound, passed=passed)
+def approvers_of(folder: Path) -> tuple[Approver, ...]:
+    """The approvers in a workload's folder: `approvers.json`, a list of `Approver`. None where there is no such file.
 
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    Raises:
+        pydantic.ValidationError: the file holds something else.
+    """
+    file = folder / "approvers.json"
+    return TypeAdapter(tuple[Approver, ...]).validate_json(file.read_text(encoding="utf-8")) if file.is_file() else ()

@@ -60,6 +60,8 @@ class Context:
     """This run's folder on the data share."""
     revision: str
     """Of the code."""
+    trainer: str
+    """Who started the run: a mail address."""
     image: str
     """Digest of the image this runs in."""
     report: Callable[..., None] = field(default=emit)
@@ -92,6 +94,7 @@ def context_of(workload: Workload) -> Context:
         share=share,
         folder=folder,
         revision=os.environ.get("MODELSTACK_REVISION", "unknown"),
+        trainer=os.environ.get("MODELSTACK_TRAINER", "unknown"),
         image=os.environ.get("MODELSTACK_IMAGE", "unknown"),
     )
 

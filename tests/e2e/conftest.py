@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from delivery import environment, stackfile
+from delivery import edits, environment, stackfile
 from delivery.kube import Cluster
 from local import paths
 
@@ -99,9 +99,14 @@ class User:
     def stack_file(self) -> Path:
         return stackfile.path_of(self.stack)
 
-    def release(self) -> dict:
-        """The release of the markdown workload in the stack file."""
+    def releases(self) -> dict:
+        """The releases of the markdown workload in the stack file."""
         return stackfile.releases(self.stack_file.read_text())["markdown"]
+
+    def release(self) -> dict:
+        """The release that is stable there."""
+        releases = self.releases()
+        return edits.versions(releases)[releases["stable"]]
 
     def cluster(self) -> Operator:
         return Operator(paths.KUBECONFIG.read_text())

@@ -38,7 +38,7 @@ def test_a_bad_stack_file_is_refused_before_anything_runs(user, edit):
         "wrong type": good.replace(
             "modelstack:tracking:", "modelstack:training: {keepRunsSeconds: soon}\n  modelstack:tracking:"
         ),
-        "release of nothing": stackfile.with_release(good, "markdwon", user.release()),
+        "release of nothing": stackfile.with_releases(good, "markdwon", user.releases()),
     }[edit]
     words = {"unknown key": "clutser", "wrong type": "keepRunsSeconds", "release of nothing": "markdwon"}[edit]
     stackfile.write(user.stack_file, bad)

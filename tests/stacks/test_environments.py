@@ -9,7 +9,7 @@ import pytest
 
 from delivery import outputs
 from tests.harness import Secret, revealed, run_stack
-from tests.stacks.test_policies import RELEASE
+from tests.releases import RUN, image, run_released
 
 
 @cache
@@ -85,13 +85,13 @@ def test_an_environment_without_a_release_says_so_and_has_no_endpoint():
 
 
 def test_a_release_gives_an_endpoint_that_tells_what_it_serves():
-    told = run_stack("dev", replaced={"releases": {"markdown": RELEASE}}).outputs
+    told = run_released("dev").outputs
     assert told["workloads"]["markdown"]["state"] == "serving"
     assert told["endpoints"]["markdown"] == {
         "url": "http://localhost:30001",
         "version": 3,
-        "run": RELEASE["run"],
-        "image": f"localhost:5000/markdown-serving@{RELEASE['image']}",
+        "run": RUN,
+        "image": f"localhost:5000/markdown-serving@{image(3)}",
     }
 
 

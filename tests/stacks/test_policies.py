@@ -11,24 +11,16 @@ import pytest
 
 from tests.harness import Secret, run_stack
 from tests.pods import pods
+from tests.releases import run_released
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACKS = sorted(path.name.split(".")[1] for path in CHECKOUT.glob("Pulumi.*.yaml"))
-DIGEST = "sha256:" + "9f" * 32
-RELEASE = {
-    "version": 3,
-    "run": "0f3cb14f6d2d4a0c9c1f6f6a1c2b3d4e",
-    "image": DIGEST,
-    "data": DIGEST,
-    "revision": "1a2b3c4d5e6f",
-    "evidence": {"report": DIGEST, "metrics": {"wape": 0.41}},
-}
 BY_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 @cache
 def declared_by(stack, released):
-    return run_stack(stack, replaced={"releases": {"markdown": RELEASE} if released else {}})
+    return run_released(stack) if released else run_stack(stack, replaced={"releases": {}})
 
 
 @pytest.fixture(params=[(stack, released) for stack in STACKS for released in (False, True)], ids=str)

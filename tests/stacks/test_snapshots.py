@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import pytest
 
-from tests.harness import run_stack
-from tests.stacks.test_policies import RELEASE, STACKS
+from tests.releases import run_released
+from tests.stacks.test_policies import STACKS
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_declares_what_it_did(stack, snapshot):
-    declared = run_stack(stack, replaced={"releases": {"markdown": RELEASE}})
+    declared = run_released(stack)
     resources = [asdict(resource) | {"dependencies": sorted(resource.dependencies)} for resource in declared.resources]
     assert {"resources": resources, "outputs": declared.outputs} == snapshot

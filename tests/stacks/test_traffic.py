@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import run_stack
 from tests.pods import pod_of
-from tests.stacks.test_policies import RELEASE
+from tests.releases import run_released
 
 
 @pytest.fixture(scope="module")
 def declared():
-    return run_stack("dev", replaced={"releases": {"markdown": RELEASE}})
+    return run_released("dev")
 
 
 def pod_labels(declared, kind, name):

@@ -22,7 +22,7 @@ config:
   modelstack:workloads:
     markdown: {nodePort: 30001}   # kept too
 """
-TAGS = {"data": f"sha256:{'d' * 64}", "revision": "1234567", "report": f"sha256:{REPORT}"}
+TAGS = {"data": f"sha256:{'d' * 64}", "revision": "1234567", "trainer": "t@example.com", "report": f"sha256:{REPORT}"}
 
 
 def version(number, **tags):
@@ -92,10 +92,14 @@ def world(tmp_path):
 def test_the_newest_version_is_released_with_all_that_identifies_it(world):
     file, builder, releaser = world
     changes = releaser(version(1), version(2)).release("markdown", None, Reporter([]))
-    release = stackfile.releases(file.read_text())["markdown"]
+    releases = stackfile.releases(file.read_text())["markdown"]
+    (release,) = releases["versions"]
+    assert releases["stable"] == 2
     assert (release["version"], release["run"], release["data"]) == (2, f"{2:032x}", TAGS["data"])
-    assert release["evidence"] == {"report": TAGS["report"], "metrics": {"wape": 0.4}}
-    assert "+      version: 2" in changes
+    assert release["trainer"] == "t@example.com"
+    evidence = {"version": 2, "data": TAGS["data"], "report": TAGS["report"], "metrics": {"wape": 0.4}}
+    assert release["evidence"] == evidence
+    assert "+      stable: 2" in changes
     assert "# kept too" in file.read_text()
     (built,) = builder.built
     assert built[1] == {"SERVING": "localhost:5000/serving@sha256:1"}

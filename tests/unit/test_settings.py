@@ -12,23 +12,15 @@ from pydantic import ValidationError
 from infra import settings
 from infra.errors import UserError
 from infra.types import PortRange
+from tests.releases import DIGEST, release, released
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK_FILES = sorted(CHECKOUT.glob("Pulumi.*.yaml"))
-DIGEST = "sha256:" + "9f" * 32
-RELEASE = {
-    "version": 3,
-    "run": "0f3cb14f6d2d4a0c9c1f6f6a1c2b3d4e",
-    "image": DIGEST,
-    "data": DIGEST,
-    "revision": "1a2b3c4d5e6f",
-    "evidence": {"report": DIGEST, "metrics": {"wape": 0.41}},
-}
 GOOD = {
     "cluster": {"kind": "embedded"},
     "images": {"registry": "localhost:5000", "base": "localhost:5000/base:bookworm"},
     "workloads": {"markdown": {"nodePort": 30001}},
-    "releases": {"markdown": RELEASE},
+    "releases": {"markdown": released(3)},
 }
 
 
@@ -73,6 +65,10 @@ def test_settings_cannot_be_changed_after_they_were_checked():
         parsed.tracking.node_port = 1  # pyright: ignore[reportAttributeAccessIssue] that is the point
 
 
+def evidence(**changes):
+    return release(3)["evidence"] | changes
+
+
 WRONG = {
     "unknown concern": ("databse", {}, "modelstack:databse is no key that is known here", "did you mean `database`?"),
     "unknown key": ("cluster.registryport", 5000, "modelstack:cluster.registryport", "did you mean `registryPort`?"),
@@ -104,22 +100,71 @@ WRONG = {
         "modelstack:workloads.Markdown",
         "right: markdown",
     ),
-    "moving version": ("releases.markdown.version", "latest", "modelstack:releases.markdown.version", "right: 3"),
-    "version zero": ("releases.markdown.version", 0, "modelstack:releases.markdown.version", "found: 0"),
-    "run that YAML reads as a number": (
-        "releases.markdown.run",
-        12345678,
-        "is a number and should be text",
-        "put it in quotes",
+    "moving version": ("releases.markdown.stable", "latest", "modelstack:releases.markdown.stable", "right: 3"),
+    "version zero": ("releases.markdown.stable", 0, "modelstack:releases.markdown.stable", "found: 0"),
+    "canary without a share": ("releases.markdown.canary", {"version": 3}, "canary.percent is missing", "percent: 10"),
+    "canary of too much": (
+        "releases.markdown.canary",
+        {"version": 3, "percent": 101},
+        "modelstack:releases.markdown.canary.percent should be less than or equal to 100",
+        "found: 101",
     ),
-    "tag for a digest": ("releases.markdown.image", "v3", "modelstack:releases.markdown.image", "sha256:"),
-    "branch for a revision": ("releases.markdown.revision", "main", "modelstack:releases.markdown.revision", "1a2b3c4d5e6f"),
-    "metric that is no number": ("releases.markdown.evidence.metrics.wape", float("nan"), "finite number", "right: 0.41"),
+    "two shadows": ("releases.markdown.shadow", [3, 4], "modelstack:releases.markdown.shadow should be", "found: [3, 4]"),
+    "shadow alone": ("releases.markdown", {"shadow": 3, "versions": [release(3)]}, "markdown.stable is missing", "stable: 3"),
+    "no version kept": ("releases.markdown.versions", [], "markdown.stable is a version that has no release", "right: a list"),
+    "stable version that is not kept": (
+        "releases.markdown.stable",
+        4,
+        "releases.markdown.stable is a version that has no",
+        "3",
+    ),
+    "canary that is stable as well": (
+        "releases.markdown.canary",
+        {"version": 3, "percent": 10},
+        "is the version that is stable as well",
+        "remove canary",
+    ),
+    "one version twice": ("releases.markdown.versions", [release(3), release(3)], "are not each there once", "right: 3"),
+    "versions out of order": ("releases.markdown.versions", [release(4), release(3)], "are not each there once", "right: 3, 4"),
+    **{
+        name: ("releases.markdown.versions", [release(3, **wrong)], f"modelstack:releases.markdown.versions.{what}", hint)
+        for name, (wrong, what, hint) in {
+            "run that YAML reads as a number": ({"run": 12345678}, "0.run is a number and should be text", "put it in quotes"),
+            "tag for a digest": ({"image": "v3"}, "0.image", "sha256:"),
+            "branch for a revision": ({"revision": "main"}, "0.revision", "1a2b3c4d5e6f"),
+            "name for a trainer": ({"trainer": "alice"}, "0.trainer", "alice@example.com"),
+            "metric that is no number": (
+                {"evidence": evidence(metrics={"wape": float("nan")})},
+                "0.evidence.metrics.wape",
+                "right: 0.41",
+            ),
+            "evidence of another version": (
+                {"evidence": evidence(version=2)},
+                "3.evidence.version is evidence of another version",
+                "right: 3",
+            ),
+            "evidence on other data": (
+                {"evidence": evidence(data="sha256:" + "1" * 64)},
+                "3.evidence.data is evidence on other data",
+                f"right: {DIGEST}",
+            ),
+            "approval without a signature": (
+                {"approval": {"by": "a@example.com", "at": "2026-11-24T10:30:00Z"}},
+                "0.approval.signature is missing",
+                "add it",
+            ),
+            "approval at no moment": (
+                {"approval": {"by": "a@example.com", "at": "yesterday", "signature": "x" * 86 + "=="}},
+                "0.approval.at",
+                "2026-11-24T10:30:00Z",
+            ),
+        }.items()
+    },
     "release without evidence": (
-        "releases.markdown.evidence",
-        ...,
-        "modelstack:releases.markdown.evidence is missing",
-        "report:",
+        "releases.markdown.versions",
+        [{name: value for name, value in release(3).items() if name != "evidence"}],
+        "modelstack:releases.markdown.versions.0.evidence is missing",
+        "evidence: {version: 3",
     ),
     "list for an object": ("workloads", [], "modelstack:workloads should be a valid", "found: []"),
     "API port among the node ports": ("cluster.apiPort", 30003, "modelstack:cluster.apiPort lies within", "30000-30031"),
@@ -147,7 +192,7 @@ WRONG = {
     ),
     "release of a workload not run here": (
         "releases.allocation",
-        RELEASE,
+        released(3),
         "modelstack:releases.allocation",
         "remove the release",
     ),
@@ -164,17 +209,17 @@ def test_a_wrong_setting_is_refused_with_its_key_and_a_way_out(key, value, what,
 
 
 def test_the_good_settings_of_these_tests_are_good():
-    assert settings.parse(GOOD, "Pulumi.test.yaml").releases["markdown"].version == 3
+    assert settings.parse(GOOD, "Pulumi.test.yaml").releases["markdown"].stable == 3
 
 
 def test_all_problems_are_told_at_once():
     raw = changed("cluster.apiPort", "x") | {"databse": {}}
-    raw["releases"]["markdown"]["version"] = "latest"
+    raw["releases"]["markdown"]["stable"] = "latest"
     message = refusal(raw)
     assert message.startswith("Pulumi.test.yaml has 3 problems."), f"nobody wants to mend a file one run at a time:\n{message}"
     assert re.findall(r"^modelstack:(\S+)", message, re.MULTILINE) == [
         "cluster.apiPort",
-        "releases.markdown.version",
+        "releases.markdown.stable",
         "databse",
     ]
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery import stackfile
+from tests.releases import RUN, release, released
 
 TEXT = """\
 # yaml-language-server: $schema=infra/stack.schema.json
@@ -22,44 +23,49 @@ config:
 
       nodePort: 30001
 """
-RELEASE = {
-    "version": 3,
-    "run": "0" * 31 + "1",
-    "image": "sha256:" + "a" * 64,
-    "data": "sha256:" + "b" * 64,
-    "revision": "1234567",
-    "evidence": {"report": "sha256:" + "c" * 64, "metrics": {"wape": 0.41}},
-}
+RELEASES = released(3)
+
+
+def changed_lines(before, after):
+    lines = stackfile.diff("f", before, after).splitlines()
+    return [line for line in lines if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
 
 
 def test_a_release_adds_its_block_and_touches_no_other_line():
-    after = stackfile.with_release(TEXT, "markdown", RELEASE)
+    after = stackfile.with_releases(TEXT, "markdown", RELEASES)
     lines = stackfile.diff("Pulumi.dev.yaml", TEXT, after).splitlines()[2:]
     assert not [line for line in lines if line.startswith("-")], "a release only adds lines"
-    assert stackfile.releases(after) == {"markdown": RELEASE}, "what was written is what is read"
+    assert stackfile.releases(after) == {"markdown": RELEASES}, "what was written is what is read"
 
 
 def test_release_twice_is_release_once():
-    once = stackfile.with_release(TEXT, "markdown", RELEASE)
-    assert stackfile.with_release(once, "markdown", RELEASE) == once, "the same release again changes nothing"
+    once = stackfile.with_releases(TEXT, "markdown", RELEASES)
+    assert stackfile.with_releases(once, "markdown", RELEASES) == once, "the same release again changes nothing"
 
 
 def test_another_version_changes_only_the_lines_that_differ():
-    once = stackfile.with_release(TEXT, "markdown", RELEASE)
-    twice = stackfile.with_release(once, "markdown", {**RELEASE, "version": 4})
-    changed = [
-        line for line in stackfile.diff("f", once, twice).splitlines() if line[:1] in "+-" and line[:3] not in {"+++", "---"}
-    ]
-    assert changed == ["-      version: 3", "+      version: 4"]
+    once = stackfile.with_releases(TEXT, "markdown", released(3, 4))
+    twice = stackfile.with_releases(once, "markdown", released(4, 3))
+    assert changed_lines(once, twice) == ["-      stable: 3", "+      stable: 4"]
+
+
+def test_a_version_more_only_adds_lines_and_comments_of_the_others_stay():
+    once = stackfile.with_releases(TEXT, "markdown", RELEASES).replace("stable: 3", "stable: 3  # since the spring sale")
+    once = once.replace(f"run: {RUN}", f"run: {RUN}  # the long one")
+    more = stackfile.with_releases(once, "markdown", {**RELEASES, "versions": [release(2), release(3), release(4)]})
+    assert [line for line in changed_lines(once, more) if line.startswith("-")] == []
+    assert "# since the spring sale" in more
+    assert more.count("# the long one") == 1
+    assert stackfile.with_releases(more, "markdown", RELEASES) == once, "and goes without a trace"
 
 
 def test_a_release_of_one_workload_leaves_the_others():
-    both = stackfile.with_release(stackfile.with_release(TEXT, "markdown", RELEASE), "forecast", {**RELEASE, "version": 9})
-    assert stackfile.releases(both) == {"markdown": RELEASE, "forecast": {**RELEASE, "version": 9}}
+    both = stackfile.with_releases(stackfile.with_releases(TEXT, "markdown", RELEASES), "forecast", released(9))
+    assert stackfile.releases(both) == {"markdown": RELEASES, "forecast": released(9)}
 
 
 def test_removing_the_releases_gives_back_the_file_as_it_was():
-    assert stackfile.without_releases(stackfile.with_release(TEXT, "markdown", RELEASE)) == TEXT
+    assert stackfile.without_releases(stackfile.with_releases(TEXT, "markdown", RELEASES)) == TEXT
     assert stackfile.without_releases(TEXT) == TEXT
 
 
@@ -67,7 +73,7 @@ def test_a_salt_comes_and_goes_without_a_trace():
     tied = stackfile.with_salt(TEXT, "encryptionsalt: v1:abc")
     assert stackfile.salt(tied) == "encryptionsalt: v1:abc"
     assert stackfile.without_salt(tied) == TEXT
-    assert stackfile.releases(stackfile.with_release(tied, "markdown", RELEASE)) == {"markdown": RELEASE}
+    assert stackfile.releases(stackfile.with_releases(tied, "markdown", RELEASES)) == {"markdown": RELEASES}
 
 
 def test_secrets_are_noticed_at_any_depth():
@@ -77,8 +83,10 @@ def test_secrets_are_noticed_at_any_depth():
 
 @given(st.from_regex(r"\A[0-9a-f]{32}\Z"))
 def test_run_ids_stay_text_whatever_number_they_look_like(run):
-    after = stackfile.with_release(TEXT, "markdown", {**RELEASE, "run": run})
-    assert stackfile.releases(after)["markdown"]["run"] == run, "a run id such as 1e10... must not become a number"
+    after = stackfile.with_releases(TEXT, "markdown", {"stable": 3, "versions": [release(3, run=run)]})
+    assert stackfile.releases(after)["markdown"]["versions"][0]["run"] == run, (
+        "a run id such as 1e10... must not become a number"
+    )
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a\n"])
@@ -90,4 +98,4 @@ def test_what_is_no_stack_file_is_refused_in_one_message(text):
 @pytest.mark.parametrize("stack", ["dev", "stage", "prod"])
 def test_every_stack_file_of_the_checkout_survives_a_release_and_its_removal(stack):
     text = stackfile.without_salt(stackfile.without_releases(stackfile.read(stackfile.path_of(stack))))
-    assert stackfile.without_releases(stackfile.with_release(text, "markdown", RELEASE)) == text
+    assert stackfile.without_releases(stackfile.with_releases(text, "markdown", RELEASES)) == text

@@ -3,19 +3,12 @@
 from components import variant
 from delivery import status
 from delivery.outputs import Outputs
-from infra.settings import Release
+from infra.releases import WorkloadReleases
+from tests.releases import DIGEST as DATA
+from tests.releases import RUN, image, released
 
-RUN, DIGEST = "a" * 32, "sha256:" + "b" * 64
-RELEASE = Release.model_validate(
-    {
-        "version": 3,
-        "run": RUN,
-        "image": DIGEST,
-        "data": "sha256:" + "d" * 64,
-        "revision": "1234567",
-        "evidence": {"report": DIGEST, "metrics": {"wape": 0.4}},
-    }
-)
+DIGEST = image(3)
+RELEASES = WorkloadReleases.model_validate(released(3))
 OUTPUTS = Outputs.model_validate(
     {
         "kubeconfig": "k",
@@ -41,14 +34,14 @@ def deployment(version, *, ready=1):
 
 
 def test_what_runs_is_told_with_the_data_of_its_release():
-    found = status.variant(deployment(3), {"markdown": RELEASE}, OUTPUTS)
-    assert (found.version, found.run, found.image, found.data) == (3, RUN, DIGEST, RELEASE.data)
+    found = status.variant(deployment(3), {"markdown": RELEASES}, OUTPUTS)
+    assert (found.version, found.run, found.image, found.data) == (3, RUN, DIGEST, DATA)
     assert (found.since, found.ready, found.replicas) == ("2026-01-02T03:04:05Z", 1, 1)
     assert found.endpoint == "http://localhost:30001"
 
 
 def test_data_is_not_made_up_for_a_version_that_the_stack_file_does_not_release():
-    assert status.variant(deployment(2), {"markdown": RELEASE}, OUTPUTS).data == ""
+    assert status.variant(deployment(2), {"markdown": RELEASES}, OUTPUTS).data == ""
 
 
 def test_a_variant_without_a_ready_replica_has_none():
@@ -57,8 +50,8 @@ def test_a_variant_without_a_ready_replica_has_none():
 
 def test_a_release_that_does_not_run_is_pending():
     running = status.variant(deployment(2), {}, OUTPUTS)
-    assert status.pending({"markdown": RELEASE}, [running]) == ["markdown version 3"]
-    assert status.pending({"markdown": RELEASE}, [status.variant(deployment(3), {}, OUTPUTS)]) == []
+    assert status.pending({"markdown": RELEASES}, [running]) == ["markdown version 3"]
+    assert status.pending({"markdown": RELEASES}, [status.variant(deployment(3), {}, OUTPUTS)]) == []
 
 
 def test_labels_are_those_that_the_variants_carry():

@@ -85,7 +85,13 @@ class Cluster:
 def trainer(cluster, tmp_path):
     output = TrainingOutput(namespace="training", cron_job="markdown-training", image="i")
     return Trainer(
-        workload="markdown", cluster=cluster, output=output, revision="1234567", logs=tmp_path, sleep=lambda _seconds: None
+        workload="markdown",
+        cluster=cluster,
+        output=output,
+        revision="1234567",
+        trainer="t@example.com",
+        logs=tmp_path,
+        sleep=lambda _seconds: None,
     )
 
 
@@ -107,6 +113,7 @@ def test_the_job_is_the_cron_jobs_with_the_codes_revision(tmp_path):
     (job,) = cluster.jobs.values()
     env = job["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "MODELSTACK_REVISION", "value": "1234567"} in env
+    assert {"name": "MODELSTACK_TRAINER", "value": "t@example.com"} in env, "who trained may not approve"
     assert {"name": "MODELSTACK_DATA", "value": "/data"} in env
     assert job["metadata"]["ownerReferences"][0]["uid"] == "u1", "the CronJob's removal removes its runs"
     assert "MODELSTACK_REVISION" not in json.dumps(CRON_JOB), "the CronJob's own description is not touched"

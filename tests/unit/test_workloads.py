@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from workloads.catalogue import WORKLOADS, UnknownWorkloadError, get
-from workloads.declaration import Gate, Rule, Workload
+from workloads.declaration import Approver, Workload, approvers_of
+from workloads.gate import Gate, Regression, Rule
 from workloads.markdown.workload import MARKDOWN
 
 GATE = Gate(rules=(Rule(metric="wape", at_most=0.42), Rule(metric="wape", at_most=0.5, of="wape_last_week")))
@@ -37,6 +38,50 @@ def test_a_gate_passes_what_is_within_every_bound():
 )
 def test_a_gate_fails_what_is_above_a_bound_missing_or_not_a_number(metrics: dict[str, float], passed: list[bool]):
     assert [f.passed for f in GATE.check(metrics)] == passed, "no evidence is no pass"
+
+
+def test_a_bound_may_be_a_floor():
+    gate = Gate(rules=(Rule(metric="weeks", at_least=12),))
+    assert [gate.check({"weeks": weeks})[0].passed for weeks in (11, 12, 13)] == [False, True, True]
+    assert str(gate.check({"weeks": 11})[0]) == "weeks >= 12: found 11, bound 12", "a finding says what was asked and found"
+
+
+@pytest.mark.parametrize("bounds", [{}, {"at_most": 1.0, "at_least": 0.5}])
+def test_a_rule_has_exactly_one_bound(bounds):
+    with pytest.raises(ValidationError, match="one bound"):
+        Rule(metric="wape", **bounds)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "stable", "passed"),
+    [
+        ({"wape": 0.408}, {"wape": 0.4}, True),
+        ({"wape": 0.409}, {"wape": 0.4}, False),
+        ({"wape": 0.9}, None, True),
+        ({"wape": 0.9}, {}, True),
+        ({"wape": 0.9}, {"wape": math.nan}, True),
+        ({}, None, False),
+        ({"wape": math.nan}, {"wape": 0.4}, False),
+    ],
+)
+def test_a_regression_is_measured_against_what_is_stable(metrics, stable, passed):
+    (finding,) = Gate(rules=(Regression(metric="wape", at_most=1.02),)).check(metrics, stable)
+    assert finding.passed == passed, str(finding)
+
+
+def test_a_gate_survives_being_written_and_read():
+    gate = Gate(rules=(Rule(metric="wape", at_most=0.42), Regression(metric="wape", at_most=1.02)))
+    assert Gate.model_validate_json(gate.model_dump_json()) == gate
+
+
+def test_approvers_are_read_from_the_workloads_folder(tmp_path):
+    assert approvers_of(tmp_path) == (), "a workload that nobody may approve stays where it needs no approval"
+    approver = Approver(name="a@example.com", key="A" * 43 + "=", revoked="left the company")
+    (tmp_path / "approvers.json").write_text(f"[{approver.model_dump_json()}]")
+    assert approvers_of(tmp_path) == (approver,)
+    (tmp_path / "approvers.json").write_text('[{"name": "a@example.com", "key": "short"}]')
+    with pytest.raises(ValidationError, match="key"):
+        approvers_of(tmp_path)
 
 
 def test_a_declaration_cannot_be_changed_and_takes_no_unknown_key():

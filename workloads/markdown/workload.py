@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from workloads.declaration import Gate, Resources, Rule, Serving, Source, Step, Training, Workload
+from pathlib import Path
+
+from workloads.declaration import Resources, Serving, Source, Step, Training, Workload, approvers_of
+from workloads.gate import Gate, Regression, Rule
 
 MARKDOWN = Workload(
     name="markdown",
@@ -27,6 +30,7 @@ MARKDOWN = Workload(
             Rule(metric="wape", at_most=0.42),
             Rule(metric="wape", at_most=0.8, of="wape_mean8"),
             Rule(metric="wape", at_most=0.6, of="wape_last_week"),
+            Regression(metric="wape", at_most=1.02),
         )
     ),
     training=Training(
@@ -35,4 +39,5 @@ MARKDOWN = Workload(
         scratch="2Gi",
     ),
     serving=Serving(resources=Resources(cpu="100m", memory="384Mi", cpu_limit="1")),
+    approvers=approvers_of(Path(__file__).parent),
 )

@@ -1,0 +1,205 @@
+"""The commands that change what an environment serves: promote, canary, shadow, approve, rollback. Each edits a stack file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from delivery import edits, environment, lock, registry, stackfile
+from delivery.access import Access
+from delivery.progress import reporter
+from delivery.promote import Desk, Promoter, verify
+from infra import promotion
+from infra.errors import UserError
+from infra.known import OUTPUT, parse
+from infra.releases import CANARY, SHADOW, Release
+from workloads import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from delivery.models import Models
+    from delivery.promote import Edit
+    from infra.promotion import Stable
+    from workloads.declaration import Workload
+
+
+class Move:
+    """One command about one workload in one stack, with what all of them do: show the diff, write, bring the stack up.
+
+    Args:
+        command: as the user gave it, for the lock.
+        stack: the environment.
+        workload: its name.
+        dry_run: show the change and make none.
+        as_json: tell it to a program.
+        apply: bring the stack up afterwards.
+    """
+
+    def __init__(  # noqa: PLR0913 each is an option of the commands
+        self, command: str, stack: str, workload: str, *, dry_run: bool, as_json: bool, apply: bool
+    ) -> None:
+        self.command, self.stack, self.workload = command, stack, declared(workload)
+        self.dry_run, self.as_json, self.apply = dry_run, as_json, apply
+        self.desk = desk_of(stack, self.workload)
+
+    def make(self, edit: Callable[[], Edit], before: Callable[[], None] | None = None, after: str = "") -> None:
+        """Makes an edit.
+
+        Args:
+            edit: what to make of the stack file.
+            before: what has to be there before it is written.
+            after: the next command, if it is not to bring the stack up.
+        """
+        with lock.exclusive(self.command):
+            made = edit()
+            if made.diff and not self.dry_run:
+                if before:
+                    before()
+                made.write()
+        self._tell(made, after)
+        if self.apply and not self.dry_run:
+            from delivery.stack import Stack
+
+            with reporter(self.command.split()[0]) as progress, lock.exclusive(self.command):
+                stack = Stack(self.stack)
+                stack.up(progress, stack.preview(progress))
+
+    def _tell(self, made: Edit, after: str) -> None:
+        following = after or f'eval "$(modelstack env)" && pulumi up --stack {self.stack}'
+        if self.as_json:
+            told = {"stack": self.stack, "workload": self.workload.name, "changed": bool(made.diff), "diff": made.diff}
+            print(json.dumps({**told, "written": bool(made.diff) and not self.dry_run, "next": following}))
+            return
+        if not made.diff:
+            print("It is so already: nothing changes.")
+            return
+        print(made.diff)
+        print("Nothing was written." if self.dry_run else f"Next: {following}")
+
+
+def declared(name: str) -> Workload:
+    """The declaration of a workload.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    try:
+        return catalogue.get(name)
+    except catalogue.UnknownWorkloadError as error:
+        raise UserError("There is no such workload.", found=name, fix=str(error)) from None
+
+
+def desk_of(stack: str, workload: Workload) -> Desk:
+    """Where a workload's releases in a stack are changed."""
+    wanted = promotion.requirements(stack)
+    known = promotion.Known(here=stable_in(stack), source=stable_in(wanted.source) if wanted.proven and wanted.source else {})
+    return Desk(stack=stack, file=stackfile.path_of(stack), workload=workload, known=known)
+
+
+def stable_in(stack: str) -> Mapping[str, Stable]:
+    """What a stack told, after its last update, that it serves; nothing where it has never been up."""
+    if not environment.has_stack(stack):
+        return {}
+    from delivery.stack import Stack
+
+    outputs: dict[str, Any] = Stack(stack).outputs()
+    return parse({OUTPUT: outputs.get(OUTPUT)})
+
+
+def promoter(move: Move, source: str | None) -> Promoter:
+    """What brings releases into the stack of a move.
+
+    Raises:
+        UserError: releases are made in that stack, and come from nowhere.
+    """
+    origin = source or promotion.requirements(move.stack).source
+    if origin is None:
+        fix = f"modelstack release {move.workload.name} --stack {move.stack}"
+        raise UserError(f"Releases are made in {move.stack}, not promoted to it.", fix=fix)
+    there = desk_of(origin, move.workload)
+    return Promoter(desk=move.desk, source=there, evidence=lambda: registry_of(origin), carry=registry.copy)
+
+
+def registry_of(stack: str) -> Models:
+    """The model registry in which a stack's releases were made: that of the first stack on their way."""
+    while (source := promotion.requirements(stack).source) is not None:
+        stack = source
+    return Access.to(stack).models
+
+
+def promote(move: Move, source: str | None, version: int | None) -> None:
+    """Makes a version stable."""
+    moves = promoter(move, source)
+    move.make(lambda: moves.promote(version), lambda: _bring(moves, version), _approval_next(move, moves, version))
+
+
+def canary(move: Move, version: int | None, percent: int | None, *, abort: bool) -> None:
+    """Tries a version on part of the requests, changes its part, or ends that."""
+    if abort:
+        _end(move, CANARY)
+        return
+    block = move.desk.released()
+    running = block.get(CANARY)
+    if percent is None:
+        raise UserError("How much of the traffic is the canary to get?", example="--traffic 10", fix="say so, or give --abort")
+    if version is None and running:
+        version = running["version"]
+    moves = promoter(move, None)
+    move.make(lambda: moves.canary(version, percent), lambda: _bring(moves, version), _approval_next(move, moves, version))
+
+
+def shadow(move: Move, version: int | None, *, abort: bool) -> None:
+    """Gives a version a copy of every request, or ends that."""
+    if abort:
+        _end(move, SHADOW)
+        return
+    moves = promoter(move, None)
+    move.make(lambda: moves.shadow(version), lambda: _bring(moves, version), _approval_next(move, moves, version))
+
+
+def rollback(move: Move) -> None:
+    """Goes back to the release before."""
+    move.make(lambda: move.desk.edit(edits.rolled_back(move.desk.released())))
+
+
+def approve(move: Move, version: int, file: Path) -> None:
+    """Approves a release that the stack file holds. Its evidence is looked at first: one signs what one has seen."""
+    from delivery import keys
+
+    key = keys.read(file)
+    kept = move.desk.kept(version)
+    verify(move.workload.name, kept, registry_of(move.stack))
+    release = Release.model_validate({name: value for name, value in kept.items() if name != "approval"})
+    made = key.approve(move.stack, move.workload, release)
+    move.make(lambda: move.desk.edit(edits.approved(move.desk.released(), version, made)))
+
+
+def check(stack: str, workload: str) -> None:
+    """Whether every release that a stack file keeps says what its run recorded."""
+    desk = desk_of(stack, declared(workload))
+    models = registry_of(stack)
+    for version, release in edits.versions(desk.released()).items():
+        verify(workload, release, models)
+        print(f"{workload} version {version}: report {release['evidence']['report']} is what run {release['run']} recorded.")
+
+
+def _end(move: Move, role: str) -> None:
+    move.make(lambda: move.desk.edit(edits.without(move.desk.released(), role)))
+
+
+def _bring(moves: Promoter, version: int | None) -> None:
+    block = moves.source.block() or {}
+    kept = edits.versions(block) | edits.versions(moves.desk.block())
+    moves.bring_image(kept[version if version is not None else block["stable"]])
+
+
+def _approval_next(move: Move, moves: Promoter, version: int | None) -> str:
+    """The command that comes next where the stack asks for an approval that is not there."""
+    if not promotion.requirements(move.stack).approval:
+        return ""
+    wanted = version if version is not None else (moves.source.block() or {}).get("stable")
+    if "approval" in edits.versions(move.desk.block()).get(wanted or 0, {}):
+        return ""
+    return f"somebody else approves: modelstack approve {move.workload.name} --version {wanted} --stack {move.stack}"

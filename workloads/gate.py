@@ -1,0 +1,113 @@
+"""The rules that the evidence for a model version must pass before it may leave development.
+
+A gate is a pure function of what a back-test found and of what it found for the version that is stable now. Rules are bounds
+on metrics; a slice has a metric of its own (`wape_worst_brand`), as have the number of back-test weeks (`weeks`) and the age of
+the data when it was tested (`data_age_days`). A metric that the evidence lacks fails its rule: no evidence is no pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from workloads.declared import Declared
+
+Metrics = Mapping[str, float]
+
+
+class Rule(Declared):
+    """One bound on one metric of the back-test. The bound is a number, or a number times another metric (`of`)."""
+
+    kind: Literal["bound"] = "bound"
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+    of: str | None = None
+    """The metric that the number is a multiple of: `at_most=0.8, of="wape_mean8"` asks to be a fifth better than it."""
+
+    @model_validator(mode="after")
+    def _has_one_bound(self) -> Self:
+        if (self.at_most is None) == (self.at_least is None):
+            msg = f"a rule on {self.metric} has one bound: at_most or at_least, for example at_most=0.42"
+            raise ValueError(msg)
+        return self
+
+    def __str__(self) -> str:
+        bound = f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
+        return f"{self.metric} {bound}" + (f" x {self.of}" if self.of else "")
+
+    def check(self, metrics: Metrics, stable: Metrics | None) -> Finding:  # noqa: ARG002 rules are asked alike
+        """What the rule finds in the evidence; what is stable does not matter to it."""
+        value = _finite(metrics, self.metric)
+        unit = 1.0 if self.of is None else _finite(metrics, self.of)
+        times = self.at_most if self.at_most is not None else self.at_least
+        bound = None if unit is None or times is None else times * unit
+        if value is None or bound is None:
+            return Finding(rule=str(self), value=value, bound=bound, passed=False, note="the evidence lacks the metric")
+        passed = value <= bound if self.at_most is not None else value >= bound
+        return Finding(rule=str(self), value=value, bound=bound, passed=passed)
+
+
+class Regression(Declared):
+    """How much worse than the version that is stable now a metric may be: `at_most=1.02` allows 2 % more.
+
+    Both back-tests have to be of the same weeks for the comparison to be a fair one; that is the workload's concern.
+    """
+
+    kind: Literal["regression"] = "regression"
+    metric: str
+    at_most: Annotated[float, Field(gt=0)]
+
+    def __str__(self) -> str:
+        return f"{self.metric} <= {self.at_most:g} x {self.metric} of what is stable"
+
+    def check(self, metrics: Metrics, stable: Metrics | None) -> Finding:
+        """What the rule finds. Where nothing is stable, or that has no such metric, there is nothing to be worse than."""
+        value = _finite(metrics, self.metric)
+        before = None if stable is None else _finite(stable, self.metric)
+        if value is None:
+            return Finding(rule=str(self), value=None, bound=None, passed=False, note="the evidence lacks the metric")
+        if before is None:
+            return Finding(rule=str(self), value=value, bound=None, passed=True, note="nothing stable to compare with")
+        bound = self.at_most * before
+        return Finding(rule=str(self), value=value, bound=bound, passed=value <= bound)
+
+
+class Finding(Declared):
+    """What a rule found."""
+
+    rule: str
+    value: float | None
+    """None where the evidence lacks the metric; such a rule has not passed."""
+    bound: float | None
+    """None where there is none to be had: see `note`."""
+    passed: bool
+    note: str = ""
+
+    def __str__(self) -> str:
+        value = "nothing" if self.value is None else f"{self.value:.6g}"
+        bound = "" if self.bound is None else f", bound {self.bound:.6g}"
+        return f"{self.rule}: found {value}{bound}" + (f" ({self.note})" if self.note else "")
+
+
+class Gate(Declared):
+    """The rules that evidence must pass, all of them."""
+
+    rules: Annotated[tuple[Annotated[Rule | Regression, Field(discriminator="kind")], ...], Field(min_length=1)]
+
+    def check(self, metrics: Metrics, stable: Metrics | None = None) -> tuple[Finding, ...]:
+        """One finding per rule, in their order.
+
+        Args:
+            metrics: what the back-test found.
+            stable: what it found for the version that is stable now; None where there is none.
+        """
+        return tuple(rule.check(metrics, stable) for rule in self.rules)
+
+
+def _finite(metrics: Metrics, name: str) -> float | None:
+    value = metrics.get(name)
+    return value if value is not None and math.isfinite(value) else None
