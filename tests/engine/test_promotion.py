@@ -1,0 +1,98 @@
+"""The whole program with real stack files, by plain `pulumi preview`: what may not be served is refused at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from delivery import stackfile
+from tests.engine.plain import opened, template
+from tests.harness import CHECKOUT
+from tests.releases import APPROVER, approved, image, outputs, release, released
+
+__all__ = ["template"]  # a fixture
+
+PROGRAM = ("__main__.py", "Pulumi.yaml", "pyproject.toml", "uv.lock", "components", "infra", "workloads")
+
+
+@pytest.fixture(scope="module")
+def checkout(engine_home, template, api_server, tmp_path_factory):
+    """A copy of the program with the approvers of the tests, and three stacks. Stage has been up with version 3."""
+    folder = tmp_path_factory.mktemp("promotion")
+    made = opened(folder, engine_home)
+    made.folder.mkdir()
+    (folder / "state").mkdir()
+    for name in PROGRAM:
+        copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
+        copy(CHECKOUT / name, made.folder / name)
+    (made.folder / "workloads/markdown/approvers.json").write_text(f"[{APPROVER.model_dump_json()}]")
+    del made.environment["PULUMI_STACK"]
+    kubeconfig = yaml.safe_load(api_server)
+    kubeconfig["contexts"][0]["name"] = "modelstack-prod"
+    (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    made.environment["KUBECONFIG"] = str(folder / "kubeconfig")
+    for stack in ("dev", "stage", "prod"):
+        shutil.copy(CHECKOUT / f"Pulumi.{stack}.yaml", made.folder)
+        status, said = made.run("stack", "init", stack)
+        assert status == 0, said
+    has_been_up(made, "stage", outputs(released(3)))
+    return made
+
+
+def has_been_up(checkout, stack, told):
+    """Gives a stack the outputs of an update."""
+    urn = f"urn:pulumi:{stack}::modelstack::pulumi:pulumi:Stack::modelstack-{stack}"
+    resource = {"urn": urn, "custom": False, "type": "pulumi:pulumi:Stack", "outputs": told}
+    file = checkout.folder.parent / "deployment.json"
+    file.write_text(json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": [resource]}}))
+    status, said = checkout.run("stack", "import", "--stack", stack, "--file", str(file))
+    assert status == 0, said
+
+
+def releases(checkout, stack, block):
+    """Writes releases into a stack file, beside whatever is committed."""
+    text = (CHECKOUT / f"Pulumi.{stack}.yaml").read_text()
+    file = checkout.folder / f"Pulumi.{stack}.yaml"
+    salt = stackfile.salt(file.read_text())
+    file.write_text(stackfile.with_salt(stackfile.with_releases(text, "markdown", block), salt))
+
+
+def preview(checkout, stack, block):
+    releases(checkout, stack, block)
+    return checkout.operation("preview", None, "--stack", stack)
+
+
+def refusal(checkout, stack, block):
+    seen = preview(checkout, stack, block)
+    assert seen.failed
+    assert seen.operations == {}, "no resource is registered"
+    assert "Traceback" not in seen.error
+    return seen.error
+
+
+def test_prod_refuses_what_nobody_has_approved(checkout):
+    said = refusal(checkout, "prod", released(3))
+    assert "which is not approved for prod" in said
+    assert "modelstack approve markdown --version 3 --stack prod" in said
+
+
+def test_prod_refuses_what_stage_does_not_run(checkout):
+    said = refusal(checkout, "prod", approved("prod", released(4)))
+    assert f"found: version 3, image {image(3)}" in said
+    assert "modelstack promote markdown --to stage --version 4" in said
+
+
+def test_stage_refuses_a_version_whose_evidence_does_not_pass(checkout):
+    bad = release(4)
+    bad["evidence"]["metrics"] = {**bad["evidence"]["metrics"], "wape": 0.415}
+    said = refusal(checkout, "stage", {"stable": 4, "versions": [bad]})
+    assert "wape <= 1.02 x wape of what is stable: found 0.415, bound 0.408" in said, "stage itself knows what is stable there"
+
+
+def test_prod_takes_what_is_approved_and_stable_in_stage(checkout):
+    seen = preview(checkout, "prod", approved("prod", released(3)))
+    assert not seen.failed, seen.error
+    assert seen.operations["markdown-stable-deployment"] == ["create"]
