@@ -21,6 +21,8 @@ from components.variant import METRICS_PORT, PORT, ROLE_LABEL, WORKLOAD_LABEL, C
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pulumi_kubernetes.networking.v1 import NetworkPolicyPeerArgsDict, NetworkPolicySpecArgsDict
+
 STABLE: Final = "stable"
 CANARY: Final = "canary"
 SHADOW: Final = "shadow"
@@ -36,11 +38,20 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """The Istio ingress gateway that Seldon's operator hangs its routes on."""
+
+    service: str = "istio-ingressgateway"
+    namespace: str = "istio-system"
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
-    """What a workload answers with, and where."""
+    """What a workload answers with, and where. The same for both engines."""
 
     namespace: Input[str]
     router_image: Input[str]
+    """Engine `deployment`: of the router. Engine `seldon` has none, nor what is said of it below."""
     capacity: Capacity
     """Of each variant."""
     stable: Served
@@ -53,7 +64,9 @@ class EndpointArgs:
     host: str = ""
     """Name or address under which the node port is reached."""
     node_port: int | None = None
-    """None: reached from inside the cluster only."""
+    """None: reached from inside the cluster only. Engine `seldon`: the gateway's, so all endpoints have the same."""
+    gateway: Gateway = Gateway()
+    """Engine `seldon`: who asks the variants."""
 
     def __post_init__(self) -> None:
         if (self.node_port is None) != (not self.host):
@@ -117,20 +130,22 @@ class Endpoint(pulumi.ComponentResource):
         networking.v1.NetworkPolicy(
             f"{name}-variant-traffic",
             metadata={"name": f"{name}-variants", "namespace": args.namespace},
-            spec={
-                "pod_selector": {
-                    "match_labels": {WORKLOAD_LABEL: name},
-                    "match_expressions": [{"key": ROLE_LABEL, "operator": "In", "values": [STABLE, CANARY, SHADOW]}],
-                },
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [
-                    {"from_": [{"pod_selector": {"match_labels": router}}], "ports": [{"port": PORT}]},
-                    {"ports": [{"port": METRICS_PORT}]},
-                ],
-                "egress": [],  # a model answers from what it was asked
-            },
+            spec=variant_traffic(name, {"pod_selector": {"match_labels": router}}),
             opts=ResourceOptions(parent=self),
         )
+
+
+def variant_traffic(name: str, asked_by: NetworkPolicyPeerArgsDict) -> NetworkPolicySpecArgsDict:
+    """Who may ask the variants of endpoint `name`: only `asked_by`, and anyone for metrics. They may ask nobody."""
+    return {
+        "pod_selector": {
+            "match_labels": {WORKLOAD_LABEL: name},
+            "match_expressions": [{"key": ROLE_LABEL, "operator": "In", "values": [STABLE, CANARY, SHADOW]}],
+        },
+        "policy_types": ["Ingress", "Egress"],
+        "ingress": [{"from_": [asked_by], "ports": [{"port": PORT}]}, {"ports": [{"port": METRICS_PORT}]}],
+        "egress": [],  # a model answers from what it was asked
+    }
 
 
 def _url(parts: Sequence[str | int | None]) -> str:

@@ -37,6 +37,14 @@ CONTAINER_SECURITY: Final[SecurityContextArgsDict] = {
     "capabilities": {"drop": ["ALL"]},
     "read_only_root_filesystem": True,
 }
+CONTAINER_SECURITY_ALONE: Final[SecurityContextArgsDict] = {
+    **CONTAINER_SECURITY,
+    "run_as_non_root": True,
+    "run_as_user": UID,
+    "run_as_group": 0,
+    "seccomp_profile": {"type": "RuntimeDefault"},
+}
+"""Meets the standard without `POD_SECURITY` too, for pods that somebody else makes and whose own context may get lost."""
 
 
 def fingerprint(values: Mapping[str, Input[str]]) -> Output[str]:

@@ -15,13 +15,14 @@ from components.pods import CONTAINER_SECURITY, POD_SECURITY, environment, http_
 
 if TYPE_CHECKING:
     from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
-    from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscalerSpecArgsDict
-    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict
+    from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscalerSpecArgsDict, MetricSpecArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, SecurityContextArgsDict
     from pulumi_kubernetes.core.v1.outputs import ServiceSpec
     from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 PORT: Final = 9000
 METRICS_PORT: Final = 6000
+CONTAINER: Final = "model"
 LEAVE_SECONDS: Final = 5
 """A pod that is to end stays this long, so that every node knows that it is no longer to be asked."""
 FINISH_SECONDS: Final = 30
@@ -165,26 +166,27 @@ def _deployment(args: VariantArgs, annotations: dict[str, str]) -> DeploymentSpe
         "selector": {"match_labels": args.selector},
         "strategy": {"type": "RollingUpdate", "rolling_update": {"max_unavailable": 0, "max_surge": 1}},
         "revision_history_limit": 3,
-        "template": {"metadata": {"labels": args.labels, "annotations": annotations}, "spec": _pod(args)},
+        "template": {"metadata": {"labels": args.labels, "annotations": annotations}, "spec": pod(args)},
     }
     if not args.capacity.scaled:  # else every `pulumi up` would undo what the autoscaler did
         spec["replicas"] = args.capacity.min_replicas
     return spec
 
 
-def _pod(args: VariantArgs) -> PodSpecArgsDict:
-    pod: PodSpecArgsDict = {
+def pod(args: VariantArgs, security: SecurityContextArgsDict = CONTAINER_SECURITY) -> PodSpecArgsDict:
+    """One replica, whoever makes it. `security` is its container's."""
+    spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
         "enable_service_links": False,
         "security_context": POD_SECURITY,
         "termination_grace_period_seconds": LEAVE_SECONDS + FINISH_SECONDS + 5,
-        "containers": [_container(args)],
+        "containers": [_container(args, security)],
         # gunicorn's workers touch a file every second to say that they live: in memory, for a slow disk would look like death.
         "volumes": [{"name": "tmp", "empty_dir": {"medium": "Memory", "size_limit": "16Mi"}}],
     }
     if args.capacity.max_replicas > 1:
-        pod["topology_spread_constraints"] = [spread(args.selector)]
-    return pod
+        spec["topology_spread_constraints"] = [spread(args.selector)]
+    return spec
 
 
 def spread(selector: dict[str, str]) -> core.v1.TopologySpreadConstraintArgsDict:
@@ -197,15 +199,15 @@ def spread(selector: dict[str, str]) -> core.v1.TopologySpreadConstraintArgsDict
     }
 
 
-def _container(args: VariantArgs) -> ContainerArgsDict:
+def _container(args: VariantArgs, security: SecurityContextArgsDict) -> ContainerArgsDict:
     capacity = args.capacity
     return {
-        "name": "model",
+        "name": CONTAINER,
         "image": args.served.image,
         "env": environment({"GUNICORN_WORKERS": str(capacity.workers)}),
         "ports": [{"name": "http", "container_port": PORT}, {"name": "metrics", "container_port": METRICS_PORT}],
         "resources": resources(cpu=capacity.cpu, memory=capacity.memory, cpu_limit=capacity.cpu_limit),
-        "security_context": CONTAINER_SECURITY,
+        "security_context": security,
         "startup_probe": http_probe("/health/ping", "http", period=1, failures=120),
         # Predicts an example: ready means that the model answers.
         "readiness_probe": http_probe("/health/status", "http", period=5, failures=3),
@@ -220,13 +222,16 @@ def _autoscaler(capacity: Capacity, deployment: Output[str]) -> HorizontalPodAut
         "scale_target_ref": {"api_version": "apps/v1", "kind": "Deployment", "name": deployment},
         "min_replicas": capacity.min_replicas,
         "max_replicas": capacity.max_replicas,
-        "metrics": [
-            {
-                "type": "Resource",
-                "resource": {
-                    "name": "cpu",
-                    "target": {"type": "Utilization", "average_utilization": capacity.target_cpu_percent},
-                },
-            }
-        ],
+        "metrics": cpu_metrics(capacity),
     }
+
+
+def cpu_metrics(capacity: Capacity) -> list[MetricSpecArgsDict]:
+    """What an autoscaler goes by."""
+    target_percent = capacity.target_cpu_percent
+    return [
+        {
+            "type": "Resource",
+            "resource": {"name": "cpu", "target": {"type": "Utilization", "average_utilization": target_percent}},
+        }
+    ]
