@@ -345,6 +345,18 @@ def test_wait_for_understands_what_kubectl_does(expression, status, ready):
     assert judge.look(None, widget(**status)).ready is ready
 
 
+def test_a_wait_for_that_is_not_met_tells_what_the_controller_says():
+    judge = readiness.judge_of(objects.annotated(widget(), objects.WAIT_FOR, "jsonpath={.status.state}=Available"))
+    unmet = {"type": "PodsReady", "status": "False", "reason": "TooFew", "message": "1 of 2"}
+    status = {"state": "Failed", "description": "no pod can be made", "conditions": [unmet, {"type": "A", "status": "True"}]}
+    assert judge.look(None, widget(**status)).reasons == [
+        "jsonpath={.status.state}=Available is not met",
+        "its status is Failed: no pod can be made",
+        "[TooFew] 1 of 2",
+    ], "that it is not available is known already: why is the question"
+    assert judge.look(None, widget()).reasons == ["jsonpath={.status.state}=Available is not met"]
+
+
 @pytest.mark.parametrize("expression", ["phase=Ready", "jsonpath={.status[}=1", "condition="])
 def test_a_wait_for_that_cannot_be_understood_is_refused(expression):
     with pytest.raises(Failed, match="waitFor"):

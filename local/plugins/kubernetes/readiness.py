@@ -149,11 +149,19 @@ def _asked(written: str) -> Callable[[Cluster, Object], Readiness]:
 
     def look(_cluster: Cluster, obj: Object) -> Readiness:
         missing = [one for one, holds in tests if not holds(obj)]
-        return Readiness(
-            ready=not missing, status=f"Waiting for {', '.join(missing)}", reasons=[f"{one} is not met" for one in missing]
-        )
+        reasons = [*(f"{one} is not met" for one in missing), *_told(obj)]
+        return Readiness(ready=not missing, status=f"Waiting for {', '.join(missing)}", reasons=reasons)
 
     return look
+
+
+def _told(obj: Object) -> list[str]:
+    """What a custom resource's controller says of it, as far as it uses the words that most do."""
+    said = [text(obj, "status", word) for word in ("state", "phase", "reason", "description", "message")]
+    unmet = [one for one in objects.items(obj, "status", "conditions") if one.get("status") == "False"]
+    conditions = [f"[{one.get('reason') or one.get('type')}] {one.get('message') or 'no message'}" for one in unmet]
+    status = ": ".join(word for word in said if word)
+    return [*([f"its status is {status}"] if status else []), *conditions]
 
 
 def _test(expression: str) -> Callable[[Object], bool]:
