@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pulumi
+import pytest
+
+from components.endpoint import Canary, EndpointArgs, Gateway
+from components.seldon import SeldonEndpoint
+from components.variant import Capacity, Served
+from tests.harness import run
+
+IMAGE = "localhost:5000/markdown-serving@sha256:"
+STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
+NEXT = Served(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
+CAPACITY = Capacity(cpu="100m", memory="384Mi", workers=1, min_replicas=1, max_replicas=2, target_cpu_percent=70)
+ARGS = {
+    "namespace": "serving",
+    "router_image": "localhost:5000/router@sha256:" + "7d" * 32,
+    "capacity": CAPACITY,
+    "stable": STABLE,
+}
+
+
+def declare(**changes):
+    def program():
+        endpoint = SeldonEndpoint("markdown", EndpointArgs(**(ARGS | changes)))
+        pulumi.export("url", endpoint.url)
+
+    return run(program)
+
+
+def test_it_is_asked_through_the_gateway_which_alone_shares_requests_out():
+    assert declare().outputs["url"] == "http://istio-ingressgateway.istio-system.svc/seldon/serving/markdown"
+    elsewhere = declare(gateway=Gateway(service="inside", namespace="aks-istio-ingress"))
+    assert elsewhere.outputs["url"] == "http://inside.aks-istio-ingress.svc/seldon/serving/markdown"
+    outside = declare(host="models.example.com", node_port=30080)
+    assert outside.outputs["url"] == "http://models.example.com:30080/seldon/serving/markdown"
+
+
+def test_an_endpoint_is_one_object_for_the_operator_and_who_may_ask_it():
+    declared = declare(canary=Canary(served=NEXT, percent=10), shadow=NEXT)
+    assert sorted(resource.type.rpartition(":")[2] for resource in declared.resources) == [
+        "NetworkPolicy",
+        "SeldonDeployment",
+        "SeldonEndpoint",
+    ], "Deployments, Services and routes are the operator's"
+    assert {resource.parent for resource in declared.resources if resource.custom} == {"markdown"}
+
+
+def test_the_object_is_the_operator_s_and_waited_for_until_all_variants_are_available():
+    deployment = declare().one("SeldonDeployment")
+    assert deployment.inputs["apiVersion"] == "machinelearning.seldon.io/v1"
+    metadata = deployment.inputs["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == ("markdown", "serving")
+    assert metadata["labels"]["modelstack.dev/workload"] == "markdown"
+    assert metadata["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.state}=Available"
+    assert int(metadata["annotations"]["pulumi.com/timeoutSeconds"]) > 600, (
+        "a Deployment fails after 600 s, and the operator is to have said so"
+    )
+
+
+def test_nothing_in_the_spec_is_lost_on_its_way_to_the_engine():
+    first, second = declare(canary=Canary(served=NEXT, percent=10)).one("SeldonDeployment").inputs["spec"]["predictors"]
+    assert (first["name"], first["traffic"], second["name"], second["traffic"]) == ("stable", 90, "canary", 10)
+    (container,) = second["componentSpecs"][0]["spec"]["containers"]
+    assert container["image"] == NEXT.image
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
+
+
+def test_only_the_gateway_may_ask_variants_and_they_may_ask_nobody():
+    policy = declare(gateway=Gateway(namespace="mesh")).one("NetworkPolicy").inputs["spec"]
+    predictions = next(rule for rule in policy["ingress"] if rule["ports"] == [{"port": 9000}])
+    assert predictions["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mesh"}}}]
+    assert policy.get("egress", []) == [], "a model answers from what it was asked"
+    selected = policy["podSelector"]
+    for predictor in declare(shadow=NEXT).one("SeldonDeployment").inputs["spec"]["predictors"]:
+        labels = predictor["labels"]
+        assert selected["matchLabels"].items() <= labels.items(), "pods bear their predictor's labels"
+        assert labels["modelstack.dev/role"] in selected["matchExpressions"][0]["values"]
+
+
+@pytest.mark.parametrize("percent", [-1, 101])
+def test_what_seldon_would_refuse_is_refused_before_anything_is_declared(percent):
+    with pytest.raises(ValueError, match=f"found: traffic {percent} of predictor canary\n  right: 0 to 100"):
+        declare(canary=Canary(served=NEXT, percent=percent))
