@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import math
+
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
-from workloads.markdown import weeks
-from workloads.markdown.backtest import canonical, digest, report
+from workloads.evidence import Bin, Quantiles, Report, canonical, digest, parse
+from workloads.markdown import backtest, diagnostics, weeks
+from workloads.markdown.assemble import ASSEMBLED
+from workloads.markdown.backtest import report
+from workloads.markdown.features import FEATURES
 from workloads.markdown.metrics import bias, last_week, mean8, wape
+from workloads.markdown.serving import REQUEST_EXAMPLE
+from workloads.markdown.source import FACTS
+from workloads.markdown.train import MODEL
+from workloads.markdown.workload import MARKDOWN
+from workloads.run import Context
+
+DATA = f"sha256:{'0' * 64}"
 
 
 def history(*units: float) -> pd.DataFrame:
@@ -42,20 +56,124 @@ def forecasts() -> pd.DataFrame:
     )
 
 
-def test_a_report_holds_the_errors_overall_by_brand_and_by_week():
-    found = report(forecasts(), "sha256:00")
-    assert found["metrics"] == {"wape": 0.3, "bias": -0.1, "wape_last_week": 1.0, "wape_mean8": 0.7}
-    assert found["by_brand"]["1"] == {"wape": round(30 / 70, 6), "bias": round(60 / 70 - 1, 6)}
-    assert found["by_week"]["149"]["wape"] == 0.25
-    assert (found["weeks"], found["learned_until_week"], found["rows"]) == ([149, 150], 148, 3)
+def evidence(data: str = DATA) -> Report:
+    return report(forecasts(), data=data, data_until=150, response=None, drift={})
 
 
-def test_the_same_evidence_has_the_same_digest_and_other_evidence_another():
-    one, other = report(forecasts(), "sha256:00"), report(forecasts(), "sha256:00")
-    assert digest(canonical(one)) == digest(canonical(dict(reversed(other.items())))), "the order of keys does not count"
-    assert digest(canonical(one)) != digest(canonical(report(forecasts(), "sha256:01")))
-    with pytest.raises(ValueError, match="JSON"):
-        canonical({"wape": float("nan")})
+def test_a_report_holds_what_the_gate_asks_for():
+    found = evidence()
+    assert found.metrics == {
+        "wape": 0.3,
+        "bias": -0.1,
+        "wape_last_week": 1.0,
+        "wape_mean8": 0.7,
+        "weeks": 2.0,
+        "wape_worst_brand": 0.428571,
+        "wape_worst_store": 0.333333,
+    }
+    assert all(finding.value is not None for finding in MARKDOWN.gate.check(found.metrics))
+    assert (found.periods, found.rows, found.learned_until, found.data_until) == (("149", "150"), 3, "week 148", "week 150")
+
+
+def test_slices_by_hand():
+    slices = evidence().slices
+    assert slices["brand"]["1"] == {
+        "wape": 0.428571,  # (10 + 20) / (10 + 60)
+        "bias": -0.142857,  # (20 + 40) / 70 - 1
+        "wape_last_week": 1.0,
+        "wape_mean8": 0.714286,  # (0 + 50) / 70
+        "rows": 2.0,
+    }
+    assert slices["store"]["2"]["wape"] == 0.25, "(10 + 0) / 40"
+    assert slices["store"]["5"] == {"wape": 0.333333, "bias": -0.333333, "wape_last_week": 1, "wape_mean8": 0.833333, "rows": 1}
+    assert (slices["week"]["149"]["wape"], slices["week"]["149"]["wape_mean8"]) == (0.25, 0.5), "baselines week by week"
+
+
+def test_the_report_reads_as_it_was_written_and_its_digest_names_it():
+    content = canonical(evidence())
+    assert parse(content) == evidence()
+    assert digest(content) == digest(canonical(evidence()))
+    assert digest(content) != digest(canonical(evidence(f"sha256:{'1' * 64}")))
+
+
+def test_calibration_by_hand():
+    frame = pd.DataFrame({"forecast": [4.0, 1.0, 6.0, 5.0, 2.0, 3.0], "units": [8.0, 0.0, 15.0, 4.0, 0.0, 1.5]})
+    assert diagnostics.calibration(frame, bins=2) == (
+        Bin(forecast=2.0, actual=0.5, rows=3),
+        Bin(forecast=5.0, actual=9.0, rows=3),
+    ), "means of the smaller half of the forecasts, and of the larger"
+
+
+def test_the_stability_index_by_hand():
+    was, now = np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0, 1.0])
+    assert diagnostics.stability(was, now) == pytest.approx(math.log(3)), "(1/4 - 3/4) ln(1/3) + (3/4 - 1/4) ln 3"
+    assert diagnostics.stability(was, was) == 0
+    gone = np.array([0.0, 0.0, 0.0, np.nan])
+    assert diagnostics.stability(was, gone) == pytest.approx(2 * (0.25 - 1e-4) * math.log(2500)), "not known is a bin as well"
+    assert diagnostics.stability(np.ones(4), np.full(4, 2.0)) > 1, "a value that was never seen is seen as drift"
+    often, seldom = np.repeat([0.0, 1.0], [5, 95]), np.repeat([0.0, 1.0], [50, 50])
+    assert diagnostics.stability(often, seldom) == pytest.approx(0.45 * math.log(10) - 0.45 * math.log(50 / 95)), (
+        "nine tenths of it have one value, and the other one still has a bin"
+    )
+
+
+def test_a_feature_of_many_values_is_cut_into_tenths_of_training():
+    was = np.arange(100.0)
+    assert diagnostics.stability(was, was + 0.5) < 0.05
+    assert diagnostics.stability(was, np.full(100, 95.0)) == pytest.approx(
+        0.9 * math.log(10) + 9 * (0.1 - 1e-4) * math.log(1000)
+    ), "all rows in the last tenth"
+
+
+def test_drift_tells_where_a_feature_was_and_where_it_is():
+    training = np.array([[0.0, 1.0], [1.0, np.nan], [2.0, 1.0], [3.0, np.nan], [4.0, 1.0]])
+    found = diagnostics.drift(training, training[:2] + 10, ["a", "b"])
+    assert found["a"].training == Quantiles(p05=0.2, p25=1, p50=2, p75=3, p95=3.8, missing=0)
+    assert (found["a"].backtest.p50, found["b"].training.missing, found["b"].backtest.missing) == (10.5, 0.4, 0.5)
+    assert diagnostics.quantiles(np.full(3, np.nan)) == Quantiles(p05=0, p25=0, p50=0, p75=0, p95=0, missing=1)
+
+
+class Elastic:
+    """Sells 100 ounces at the chain's price of 0.05, and less the dearer it is; knows no more than the price."""
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return 100.0 * (0.05 / np.exp(x[:, FEATURES.index("price")].astype(float))) ** 2
+
+
+def test_the_price_response_by_hand():
+    row = REQUEST_EXAMPLE | {"brand": 2, "price_2": 0.04, "usual_price_2": 0.05, "cost": 0.02}
+    without_cost = row | {"cost": 0.0}
+    found = diagnostics.response(pd.DataFrame([row, without_cost]), Elastic())
+    assert found is not None
+    by_price = {point.price: point for point in found.points}
+    assert (min(by_price), max(by_price), len(by_price)) == (0.6, 1.2, 13)
+    assert by_price[1.0].units == pytest.approx(100, rel=1e-4), "at the usual price, whatever was planned"
+    assert by_price[1.0].earnings == pytest.approx(100 * (0.05 - 0.02), rel=1e-4), "the row without a cost has no say"
+    assert by_price[0.8].units == pytest.approx(100 / 0.8**2, rel=1e-4)
+    assert by_price[0.8].earnings == pytest.approx(100 / 0.8**2 * (0.04 - 0.02), rel=1e-4)
+    assert diagnostics.response(pd.DataFrame([without_cost]), Elastic()) is None, "nothing is made up"
+
+
+def test_the_step_leaves_the_report_of_what_the_model_says(tmp_path, assembled, model, monkeypatch):
+    monkeypatch.setattr(weeks, "BACKTEST", range(66, 70))
+    monkeypatch.setattr(weeks, "LAST", 65)
+    told = {}
+    context = Context(
+        workload=MARKDOWN, source=tmp_path, share=tmp_path, folder=tmp_path, revision="r", image="i", trainer="t",
+        report=lambda _event, **fields: told.update({fields["name"]: fields["value"]}),
+    )  # fmt: skip
+    assembled.to_parquet(tmp_path / ASSEMBLED)
+    joblib.dump(model, tmp_path / MODEL)
+    (tmp_path / FACTS).write_text(json.dumps({"fingerprint": DATA}))
+    backtest.run(context)
+    found = parse((tmp_path / backtest.REPORT).read_bytes())
+    assert told == pytest.approx(found.metrics, abs=1e-6)
+    assert (found.periods, found.learned_until, found.data_until) == (("66", "67", "68", "69"), "week 65", "week 69")
+    assert set(found.drift) == set(FEATURES)
+    assert found.response is not None
+    units = [point.units for point in found.response.points]
+    assert units == sorted(units, reverse=True), "at a higher price, no more is sold"
+    assert sum(part.rows for part in found.calibration) == found.rows
 
 
 def test_nothing_is_learned_from_the_weeks_of_the_back_test():

@@ -12,27 +12,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from workloads.markdown.diagnostics import CALIBRATION_BINS, PRICES, units_at
 from workloads.markdown.features import BRANDS
 from workloads.markdown.metrics import BASELINES, wape
-from workloads.markdown.serving import features_of_request
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from matplotlib.figure import Figure
 
     from workloads.markdown.model import Demand
-
-    Floats = npt.NDArray[np.float64]
-
-_BINS = 20
-_STEPS = np.linspace(0.6, 1.2, 13)
-"""Prices of the price response, relative to the usual one."""
 
 
 def calibration(forecasts: pd.DataFrame) -> Figure:
     """Ounces sold against ounces forecast, in bins of as many rows."""
     figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
-    bins = pd.qcut(forecasts["forecast"], _BINS, duplicates="drop")
+    bins = pd.qcut(forecasts["forecast"], CALIBRATION_BINS, duplicates="drop")
     grouped = forecasts.groupby(bins, observed=True)
     middle = grouped["forecast"].median()
     axes.plot(middle, grouped["units"].median(), "o-", label="median sold")
@@ -77,9 +70,9 @@ def price_response(requests: pd.DataFrame, model: Demand) -> Figure:
         if rows.empty:
             continue
         usual = usual[usual > 0]
-        curves = [_units_at(rows, model, usual * step) for step in _STEPS]
-        reference = _units_at(rows, model, usual)
-        axes.plot(_STEPS, [np.median(curve / reference) for curve in curves], color=colours(brand), label=f"brand {brand}")
+        curves = [units_at(rows, model, usual * step) for step in PRICES]
+        reference = units_at(rows, model, usual)
+        axes.plot(PRICES, [np.median(curve / reference) for curve in curves], color=colours(brand), label=f"brand {brand}")
     axes.set(yscale="log", xlabel="price / usual price", ylabel="units / units at the usual price", title="Price response")
     axes.legend(ncols=2, fontsize=8)
     return figure
@@ -92,9 +85,3 @@ def earnings(prices: pd.DataFrame) -> Figure:
     by_brand.set_axis(["planned price", "best price"], axis="columns").plot.bar(ax=axes, width=0.8, rot=0)
     axes.set(xlabel="brand", ylabel="dollars a week, all stores", title="Earnings by the model, last learned week")
     return figure
-
-
-def _units_at(rows: pd.DataFrame, model: Demand, price: Floats) -> Floats:
-    brand = int(rows["brand"].iloc[0])
-    moved = rows["chain_price"] * price / rows[f"price_{brand}"]
-    return model.predict(features_of_request(rows.assign(**{f"price_{brand}": price, "chain_price": moved})))

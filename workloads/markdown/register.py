@@ -19,9 +19,10 @@ import onnxruntime as ort
 import pandas as pd
 from mlflow.models import infer_signature
 
+from workloads.evidence import digest, parse
 from workloads.markdown import plots, weeks
 from workloads.markdown.assemble import ASSEMBLED
-from workloads.markdown.backtest import FORECASTS, REPORT, digest
+from workloads.markdown.backtest import FORECASTS, REPORT
 from workloads.markdown.history import matrix_of
 from workloads.markdown.onnx_model import AGREEMENT, to_onnx
 from workloads.markdown.optimise import PRICES
@@ -108,6 +109,7 @@ def _tags(context: Context) -> dict[str, str]:
         "modelstack.workload": context.workload.name,
         "modelstack.data": facts["fingerprint"],
         "modelstack.revision": context.revision,
+        "modelstack.trainer": context.trainer,
         "modelstack.image": context.image,
         "modelstack.report": digest((context.folder / REPORT).read_bytes()),
     }
@@ -116,7 +118,7 @@ def _tags(context: Context) -> dict[str, str]:
 def _log_facts(context: Context, difference: float) -> None:
     facts = json.loads((context.folder / FACTS).read_text())
     training = json.loads((context.folder / TRAINING).read_text())
-    report = json.loads((context.folder / REPORT).read_text())
+    report = parse((context.folder / REPORT).read_bytes())
     mlflow.log_params(
         {
             **training["parameters"],
@@ -128,10 +130,10 @@ def _log_facts(context: Context, difference: float) -> None:
         }
     )
     by_brand = {
-        f"{name}_brand_{brand}": value for brand, errors in report["by_brand"].items() for name, value in errors.items()
+        f"{name}_brand_{brand}": errors[name] for brand, errors in report.slices["brand"].items() for name in ("wape", "bias")
     }
-    mlflow.log_metrics({**report["metrics"], **training["metrics"], **by_brand, "onnx_difference": difference})
-    findings = context.workload.gate.check(report["metrics"])
+    mlflow.log_metrics({**report.metrics, **training["metrics"], **by_brand, "onnx_difference": difference})
+    findings = context.workload.gate.check(report.metrics)
     mlflow.log_dict({"findings": [finding.model_dump() for finding in findings]}, "backtest/gate.json")
     for finding in findings:
         if not finding.passed:
