@@ -203,6 +203,33 @@ def verify(workload: Workload, stack: To) -> None:
 
 
 @app.command()
+def history(
+    workload: Workload,
+    stack: To,
+    at: Annotated[str | None, typer.Option(help="Only what answered then: [bold]2026-10-01[/] or a moment.")] = None,
+    *,
+    json: AsJson = False,
+) -> None:
+    """What answered when: every change of versions and traffic."""
+    from delivery import ledger
+
+    ledger.history(stack, workload, at=at, as_json=json)
+
+
+@app.command()
+def diff(
+    one: Annotated[str, typer.Argument(help="An environment.")],
+    other: Annotated[str, typer.Argument(help="Another one.")],
+    *,
+    json: AsJson = False,
+) -> None:
+    """Releases and settings of two environments side by side, where they differ."""
+    from delivery import ledger
+
+    ledger.differences(one, other, as_json=json)
+
+
+@app.command()
 def key(
     name: Annotated[str | None, typer.Option(help="Your mail address; what git knows unless given.")] = None,
     file: Annotated[Path | None, typer.Option("--key", help="Where to keep it.")] = None,

@@ -14,12 +14,14 @@ from pulumi.automation.errors import CommandError
 from delivery import environment
 from delivery.engine import Engine
 from delivery.events import Watcher, plain
+from delivery.ledger import update_of
 from infra.errors import UserError
 from local import paths
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from delivery.ledger import Update
     from local.progress import Progress
 
 PROJECT = "modelstack"
@@ -69,6 +71,10 @@ class Stack:
     def outputs(self) -> dict[str, Any]:  # the shape is the program's; `delivery.outputs` reads it
         """The outputs, secrets in plain; empty before the first update."""
         return {key: output.value for key, output in self._stack.outputs().items()}
+
+    def updates(self) -> list[Update]:
+        """What the engine recorded of every update, the newest first."""
+        return [update_of(summary) for summary in self._stack.history()]
 
     def preview(self, progress: Progress) -> int:
         """How many resources an update would change, outputs aside."""

@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING
 
 from delivery import environment, node, outputs, stackfile
 from delivery.kube import list_at, text_at
+from infra import naming
 from infra import settings as infra_settings
 from infra.errors import UserError
+from infra.releases import CANARY, SHADOW, STABLE
 from local import paths
+from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from delivery.kube import Object
-    from infra.releases import WorkloadReleases
+    from infra.releases import Release, WorkloadReleases
     from infra.settings import Settings
+    from workloads.declaration import Workload
 
 SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
 """Finds the Deployments of variants. Labels and annotations are those that `components.variant` sets."""
 _WIDTH = 160
 """Identifiers are there to be copied: a narrow terminal may break the line, but not the words."""
+_IDS = ("run", "data", "image")
 _SHOWN = 12
 """Characters of a digest or a run that a table shows."""
 
@@ -43,6 +48,11 @@ class Variant:
     ready: int
     replicas: int
     endpoint: str
+    traffic: str
+    """The share of the requests that it answers; `copy` for a shadow."""
+    gate: str
+    """Whether its evidence passes the workload's gate by itself: `passed` or `failed`."""
+    approved_by: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +96,8 @@ def of(name: str) -> StackStatus:
 
     try:
         access = Access.to(name)
-        deployments = access.cluster.items("/apis/apps/v1/deployments", {"labelSelector": SELECTOR})
+        namespace = naming.namespace(settings.cluster.namespace_prefix, naming.SERVING)
+        deployments = access.cluster.items(f"/apis/apps/v1/namespaces/{namespace}/deployments", {"labelSelector": SELECTOR})
         variants = [variant(deployment, settings.releases, access.outputs) for deployment in deployments]
     except UserError as error:
         return _without_cluster(name, error.what, settings)
@@ -107,9 +118,10 @@ def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known:
     progressing = [c for c in list_at(deployment, "status", "conditions") if c["type"] == "Progressing"]
     release = releases[workload].find(version) if workload in releases else None
     endpoint = known.endpoints.get(workload)
+    role = text_at(deployment, "metadata", "labels", "modelstack.dev/role")
     return Variant(
         workload=workload,
-        role=text_at(deployment, "metadata", "labels", "modelstack.dev/role"),
+        role=role,
         version=version,
         since=text_at(progressing[0], "lastUpdateTime") if progressing else "",
         run=text_at(deployment, "metadata", "annotations", "modelstack.dev/run") or (release.run if release else ""),
@@ -118,7 +130,23 @@ def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known:
         ready=int(text_at(deployment, "status", "readyReplicas") or 0),
         replicas=int(text_at(deployment, "status", "replicas") or 0),
         endpoint=endpoint.url if endpoint else "",
+        traffic=traffic(role, releases[workload]) if workload in releases else "",
+        gate=gate(WORKLOADS.get(workload), release),
+        approved_by=release.approval.by if release and release.approval else "",
     )
+
+
+def traffic(role: str, releases: WorkloadReleases) -> str:
+    """What share of the requests the stack file gives to a role."""
+    canary = releases.canary.percent if releases.canary else 0
+    return {STABLE: f"{100 - canary} %", CANARY: f"{canary} %", SHADOW: "copy"}.get(role, "")
+
+
+def gate(workload: Workload | None, release: Release | None) -> str:
+    """Whether a release's evidence passes its workload's gate, whatever is stable elsewhere."""
+    if workload is None or release is None:
+        return ""
+    return "passed" if all(found.passed for found in workload.gate.check(release.evidence.metrics)) else "failed"
 
 
 def pending(releases: Mapping[str, WorkloadReleases], variants: list[Variant]) -> list[str]:
@@ -143,14 +171,27 @@ def _show(found: list[StackStatus]) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, _WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("stack", "workload", "variant", "version", "since (UTC)", "ready", "run", "data", "image", "endpoint"):
+    for title in (
+        "stack",
+        "workload",
+        "variant",
+        "version",
+        "traffic",
+        "since (UTC)",
+        "ready",
+        "gate",
+        "approved by",
+        *_IDS,
+        "endpoint",
+    ):
         table.add_column(title, overflow="fold")
     for status in found:
         for v in status.variants:
             since = v.since.replace("T", " ").removesuffix("Z")
             ready = f"{v.ready}/{v.replicas}"
             ids = (short(v.run), short(v.data), short(v.image))
-            table.add_row(status.stack, v.workload, v.role, str(v.version), since, ready, *ids, v.endpoint)
+            what = (status.stack, v.workload, v.role, str(v.version), v.traffic, since, ready, v.gate, v.approved_by or "-")
+            table.add_row(*what, *ids, v.endpoint)
     if table.row_count:
         console.print(table)
     for status in found:

@@ -10,6 +10,15 @@ CRON_JOB_LIMIT: Final = 52
 """Characters in a CronJob's name: Kubernetes adds eleven to name its Jobs."""
 
 
+SERVING: Final = "serving"
+"""The namespace of endpoints."""
+
+
+def namespace(prefix: str, name: str) -> str:
+    """A namespace of an environment; the prefix tells it from that of another one in the same cluster."""
+    return f"{prefix}{name}"
+
+
 def cron_job(workload: str) -> str:
     """The CronJob that a workload's training runs are made from."""
     return f"{workload}-training"

@@ -55,9 +55,13 @@ class Platform:
 def compose(settings: Settings, environment: Environment) -> Platform:
     """Declares the platform."""
     images = _images(settings, environment)
-    tracking_namespace = Namespace("tracking", NamespaceArgs(name="tracking"), environment.on_cluster)
-    training_namespace = Namespace("training", NamespaceArgs(name="training"), environment.on_cluster)
-    serving_namespace = Namespace("serving", NamespaceArgs(name="serving"), environment.on_cluster)
+
+    def namespace(name: str) -> Namespace:
+        full_name = naming.namespace(settings.cluster.namespace_prefix, name)
+        return Namespace(name, NamespaceArgs(name=full_name), environment.on_cluster)
+
+    tracking_namespace, training_namespace = namespace("tracking"), namespace("training")
+    serving_namespace = namespace(naming.SERVING)
     tracking = _tracking(settings, environment, images, tracking_namespace)
     training = _training(settings, environment, images, training_namespace, tracking)
     endpoints = {

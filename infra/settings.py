@@ -51,6 +51,11 @@ class EmbeddedCluster(Section):
     """The node ports that are reachable on this machine."""
 
     @property
+    def namespace_prefix(self) -> str:
+        """The cluster is the environment's own."""
+        return ""
+
+    @property
     def host(self) -> str:
         """Where node ports are reached."""
         return "localhost"
@@ -66,6 +71,11 @@ class KindCluster(Section):
     """The node ports that are reachable on this machine."""
 
     @property
+    def namespace_prefix(self) -> str:
+        """The cluster is the environment's own."""
+        return ""
+
+    @property
     def host(self) -> str:
         """Where node ports are reached."""
         return "localhost"
@@ -75,6 +85,8 @@ class ExistingCluster(Section):
     """A cluster that others run."""
 
     kind: Literal["existing"]
+    namespace_prefix: Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,19}-)?$", examples=["stage-"])] = ""
+    """Put before the names of namespaces, where several environments share the cluster."""
     context: Annotated[str, Field(min_length=1, examples=["modelstack-stage"])]
     """The context in the kubeconfig. Never the current one: that depends on what somebody did last."""
     kubeconfig: Annotated[str, Field(min_length=1, examples=["~/.kube/config"])] | None = None

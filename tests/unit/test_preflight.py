@@ -34,7 +34,7 @@ def test_a_good_machine_passes():
         ({"system": "Darwin"}, ["Linux", "Darwin"]),
         ({"root": False}, ["root", "sudo make up"]),
         ({"python": (3, 9)}, ["Python", "3.9", "3.11"]),
-        ({"free_disk": {"/small": 3 * preflight.GIB}}, ["12 GiB of disk", "/small", "3.0 GiB free"]),
+        ({"free_disk": {"/small": 3 * preflight.GIB}}, ["14 GiB of disk", "/small", "3.0 GiB free"]),
         ({"available_memory": 2 * preflight.GIB}, ["6 GiB of memory", "2.0 GiB available"]),
         ({"listeners": {6443: "k3s (process 7)"}}, ["Port 6443", "k3s (process 7)", "modelstack:cluster: apiPort"]),
         ({"which": lambda name: None if name == "ip" else name}, ["ip", "apt-get install -y iproute2"]),

@@ -1,0 +1,85 @@
+"""What answered when, and what two environments say differently."""
+
+from __future__ import annotations
+
+import types
+from datetime import UTC, datetime
+
+import pytest
+
+from delivery import ledger
+from infra import settings
+from infra.errors import UserError
+from tests.releases import RUN, approved, image, released
+
+
+def update(number, block=None, kind="update", *, succeeded=True):
+    releases = {"markdown": block} if block else {}
+    ended = datetime(2026, 10, number, 12, tzinfo=UTC)
+    return ledger.Update(number=number, kind=kind, ended=ended, succeeded=succeeded, releases=releases)
+
+
+UPDATES = [
+    update(1),
+    update(2, released(3)),
+    update(3, released(3)),
+    update(4, released(3, 4, canary={"version": 4, "percent": 10})),
+    update(5, approved("prod", released(4, 3))),
+    update(6, kind="refresh"),
+    update(7, kind="destroy"),
+]
+
+
+def test_each_change_of_what_answers_is_told_once_from_the_first_answer_to_the_end():
+    found = list(ledger.entries_of(reversed(UPDATES), "markdown"))
+    assert [(entry.update, entry.stable, entry.canary) for entry in found] == [
+        (2, 3, ""),
+        (4, 3, "4 (10 %)"),
+        (5, 4, ""),
+        (7, None, ""),
+    ]
+    assert (found[0].run, found[0].image) == (RUN, image(3))
+    assert found[2].approved_by == "approver@example.com"
+    assert list(ledger.entries_of(UPDATES, "forecast")) == [], "what was never released has no history"
+
+
+@pytest.mark.parametrize(
+    ("at", "stable"),
+    [("2026-10-01", []), ("2026-10-02", [3]), ("2026-10-02T11:00:00Z", []), ("2026-10-06", [4]), ("2026-10-08", [])],
+)
+def test_what_answered_on_a_day_is_what_the_last_update_before_its_end_left(at, stable):
+    entries = list(ledger.entries_of(UPDATES, "markdown"))
+    assert [entry.stable for entry in ledger.answering(entries, ledger.moment(at))] == stable
+
+
+def test_what_is_no_date_is_refused_with_one_that_is():
+    with pytest.raises(UserError, match="2026-10-01"):
+        ledger.moment("last tuesday")
+
+
+def test_updates_are_read_as_the_engine_recorded_them():
+    value = types.SimpleNamespace(value='{"markdown": {"stable": 3}}')
+    made = {"version": 2, "kind": "update", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "failed"}
+    found = ledger.update_of(types.SimpleNamespace(**made, config={ledger.CONFIG: value}))
+    assert (found.number, found.succeeded, found.releases["markdown"]["stable"]) == (2, False, 3)
+    assert ledger.update_of(types.SimpleNamespace(**made, config={})).releases == {}
+
+
+def environment(**changes):
+    raw = {
+        "cluster": {"kind": "existing", "context": "c", "host": "c.example"},
+        "images": {"registry": "registry.example"},
+        "workloads": {"markdown": {"nodePort": 30001}},
+    }
+    return settings.parse(raw | changes, "Pulumi.test.yaml")
+
+
+def test_two_environments_differ_where_they_say_something_else():
+    one = environment(releases={"markdown": released(3)})
+    other = environment(releases={"markdown": released(4, 3)}, tracking={"memory": "2Gi"})
+    found = ledger.compared(one, other)
+    assert found["tracking.memory"] == ("768Mi", "2Gi")
+    assert found["releases.markdown.stable"] == (3, 4)
+    assert found["releases.markdown.versions.4.image"] == (None, image(4))
+    assert not [key for key in found if key.startswith("releases.markdown.versions.3")], "the same release is no difference"
+    assert ledger.compared(one, one) == {}
