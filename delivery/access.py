@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from delivery import outputs, registry, stackfile
 from delivery.revision import person, revision
+from infra import promotion
 from infra import settings as infra_settings
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class Access:
         from delivery.models import Models
 
         return Models(self.outputs.tracking)
+
+    @cached_property
+    def evidence(self) -> Models:
+        """The model registry in which this stack's releases were made: its own, or that of the stack they come from."""
+        origin = promotion.origin(self.stack.name)
+        return self.models if origin == self.stack.name else Access.to(origin).models
 
     @cached_property
     def cluster(self) -> Cluster:

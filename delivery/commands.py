@@ -57,7 +57,7 @@ def predict(stack: str, workload: str) -> None:
         fix = f"modelstack train {workload}, modelstack release {workload} --stack {stack}, then `make up`"
         raise UserError(f"{workload} has no endpoint in stack {stack} yet: nothing is released.", fix=fix)
     found = access.outputs.endpoints[workload]
-    held = endpoint.held_out(found.run, lambda: access.models)
+    held = endpoint.held_out(found.run, lambda: access.evidence)
     answer = endpoint.ask(found.url, held.request)
     print(endpoint.comparison(held, answer))
     print(f"  answered by {', '.join(f'{key} {value}' for key, value in answer.tags.items())}")

@@ -123,10 +123,8 @@ def promoter(move: Move, source: str | None) -> Promoter:
 
 
 def registry_of(stack: str) -> Models:
-    """The model registry in which a stack's releases were made: that of the first stack on their way."""
-    while (source := promotion.requirements(stack).source) is not None:
-        stack = source
-    return Access.to(stack).models
+    """The model registry in which a stack's releases were made."""
+    return Access.to(promotion.origin(stack)).models
 
 
 def promote(move: Move, source: str | None, version: int | None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from delivery import endpoint
 from delivery.terminal import duration
+from infra import promotion
 
 if TYPE_CHECKING:
     from delivery.access import Access
@@ -18,7 +19,7 @@ def show(access: Access, progress: Reporter, *, changed: bool) -> None:
     password = f"pulumi stack output tracking --show-secrets --stack {stack}"
     lines = [f"MLflow     {outputs.tracking.url}   user {outputs.tracking.username}, password: {password}"]
     for workload, found in outputs.endpoints.items():
-        held = endpoint.held_out(found.run, lambda: access.models)
+        held = endpoint.held_out(found.run, lambda: access.evidence)
         answer = endpoint.wait(found, held.request, progress)
         lines += [
             f"{workload:<10} {found.url}   version {found.version}, run {found.run}",
@@ -27,6 +28,8 @@ def show(access: Access, progress: Reporter, *, changed: bool) -> None:
             "",
             f"  {endpoint.curl(found)}",
         ]
+    unreleased = [workload for workload in access.settings.workloads if workload not in outputs.endpoints]
+    lines += [f"{workload:<10} nothing is released here yet" for workload in unreleased]
     done = "Everything is up" if changed else "Nothing to do: everything is up"
     print(f"\n{done} ({duration(progress.elapsed())}).\n")
     print("\n".join(lines))
@@ -38,6 +41,13 @@ def show(access: Access, progress: Reporter, *, changed: bool) -> None:
 def next_commands(stack: str, workloads: list[str]) -> list[tuple[str, str]]:
     """What to try now."""
     workload = workloads[0] if workloads else "markdown"
+    source = promotion.requirements(stack).source
+    if source is not None:
+        return [
+            (f"modelstack promote {workload} --to {stack}", f"what is stable in {source} into the stack file"),
+            ("modelstack status", "what runs, since when, from which run and data"),
+            (f"modelstack down --stack {stack}", "remove it"),
+        ]
     return [
         ('eval "$(.venv/bin/modelstack env)"', "modelstack, pulumi and kubectl for this shell"),
         ("modelstack status", "what runs, since when, from which run and data"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from delivery import environment, lock, node, preflight, recovery, registry, stackfile, summary, toolbox
 from delivery.access import Access
 from delivery.progress import Reporter, reporter
-from infra import naming
+from infra import naming, promotion
 from infra import settings as infra_settings
 from local import paths
 
@@ -144,6 +144,9 @@ class Up:
             step.note("" if expected else "nothing to change")
 
     def _unreleased(self, access: Access) -> Sequence[str]:
+        """The workloads whose first release is to be made here. Elsewhere releases come by promotion."""
+        if promotion.requirements(self.name).source is not None:
+            return []
         settings = access.settings
         return [name for name in settings.workloads if name not in settings.releases]
 

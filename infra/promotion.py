@@ -49,6 +49,13 @@ def requirements(stack: str) -> Requirements:
     return REQUIREMENTS.get(stack, REQUIREMENTS["prod"])
 
 
+def origin(stack: str) -> str:
+    """The stack in which the releases of a stack are made: the first one on their way."""
+    while (source := requirements(stack).source) is not None:
+        stack = source
+    return stack
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stable:
     """What a stack said, after its last update, that a workload's endpoint answers with."""

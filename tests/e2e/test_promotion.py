@@ -1,0 +1,254 @@
+"""The way of a model through three environments, which share the embedded cluster: dev is up, stage and prod are made.
+
+Every step is a command that a user types. What is refused is refused for what is really there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from mlflow import MlflowClient
+
+from delivery import edits, keys, stackfile
+from delivery.access import Access
+from local import paths
+from tests.e2e.conftest import PREDICTIONS, User
+
+pytestmark = pytest.mark.timeout(900)
+
+ENVIRONMENT = """\
+# For the tests: beside dev, in its cluster.
+config:
+  pulumi:disable-default-providers: [kubernetes]
+  modelstack:cluster:
+    kind: existing
+    context: modelstack
+    kubeconfig: %(kubeconfig)s
+    host: localhost
+    namespacePrefix: %(stack)s-
+  modelstack:images:
+    registry: localhost:5000
+    base: localhost:5000/base:bookworm
+  modelstack:tracking:
+    nodePort: %(tracking)d
+  modelstack:workloads:
+    markdown:
+      nodePort: %(endpoint)d
+"""
+PORTS = {"stage": (30010, 30011), "prod": (30020, 30021)}
+APPROVERS = paths.CHECKOUT / "workloads" / "markdown" / keys.APPROVERS
+
+
+@dataclass
+class Load(threading.Thread):
+    """Asks an endpoint again and again until it is told to stop, and keeps what went wrong."""
+
+    url: str
+    request: dict
+    failures: list[str] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+
+    def __post_init__(self):
+        super().__init__(daemon=True)
+        self._stop = threading.Event()
+
+    def run(self):
+        with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
+            while not self._stop.is_set():
+                try:
+                    answer = client.post(PREDICTIONS, json=self.request).raise_for_status()
+                    self.versions.append(int(answer.json()["meta"]["tags"]["version"]))
+                except (httpx.HTTPError, ValueError, KeyError) as error:
+                    self.failures.append(f"{time.strftime('%H:%M:%S')} {error!r}")
+                self._stop.wait(0.02)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._stop.set()
+        self.join(60)
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    """The key of an approver who is listed for as long as the tests last."""
+    return tmp_path_factory.mktemp("keys") / "approver.json"
+
+
+@pytest.fixture(scope="module")
+def environments(user, key):
+    """Stage and prod, up and without a release; gone afterwards, and every file as it was."""
+    files = {stack: stackfile.path_of(stack) for stack in PORTS}
+    before = {file: file.read_text() for file in files.values()}
+    approvers = APPROVERS.read_text() if APPROVERS.exists() else None
+    user.modelstack("key", "--name", "approver@example.com", "--key", str(key), "--workload", "markdown")
+    try:
+        for stack, file in files.items():
+            tracking, endpoint = PORTS[stack]
+            values = {"kubeconfig": paths.KUBECONFIG, "stack": stack, "tracking": tracking, "endpoint": endpoint}
+            file.write_text(ENVIRONMENT % values)
+            said = user.modelstack("up", "--stack", stack)
+            assert "nothing is released here yet" in said, "an environment can be there before its first model"
+        yield {stack: User(stack) for stack in PORTS}
+    finally:
+        for stack in PORTS:
+            user.modelstack("down", "--stack", stack, code=0)
+        for file, text in before.items():
+            file.write_text(text)
+        if approvers is None:
+            APPROVERS.unlink()
+        else:
+            APPROVERS.write_text(approvers)
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Dev's model registry."""
+    tracking = Access.to("dev").models
+    return MlflowClient(tracking_uri=tracking._url, registry_uri=tracking._url)
+
+
+@pytest.fixture(scope="module")
+def second(user, environments, models):
+    """Another version of the same run, registered and released in dev."""
+    first, before = user.release()["version"], user.stack_file.read_text()
+    (found,) = [each for each in models.search_model_versions("name='markdown'") if int(each.version) == first]
+    made = int(models.create_model_version("markdown", found.source, run_id=found.run_id).version)
+    user.modelstack("release", "markdown", "--version", str(made))
+    yield made
+    stackfile.write(user.stack_file, before)
+
+
+def answering(stack, request):
+    """The version that answers."""
+    with httpx.Client(base_url=f"http://localhost:{PORTS[stack][1]}", timeout=30, trust_env=False) as client:
+        return int(client.post(PREDICTIONS, json=request).raise_for_status().json()["meta"]["tags"]["version"])
+
+
+def changed(said):
+    return [line for line in said.splitlines() if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
+
+
+def test_a_release_comes_to_stage_and_answers_there(user, environments, held_out):
+    first = user.release()
+    said = user.modelstack("promote", "markdown", "--to", "stage", "--apply")
+    assert f"+      stable: {first['version']}" in said
+    assert answering("stage", held_out["request"]) == first["version"]
+    assert environments["stage"].release() == first, "the very same release"
+    assert "nothing changes" in user.modelstack("promote", "markdown", "--to", "stage")
+
+
+def test_prod_refuses_it_until_somebody_else_approves(user, environments, held_out, key):
+    first, prod = user.release(), environments["prod"]
+    said = user.modelstack("promote", "markdown", "--to", "prod")
+    assert f"modelstack approve markdown --version {first['version']} --stack prod" in said
+    refused = prod.pulumi("preview", code=None)
+    assert "which is not approved for prod" in refused
+    assert "markdown-stable-deployment" not in refused, "nothing is even planned"
+    stranger = key.with_name("stranger.json")
+    user.modelstack("key", "--name", "stranger@example.com", "--key", str(stranger))
+    approve = ("approve", "markdown", "--version", str(first["version"]), "--stack", "prod")
+    assert "not among the approvers" in user.modelstack(*approve, "--key", str(stranger), code=1)
+    user.modelstack(*approve, "--key", str(key), "--apply")
+    assert answering("prod", held_out["request"]) == first["version"]
+    (status,) = json.loads(user.modelstack("status", "--stack", "prod", "--json"))
+    (stable,) = status["variants"]
+    assert (stable["traffic"], stable["gate"], stable["approved_by"]) == ("100 %", "passed", "approver@example.com")
+
+
+def test_evidence_that_was_invented_is_refused(user, environments):
+    before, file = user.stack_file.read_text(), environments["stage"].stack_file
+    stage = file.read_text()
+    wape = user.release()["evidence"]["metrics"]["wape"]
+    stackfile.write(user.stack_file, before.replace(f"wape: {wape}", "wape: 0.1"))
+    try:
+        said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
+    finally:
+        stackfile.write(user.stack_file, before)
+    assert "does not say what its run recorded" in said
+    assert file.read_text() == stage
+
+
+def test_a_bad_model_stays_in_dev(user, environments, models, tmp_path):
+    """Its evidence is honest, and does not pass the gate."""
+    good, before = user.release(), user.stack_file.read_text()
+    experiment = models.get_experiment_by_name("markdown").experiment_id
+    run = models.create_run(experiment)
+    report = json.loads(Access.to("dev").models.artifact(good["run"], "backtest/report.json"))
+    report["metrics"]["wape"] = 0.7
+    content = json.dumps(report).encode()
+    (tmp_path / "report.json").write_bytes(content)
+    models.log_artifact(run.info.run_id, str(tmp_path / "report.json"), "backtest")
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    tags = {"data": good["data"], "revision": good["revision"], "trainer": good["trainer"], "report": digest}
+    for name, value in tags.items():
+        models.set_tag(run.info.run_id, f"modelstack.{name}", value)
+    (found,) = [each for each in models.search_model_versions("name='markdown'") if int(each.version) == good["version"]]
+    bad = models.create_model_version("markdown", found.source, run_id=run.info.run_id)
+    try:
+        user.modelstack("release", "markdown", "--version", str(bad.version))
+        said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
+    finally:
+        stackfile.write(user.stack_file, before)
+        models.delete_model_version("markdown", bad.version)
+    assert "does not pass the gate" in said
+    assert "found 0.7, bound 0.42" in said
+
+
+def test_a_canary_is_tried_aborted_promoted_and_rolled_back_without_a_lost_request(user, environments, second, held_out, key):
+    first = min(edits.versions(environments["prod"].releases()))
+    request = {"data": {**held_out["request"]["data"], "ndarray": held_out["request"]["data"]["ndarray"][:1]}}
+    user.modelstack("promote", "markdown", "--to", "stage", "--version", str(second), "--apply")
+    approve = ("approve", "markdown", "--version", str(second), "--stack", "prod", "--key", str(key))
+    with Load(f"http://localhost:{PORTS['prod'][1]}", request) as load:
+        user.modelstack("canary", "markdown", "--stack", "prod", "--version", str(second), "--traffic", "50")
+        user.modelstack(*approve, "--apply")
+        seen = len(load.versions)
+        until(lambda: len(load.versions) > seen + 60, "more answers")
+        assert {first, second} == set(load.versions[seen:]), "both answer"
+
+        said = user.modelstack("canary", "markdown", "--stack", "prod", "--traffic", "10")
+        assert changed(said) == ["-        percent: 50", "+        percent: 10"]
+
+        user.modelstack("canary", "markdown", "--stack", "prod", "--abort", "--apply")
+        seen = len(load.versions)
+        until(lambda: len(load.versions) > seen + 60, "more answers")
+        assert {first} == set(load.versions[seen:]), "an aborted canary answers nobody"
+
+        user.modelstack("promote", "markdown", "--to", "prod", "--version", str(second), "--apply")
+        assert answering("prod", request) == second
+
+        said = user.modelstack("rollback", "markdown", "--stack", "prod", "--apply")
+        assert changed(said) == [f"-      stable: {second}", f"+      stable: {first}"]
+        assert answering("prod", request) == first
+    assert load.failures == [], f"of {len(load.versions)} requests"
+
+
+def test_what_answered_when_can_be_told(user, environments, second):
+    found = json.loads(user.modelstack("history", "markdown", "--stack", "prod", "--json"))
+    versions = [entry["stable"] for entry in found]
+    assert versions[0] < versions[1] == second, "back to the first, after the second"
+    assert any(entry["canary"].startswith(f"{second} ") for entry in found)
+    assert found[-1]["approved_by"] == "approver@example.com"
+    at = found[1]["since"]
+    (then,) = json.loads(user.modelstack("history", "markdown", "--stack", "prod", "--at", at, "--json"))
+    assert then["stable"] == second
+
+
+def test_the_evidence_of_what_is_released_can_be_looked_at_again(user, environments):
+    assert "is what run" in user.modelstack("verify", "markdown", "--stack", "prod")
+
+
+def until(what, whatever, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, f"{whatever} within {seconds} s"
+        time.sleep(0.1)
