@@ -73,7 +73,7 @@ def curve(points: Sequence[tuple[float, float]], kind: str, text: Text, width: i
     """A curve over numbers. `marked` is an x that a vertical line shows."""
     height = 260
     y = scales.linear([value for _, value in points], height - _BOTTOM, _TOP)
-    x = scales.linear([value for value, _ in points], _LEFT, width - _RIGHT, zero=False, ticks=max(2, width // 110))
+    x = scales.linear([value for value, _ in points], _LEFT, width - _RIGHT, zero=False, ticks=max(3, width // 110))
     places = [(x.place(one), y.place(other)) for one, other in points]
     mark = None
     if marked is not None:

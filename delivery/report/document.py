@@ -109,7 +109,7 @@ def _tiles(review: Review) -> list[Html]:
         tiles.append(_tile(label, data(value, text), note))
     if (traffic := comparison.traffic_words(review)) is not None:
         role, _, change = traffic.partition(" ")
-        tiles.append(_tile("traffic", escape(role.rstrip(",")), escape(change)))
+        tiles.append(_tile("traffic, " + role.rstrip(","), escape(change), None))
     if stable is None:
         tiles.append(_tile("stable version", Html("none"), Html("nothing to compare with")))
     return tiles

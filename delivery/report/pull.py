@@ -25,7 +25,8 @@ def digest_line(review: Review) -> str:
         name, change = f"{version.workload} v{version.version}", f"error {figures.errors_apart(error, error + 1)[0]}"
     else:
         old, new = figures.errors_apart(stable.report.metrics["wape"], error)
-        name, change = f"{version.workload} v{stable.version} to v{version.version}", f"error {old} to {new}"
+        name = f"{version.workload} v{stable.version} to v{version.version}"
+        change = f"error {old} to {new}" if old != new else f"error {figures.error(error)} as before"
     return ", ".join(part for part in (name, comparison.traffic_words(review), change, verdict(review)) if part)
 
 
