@@ -154,6 +154,16 @@ def test_the_price_response_by_hand():
     assert diagnostics.response(pd.DataFrame([without_cost]), Elastic()) is None, "nothing is made up"
 
 
+def test_of_many_requests_some_are_asked_evenly(monkeypatch):
+    monkeypatch.setattr(diagnostics, "RESPONSE_ROWS", 3)
+    row = REQUEST_EXAMPLE | {"brand": 2, "price_2": 0.04, "cost": 0.02}
+    found = diagnostics.response(pd.DataFrame([row | {"usual_price_2": 0.04 + 0.01 * n} for n in range(5)]), Elastic())
+    assert found is not None
+    by_price = {point.price: point for point in found.points}
+    expected = np.mean([100 * (0.05 / usual) ** 2 for usual in (0.04, 0.06, 0.08)])
+    assert by_price[1.0].units == pytest.approx(expected, rel=1e-4), "the first, the middle and the last"
+
+
 def test_the_step_leaves_the_report_of_what_the_model_says(tmp_path, assembled, model, monkeypatch):
     monkeypatch.setattr(weeks, "BACKTEST", range(66, 70))
     monkeypatch.setattr(weeks, "LAST", 65)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PRICES = tuple(round(0.6 + 0.05 * step, 2) for step in range(13))
 """Prices of the price response, relative to the usual one: 0.6 to 1.2."""
+RESPONSE_ROWS = 2000
+"""Requests that are asked at each of the prices: more say the same, and take longer than all the rest of the back-test."""
 CALIBRATION_BINS = 20
 DRIFT_BINS = 10
 LEAST_SHARE = 1e-4
@@ -44,13 +46,14 @@ def calibration(forecasts: pd.DataFrame, bins: int = CALIBRATION_BINS) -> tuple[
 
 
 def response(requests: pd.DataFrame, model: Demand) -> Response | None:
-    """What the model expects of all requests whose usual price and cost are known, each at the same share of its usual price.
+    """What the model expects of requests whose usual price and cost are known, each at the same share of its usual price.
 
-    None where there is no such request.
+    None where there is no such request. Of many, some are taken, evenly.
     """
     known = requests[(usual_price(requests) > 0) & (requests["cost"] > 0)]
     if known.empty:
         return None
+    known = known.iloc[np.unique(np.linspace(0, len(known) - 1, RESPONSE_ROWS).round().astype(np.int64))]
     usual, cost = usual_price(known), known["cost"].to_numpy(np.float64)
     points: list[PricePoint] = []
     for share in PRICES:
