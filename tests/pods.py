@@ -38,6 +38,10 @@ def pods(declared: Declared) -> Iterator[tuple[Resource, dict[str, Any]]]:
     for kind in _TEMPLATES:
         for resource in declared.all(kind):
             yield resource, pod_of(resource)
+    for resource in declared.all("SeldonDeployment"):
+        for predictor in revealed(resource.inputs)["spec"]["predictors"]:
+            for component in predictor["componentSpecs"]:
+                yield resource, component["spec"]
 
 
 def environment_of(container: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from components.endpoint import Canary, EndpointArgs, Gateway
 from components.seldon import SeldonEndpoint
 from components.variant import Capacity, Served
 from tests.harness import run
+from tests.pods import pods
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"
 STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
@@ -64,6 +65,12 @@ def test_nothing_in_the_spec_is_lost_on_its_way_to_the_engine():
     (container,) = second["componentSpecs"][0]["spec"]["containers"]
     assert container["image"] == NEXT.image
     assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
+
+
+def test_rules_over_all_pods_see_those_of_every_variant():
+    declared = declare(canary=Canary(served=NEXT, percent=10))
+    images = [container["image"] for _, pod in pods(declared) for container in pod["containers"]]
+    assert images == [STABLE.image, NEXT.image], "what the operator makes of a pod is no reason to let it off"
 
 
 def test_only_the_gateway_may_ask_variants_and_they_may_ask_nobody():
