@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pulumi import Output
 
     from components.endpoint import Endpoint
+    from components.seldon import SeldonEndpoint
     from infra.environment import Environment
     from infra.platform import Platform
     from infra.promotion import Known, Stable
@@ -124,7 +125,7 @@ def _release(releases: WorkloadReleases, here: Stable | None) -> ReleaseOutput:
     }
 
 
-def _once_up(endpoint: Endpoint, told: ReleaseOutput) -> Output[ReleaseOutput]:
+def _once_up(endpoint: Endpoint | SeldonEndpoint, told: ReleaseOutput) -> Output[ReleaseOutput]:
     """Told only once the endpoint answers: what failed to start has not been stable."""
 
     def tell(_url: str) -> ReleaseOutput:

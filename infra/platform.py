@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from components.endpoint import Canary, Endpoint, EndpointArgs
+from components.endpoint import Canary, Endpoint, EndpointArgs, Gateway
 from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
@@ -15,12 +15,14 @@ from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
 from components.variant import Capacity, Served
 from infra import naming
+from infra import settings as config
 from infra.releases import CANARY, SHADOW, STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from components.seldon import SeldonEndpoint
     from infra.environment import Environment
     from infra.settings import Settings
     from workloads.declaration import Workload
@@ -48,7 +50,7 @@ class Platform:
     images: Images
     tracking: Tracking
     training: Training
-    endpoints: Mapping[str, Endpoint]
+    endpoints: Mapping[str, Endpoint | SeldonEndpoint]
     """By workload: those that have a release."""
 
 
@@ -168,7 +170,7 @@ def _job(workload: Workload) -> TrainingJob:
 
 def _endpoint(
     settings: Settings, environment: Environment, images: Images, namespace: Namespace, workload: Workload
-) -> Endpoint:
+) -> Endpoint | SeldonEndpoint:
     here, releases, needs = settings.workloads[workload.name], settings.releases[workload.name], workload.serving
     served = {
         role: Served(
@@ -178,7 +180,8 @@ def _endpoint(
         )
         for role, release in releases.served.items()
     }
-    return Endpoint(
+    engine, node_port, gateway = _engine(settings.serving, here.node_port)
+    return engine(
         workload.name,
         EndpointArgs(
             namespace=namespace.name,
@@ -195,8 +198,26 @@ def _endpoint(
             stable=served[STABLE],
             canary=Canary(served=served[CANARY], percent=releases.canary.percent) if releases.canary else None,
             shadow=served.get(SHADOW),
-            host=environment.host,
-            node_port=here.node_port,
+            host=environment.host if node_port else "",
+            node_port=node_port,
+            gateway=gateway,
         ),
         environment.on_cluster,
     )
+
+
+def _engine(serving: config.Serving, node_port: int) -> tuple[type[Endpoint | SeldonEndpoint], int | None, Gateway]:
+    """What makes endpoints, and where they answer."""
+    match serving:
+        case config.DeploymentServing():
+            return Endpoint, node_port, Gateway()
+        case config.SeldonServing():
+            from components.seldon import SeldonEndpoint  # noqa: PLC0415 most environments do without, and its import takes time
+
+            return (
+                SeldonEndpoint,
+                serving.gateway_node_port,
+                Gateway(service=serving.gateway_service, namespace=serving.gateway_namespace),
+            )
+        case _:
+            assert_never(serving)

@@ -154,11 +154,25 @@ class Training(Section):
     """How long a finished run's pod and log stay in the cluster."""
 
 
-class Serving(Section):
-    """How endpoints are made."""
+class DeploymentServing(Section):
+    """Endpoints are plain Deployments behind an NGINX router; the cluster needs no operator."""
 
-    engine: Literal["deployment"] = "deployment"
-    """`deployment`: plain Deployments behind an NGINX router; needs no operator in the cluster."""
+    engine: Literal["deployment"]
+
+
+class SeldonServing(Section):
+    """Endpoints are SeldonDeployments. Wants the Seldon operator (1.17.1) and Istio in the cluster."""
+
+    engine: Literal["seldon"]
+    gateway_service: Annotated[str, Field(min_length=1, examples=["istio-ingressgateway"])] = "istio-ingressgateway"
+    """The Service of Istio's ingress gateway, at which all endpoints answer."""
+    gateway_namespace: Annotated[str, Field(min_length=1, examples=["istio-system"])] = "istio-system"
+    """Its namespace."""
+    gateway_node_port: NodePort | None = None
+    """Where the gateway is reached from outside, if it is by a node port."""
+
+
+Serving = Annotated[DeploymentServing | SeldonServing, Field(discriminator="engine")]
 
 
 class Replicas(Section):
@@ -173,7 +187,7 @@ class WorkloadSettings(Section):
 
     replicas: Replicas = Replicas()
     node_port: NodePort
-    """Where its endpoint answers."""
+    """Where its endpoint answers. Engine `seldon` has one address for all: that of its gateway."""
 
 
 class Settings(Section):
@@ -185,7 +199,8 @@ class Settings(Section):
     database: Database = Database()
     tracking: Tracking = Tracking()
     training: Training = Training()
-    serving: Serving = Serving()
+    serving: Serving = DeploymentServing(engine="deployment")
+    """What makes endpoints."""
     workloads: Mapping[ModelName, WorkloadSettings] = {}
     """The workloads this environment runs."""
     releases: Mapping[ModelName, WorkloadReleases] = {}

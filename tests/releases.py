@@ -86,8 +86,10 @@ def stacks(**known):
     return {"pulumi:pulumi:readStackOutputs": read}
 
 
-def run_released(stack, block=None, world=None):
+def run_released(stack, block=None, world=None, replaced=None):
     """What a stack declares that may serve these releases: approved for it, and stable in the stack before it."""
     block = approved(stack, block or released())
     with mock.patch.object(promotion, "WORKLOADS", {"markdown": MARKDOWN}):
-        return run_stack(stack, world or stacks(stage=outputs(block)), replaced={"releases": {"markdown": block}})
+        return run_stack(
+            stack, world or stacks(stage=outputs(block)), replaced={"releases": {"markdown": block}} | (replaced or {})
+        )

@@ -112,3 +112,12 @@ def test_a_bad_stack_file_is_refused_before_anything_is_declared():
         run_stack("dev", replaced={"databse": {}})
     assert "Traceback" not in str(refused.value)
     assert refused.value.__suppress_context__, "the reader sees the message, not what raised it"
+
+
+def test_the_engine_of_endpoints_is_chosen_by_the_stack_file():
+    with_seldon = {"engine": "seldon", "gatewayNodePort": 31380}
+    cluster = {"kind": "existing", "context": "c", "host": "c.example"}
+    declared = run_released("dev", replaced={"serving": with_seldon, "cluster": cluster})
+    assert declared.one("SeldonDeployment").inputs["spec"]["predictors"][0]["name"] == "stable"
+    assert declared.outputs["endpoints"]["markdown"]["url"] == "http://c.example:31380/seldon/serving/markdown"
+    assert not declared.all("Router")
