@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -227,6 +227,21 @@ def diff(
     from delivery import ledger
 
     ledger.differences(one, other, as_json=json)
+
+
+@app.command()
+def report(
+    workload: Workload,
+    stack: Stack = "dev",
+    version: Annotated[int | None, typer.Option(min=1, help="The version; what the stack file releases unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("report"),
+    *,
+    preview: Annotated[bool, typer.Option("--preview", help="With what the infrastructure would change.")] = False,
+) -> None:
+    """The page that a reviewer reads about a version, and lines for a pull request."""
+    from delivery import review
+
+    review.main(workload, version, stack, out, preview=preview)
 
 
 @app.command()

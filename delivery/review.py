@@ -1,0 +1,110 @@
+"""`modelstack report`: what a reviewer reads before a version gets anywhere, as a page and as lines for a pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery import edits
+from delivery.moves import declared, desk_of, registry_of
+from delivery.report.model import Review, Split, Stable, Traffic, Version
+from infra.errors import UserError
+from workloads import evidence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from delivery.edits import Block
+    from delivery.models import Models, ModelVersion
+    from delivery.promote import Desk
+
+PAGE, LINES = "index.html", "report.md"
+
+
+def main(workload: str, version: int | None, stack: str, out: Path, *, preview: bool) -> None:
+    """Writes the page and the lines into a folder, and prints the first line."""
+    from delivery.report import document, pull
+
+    desk, models = desk_of(stack, declared(workload)), registry_of(stack)
+    review = review_of(desk, models, version, _preview(stack) if preview else None)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / PAGE).write_text(document.page(review), encoding="utf-8")
+    (out / LINES).write_text(pull.markdown(review), encoding="utf-8")
+    print(pull.digest_line(review))
+    print(f"  {out / PAGE}, and for a pull request {out / LINES}")
+
+
+def review_of(desk: Desk, models: Models, version: int | None, preview: str | None) -> Review:
+    """All that is known of a version: what the stack is to serve unless told, else the newest that is registered.
+
+    Raises:
+        UserError: there is no such version, or its report is not what its run recorded.
+    """
+    block = desk.block()
+    model = _model(desk, models, version if version is not None or block is None else int(block["stable"]))
+    kept: Block = edits.versions(block).get(model.version, {})
+    report, digest = _report(models, model)
+    stable = _stable(desk, models, model)
+    return Review(
+        version=Version(
+            workload=desk.name,
+            version=model.version,
+            run=model.run,
+            data=model.tag("data"),
+            revision=model.tag("revision"),
+            report=report,
+            digest=digest,
+            image=kept.get("image"),
+            trainer=model.tags.get("trainer"),
+            approval=f"{kept['approval']['by']}, {kept['approval']['at']}" if "approval" in kept else None,
+        ),
+        stable=stable,
+        findings=desk.workload.gate.check(report.metrics, stable.report.metrics if stable else None),
+        environment=desk.stack,
+        traffic=_traffic(desk, block),
+        preview=preview,
+    )
+
+
+def _model(desk: Desk, models: Models, version: int | None) -> ModelVersion:
+    model = models.newest(desk.name) if version is None else models.version(desk.name, version)
+    if model is None:
+        what = f"{desk.name} has no version {version}." if version else f"No version of {desk.name} is registered."
+        raise UserError(what, fix=f"modelstack train {desk.name}")
+    return model
+
+
+def _report(models: Models, model: ModelVersion) -> tuple[evidence.Report, str]:
+    from delivery.models import REPORT
+
+    digest, _ = models.report(model)
+    try:
+        return evidence.parse(models.artifact(model.run, REPORT)), digest
+    except evidence.ReportError as error:
+        fix = f"train it anew: modelstack train {model.name}"
+        raise UserError("This report cannot be read.", where=f"run {model.run}, {REPORT}", found=error, fix=fix) from None
+
+
+def _stable(desk: Desk, models: Models, model: ModelVersion) -> Stable | None:
+    """What answers in the environment now, with its report; None where nothing does, or the version itself does."""
+    here = desk.known.here.get(desk.name)
+    if here is None or here.version == model.version:
+        return None
+    stable = models.version(desk.name, here.version)
+    return Stable(version=here.version, report=_report(models, stable)[0]) if stable else None
+
+
+def _traffic(desk: Desk, block: Block | None) -> Traffic | None:
+    if block is None:
+        return None
+    here = desk.known.here.get(desk.name)
+    canary: Block = block["canary"] if block.get("canary") else {}
+    after = Split(
+        stable=block["stable"], canary=canary.get("version"), percent=canary.get("percent", 0), shadow=block.get("shadow")
+    )
+    return Traffic(before=Split(stable=here.version) if here else None, after=after)
+
+
+def _preview(stack: str) -> str:
+    from delivery.stack import Stack
+
+    return Stack(stack).command("preview", "--diff", "--color", "never", "--non-interactive")
