@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delivery import environment, lock, node, preflight, recovery, stackfile
@@ -50,8 +51,15 @@ def _destroy(stack: str, progress: Reporter) -> None:
 
 
 def _destroy_embedded(stack: str, found: NodeConfig, progress: Reporter) -> None:
-    if _others(stack):
-        # Their state and their node's data are under the same folder.
+    others = _others(stack)
+    if guests := [name for name in others if _lives_here(name)]:
+        raise UserError(
+            f"Other environments live in the cluster of stack {stack}.",
+            found=", ".join(guests),
+            fix=f"modelstack down --stack {guests[0]}, then this again",
+        )
+    if others:
+        # Their state is under the same folder.
         _destroy(stack, progress)
         return
     if node.running(found) and environment.has_stack(stack):
@@ -87,6 +95,17 @@ def _clean_stack_file(stack: str, progress: Reporter) -> None:
         stackfile.write(file, after)
         if stackfile.releases(before):
             progress.say(f"{file.name}: its releases are removed, for their models and images are gone.")
+
+
+def _lives_here(stack: str) -> bool:
+    """Whether a stack's cluster is the embedded one of this checkout."""
+    try:
+        cluster = infra_settings.load(stackfile.path_of(stack)).cluster
+    except UserError:
+        return False  # its file is gone or broken: nobody can tell, and `pulumi destroy` reads the state alone
+    if cluster.kind == "existing":
+        return cluster.kubeconfig is not None and Path(cluster.kubeconfig).expanduser() == paths.KUBECONFIG
+    return cluster.kind == "embedded"
 
 
 def _others(stack: str) -> list[str]:

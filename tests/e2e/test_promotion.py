@@ -247,6 +247,21 @@ def test_the_evidence_of_what_is_released_can_be_looked_at_again(user, environme
     assert "is what run" in user.modelstack("verify", "markdown", "--stack", "prod")
 
 
+def test_a_reviewer_gets_a_page_and_lines_for_the_pull_request(user, environments, tmp_path):
+    said = user.modelstack("report", "markdown", "--stack", "prod", "--out", str(tmp_path), "--preview")
+    assert "gate passed" in said
+    page = (tmp_path / "index.html").read_text()
+    assert "approver@example.com" in page
+    assert user.release()["evidence"]["report"][:19] in page
+    assert (tmp_path / "report.md").read_text().startswith("**markdown v")
+
+
+def test_dev_is_not_taken_down_under_those_that_live_in_its_cluster(user, environments, held_out):
+    said = user.modelstack("down", "--stack", user.stack, code=1)
+    assert "modelstack down --stack" in said
+    assert answering("stage", held_out["request"])
+
+
 def until(what, whatever, seconds=60):
     end = time.monotonic() + seconds
     while not what():
