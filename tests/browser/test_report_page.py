@@ -172,5 +172,5 @@ def test_a_script_in_a_name_does_not_run_and_one_that_was_put_in_is_stopped(brow
 def test_in_print_all_figures_are_there_on_white(browser: Browser, file: Path):
     browser.open(file, width=700, scheme="dark", medium="print")
     assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    hidden = "[...document.querySelectorAll('details tbody tr')].filter((e) => !e.getBoundingClientRect().height).length"
+    hidden = "[...document.querySelectorAll('details tbody tr')].filter((e) => !e.checkVisibility()).length"
     assert browser.evaluate(hidden) == 0, "what is folded on the screen cannot be unfolded on paper"

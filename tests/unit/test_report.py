@@ -191,6 +191,8 @@ def test_the_version_is_compared_with_the_stable_one():
     assert "The best baseline, mean8, has 0.602: 39 % less." in shown
     assert "Better than v7 in 12 of 12 weeks." in shown
     assert "not comparable" not in shown
+    close = page(review(errors(0.3001), stable=Stable(version=7, report=errors(0.3))))
+    assert "has 0.300: about the same." in close, "0 % less would be said of two errors that differ"
     assert "Better than v7 in 0 of 12 weeks." in page(review(large(), stable=Stable(version=7, report=large()))), (
         "the same is not better"
     )
@@ -369,3 +371,16 @@ def test_a_preview_cannot_leave_its_fence_and_a_long_one_is_cut():
 )
 def test_figures_are_short(value: float, text: str):
     assert figures.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((0.0, 0.5, 1.0), ["0.0", "0.5", "1.0"]),
+        ((-100, -50, 1e-9), ["−100", "−50", "0"]),  # noqa: RUF001 the minus sign
+        ((1000, 20000), ["1,000", "20,000"]),
+        ((0, 5e8), ["0", "5.00e+08"]),
+    ],
+)
+def test_an_axis_is_written_with_as_many_places_throughout(values: tuple[float, ...], texts: list[str]):
+    assert figures.alike(values) == texts
