@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delivery import environment, lock, node, preflight, recovery, stackfile
+from delivery.kube import kubeconfig_file
 from delivery.progress import reporter
 from infra import settings as infra_settings
 from infra.errors import UserError
@@ -104,7 +104,7 @@ def _lives_here(stack: str) -> bool:
     except UserError:
         return False  # its file is gone or broken: nobody can tell, and `pulumi destroy` reads the state alone
     if cluster.kind == "existing":
-        return cluster.kubeconfig is not None and Path(cluster.kubeconfig).expanduser() == paths.KUBECONFIG
+        return cluster.kubeconfig is not None and kubeconfig_file(cluster.kubeconfig) == paths.KUBECONFIG
     return cluster.kind == "embedded"
 
 

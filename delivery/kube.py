@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from infra.errors import UserError
+from local import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +38,11 @@ def _at(found: Object, keys: tuple[str, ...]) -> object:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] JSON
     return cast("object", value)
+
+
+def kubeconfig_file(path: str) -> Path:
+    """The file that a stack file means: from the checkout on, where the engine runs, unless it is absolute."""
+    return (paths.CHECKOUT / Path(path).expanduser()).resolve()
 
 
 class ApiError(Exception):
@@ -79,7 +85,7 @@ class Cluster:
     @classmethod
     def of_file(cls, path: str | None, context: str) -> Cluster:
         """The cluster that a context of a kubeconfig names; `path` None: `$KUBECONFIG`, else `~/.kube/config`."""
-        file = Path(path or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+        file = kubeconfig_file(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
         try:
             return cls(file.read_text(encoding="utf-8"), context)
         except FileNotFoundError:
