@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from delivery import edits
@@ -90,7 +91,13 @@ def _stable(desk: Desk, models: Models, model: ModelVersion) -> Stable | None:
     if here is None or here.version == model.version:
         return None
     stable = models.version(desk.name, here.version)
-    return Stable(version=here.version, report=_report(models, stable)[0]) if stable else None
+    if stable is None:
+        return None
+    try:
+        return Stable(version=here.version, report=_report(models, stable)[0])
+    except UserError as error:
+        print(f"Without a comparison with what is stable: {error}", file=sys.stderr)
+        return None
 
 
 def _traffic(desk: Desk, block: Block | None) -> Traffic | None:

@@ -30,6 +30,9 @@ MARKDOWN = Workload(
             Rule(metric="wape", at_most=0.42),
             Rule(metric="wape", at_most=0.8, of="wape_mean8"),
             Rule(metric="wape", at_most=0.6, of="wape_last_week"),
+            Rule(metric="wape_worst_brand", at_most=0.75),
+            Rule(metric="wape_worst_store", at_most=0.7),
+            Rule(metric="weeks", at_least=12),
             Regression(metric="wape", at_most=1.02),
         )
     ),
