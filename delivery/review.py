@@ -108,7 +108,7 @@ def _traffic(desk: Desk, block: Block | None) -> Traffic | None:
     after = Split(
         stable=block["stable"], canary=canary.get("version"), percent=canary.get("percent", 0), shadow=block.get("shadow")
     )
-    return Traffic(before=Split(stable=here.version) if here else None, after=after)
+    return Traffic(before=Split(stable=here.version, canary=here.canary, percent=here.percent) if here else None, after=after)
 
 
 def _preview(stack: str) -> str:

@@ -54,6 +54,8 @@ def parse(outputs: Mapping[str, Any]) -> Mapping[str, Stable]:  # as the engine 
             image=str(told["image"]),
             metrics={str(name): float(value) for name, value in told["metrics"].items()},
             proven=frozenset(map(str, told["proven"])),
+            canary=int(told["canary"]["version"]) if told.get("canary") else None,
+            percent=int(told["canary"]["percent"]) if told.get("canary") else 0,
         )
         for workload, told in found.items()
     }

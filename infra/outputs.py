@@ -59,6 +59,14 @@ class ReleaseOutput(TypedDict):
     metrics: Mapping[str, float]
     proven: list[str]
     """Digests of the images that have been served here and are still kept."""
+    canary: CanaryOutput | None
+
+
+class CanaryOutput(TypedDict):
+    """The version that is tried, and on how much of the requests."""
+
+    version: int
+    percent: int
 
 
 class WorkloadOutput(TypedDict):
@@ -115,13 +123,15 @@ def _releases(settings: Settings, platform: Platform, known: Known) -> dict[str,
 
 
 def _release(releases: WorkloadReleases, here: Stable | None) -> ReleaseOutput:
-    stable, kept = releases.served[STABLE], {release.image for release in releases.versions}
+    stable, canary = releases.served[STABLE], releases.canary
+    kept = {release.image for release in releases.versions}
     served = {release.image for release in releases.served.values()}
     return {
         "version": stable.version,
         "image": stable.image,
         "metrics": dict(stable.evidence.metrics),
         "proven": sorted(served | (kept & here.proven if here else set())),
+        "canary": {"version": canary.version, "percent": canary.percent} if canary else None,
     }
 
 

@@ -66,6 +66,9 @@ class Stable:
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     proven: frozenset[str] = frozenset()
     """Digests of the images that have been served there, those that can be gone back to included."""
+    canary: int | None = None
+    percent: int = 0
+    """Of the requests, to the canary."""
 
 
 @dataclass(frozen=True, kw_only=True)
