@@ -121,7 +121,11 @@ def second(user, environments, models):
     """Another version of the same run, registered and released in dev."""
     first, before = user.release()["version"], user.stack_file.read_text()
     (found,) = [each for each in models.search_model_versions("name='markdown'") if int(each.version) == first]
-    made = int(models.create_model_version("markdown", found.source, run_id=found.run_id).version)
+    made = int(
+        models.create_model_version(
+            "markdown", found.source, run_id=found.run_id, model_id=found.source.removeprefix("models:/")
+        ).version
+    )
     user.modelstack("release", "markdown", "--version", str(made))
     yield made
     stackfile.write(user.stack_file, before)
@@ -192,7 +196,9 @@ def test_a_bad_model_stays_in_dev(user, environments, models, tmp_path):
     for name, value in tags.items():
         models.set_tag(run.info.run_id, f"modelstack.{name}", value)
     (found,) = [each for each in models.search_model_versions("name='markdown'") if int(each.version) == good["version"]]
-    bad = models.create_model_version("markdown", found.source, run_id=run.info.run_id)
+    bad = models.create_model_version(
+        "markdown", found.source, run_id=run.info.run_id, model_id=found.source.removeprefix("models:/")
+    )
     try:
         user.modelstack("release", "markdown", "--version", str(bad.version))
         said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
