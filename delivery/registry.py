@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import httpx
 
@@ -45,21 +45,21 @@ def copy(source: str, target: str, repository: str, digest: str) -> None:
     Raises:
         UserError: a registry does not answer, does not have it, or does not take it.
     """
-    there, here = Repository(source, repository), Repository(target, repository)
-    try:
-        manifest = there.get(f"manifests/{digest}")
-        content = cast("dict[str, Any]", manifest.json())
-        for blob in (content["config"], *content["layers"]):
-            here.take(there, str(blob["digest"]), int(blob["size"]))
-        here.put_manifest(digest, manifest.content, manifest.headers["Content-Type"])
-    except (httpx.HTTPError, KeyError, ValueError) as error:
-        raise UserError(
-            "An image could not be brought from one registry to another.",
-            where=f"{there.name}@{digest} to {here.name}",
-            found=error,
-            fix=f"see that both answer and let you in, or bring it yourself: skopeo copy --preserve-digests "
-            f"docker://{there.name}@{digest} docker://{here.name}",
-        ) from None
+    with Repository(source, repository) as there, Repository(target, repository) as here:
+        try:
+            manifest = there.get(f"manifests/{digest}")
+            content = cast("dict[str, Any]", manifest.json())
+            for blob in (content["config"], *content["layers"]):
+                here.take(there, str(blob["digest"]), int(blob["size"]))
+            here.put_manifest(digest, manifest.content, manifest.headers["Content-Type"])
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            raise UserError(
+                "An image could not be brought from one registry to another.",
+                where=f"{there.name}@{digest} to {here.name}",
+                found=error,
+                fix=f"see that both answer and let you in, or bring it yourself: skopeo copy --preserve-digests "
+                f"docker://{there.name}@{digest} docker://{here.name}",
+            ) from None
 
 
 class Repository:
@@ -71,6 +71,12 @@ class Repository:
         self.name = f"{registry}/{repository}"
         self._url = f"{'http' if local else 'https'}://{host}/v2/{f'{path}/' if path else ''}{repository}"
         self._http = httpx.Client(timeout=_COPY_SECONDS, trust_env=not local, follow_redirects=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._http.close()
 
     def get(self, what: str) -> httpx.Response:
         """Part of the repository, whole."""

@@ -3,15 +3,14 @@
 import json
 import os
 import shutil
-import time
 import urllib.request
 
 import pytest
 
-from local import userland
 from local.images import Builder
-from tests.engine.conftest import Quiet, free_port, running
+from tests.engine.conftest import Quiet, free_port
 from tests.engine.plain import project, template
+from tests.engine.registries import registry_in
 
 __all__ = ["project", "template"]  # fixtures
 
@@ -27,19 +26,7 @@ def storage(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registry(storage):
     """Its address."""
-    address = f"localhost:{free_port()}"
-    (storage / "config.yml").write_text(
-        json.dumps({"version": 0.1, "storage": {"filesystem": {"rootdirectory": "/registry"}}, "http": {"addr": address}})
-    )
-    root = userland.ensure(Quiet())
-    argv = userland.argv(root, ["docker-registry", "serve", "/registry/config.yml"], [(storage, "/registry")])
-    with running(storage / "log", "setpriv", "--pdeathsig", "KILL", *argv):
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"http://{address}/v2/").close()
-                break
-            except OSError:
-                time.sleep(0.1)
+    with registry_in(storage) as address:
         yield address
         Builder().remove([f"{address}/{name}:tag" for name in ("argument", "asked", "lost", "thing")], Quiet())
 

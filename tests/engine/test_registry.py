@@ -1,0 +1,58 @@
+"""Images on the move, between two real registries."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from delivery import registry
+from infra.errors import UserError
+from local.images import Builder
+from tests.engine.conftest import Quiet
+from tests.engine.registries import registry_in
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="building images needs root")
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory):
+    """Two registries."""
+    with registry_in(tmp_path_factory.mktemp("one")) as one, registry_in(tmp_path_factory.mktemp("other")) as other:
+        yield one, other
+
+
+@pytest.fixture(scope="module")
+def pushed(addresses, tmp_path_factory):
+    """The digest of an image in the first."""
+    context = tmp_path_factory.mktemp("context")
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY large /\nCOPY small /\n")
+    (context / "large").write_bytes(os.urandom(3 << 20))
+    (context / "small").write_text("small")
+    tag, builder = f"{addresses[0]}/moved:tag", Builder()
+    builder.build(context, context / "Dockerfile", {}, tag, Quiet())
+    yield builder.push(tag, Quiet())
+    builder.remove([tag], Quiet())
+
+
+def test_an_image_keeps_its_digest_in_another_registry(addresses, pushed):
+    one, other = addresses
+    assert registry.digest_of(other, "moved", pushed) is None
+    registry.copy(one, other, "moved", pushed)
+    assert registry.digest_of(other, "moved", pushed) == pushed
+    registry.copy(one, other, "moved", pushed)
+    with registry.Repository(one, "moved") as theirs, registry.Repository(other, "moved") as ours:
+        manifest = ours.get(f"manifests/{pushed}")
+        assert theirs.get(f"manifests/{pushed}").content == manifest.content, "promoted, not made again"
+        for layer in manifest.json()["layers"]:
+            assert len(ours.get(f"blobs/{layer['digest']}").content) == layer["size"]
+
+
+@pytest.mark.parametrize("broken", ["nothing there", "nobody there"])
+def test_an_image_that_cannot_be_brought_is_told_with_another_way(addresses, pushed, broken):
+    one, other = addresses
+    digest = "sha256:" + "0" * 64 if broken == "nothing there" else pushed
+    source = one if broken == "nothing there" else "localhost:1"
+    with pytest.raises(UserError, match="skopeo copy --preserve-digests"):
+        registry.copy(source, other, "moved", digest)
+    assert registry.digest_of(other, "moved", "sha256:" + "0" * 64) is None
