@@ -5,7 +5,7 @@ from delivery import status
 from delivery.outputs import Outputs
 from infra.releases import WorkloadReleases
 from tests.releases import DIGEST as DATA
-from tests.releases import RUN, image, released
+from tests.releases import RUN, approved, image, released
 
 DIGEST = image(3)
 RELEASES = WorkloadReleases.model_validate(released(3))
@@ -56,3 +56,19 @@ def test_a_release_that_does_not_run_is_pending():
 
 def test_labels_are_those_that_the_variants_carry():
     assert {variant.WORKLOAD_LABEL, variant.VERSION_LABEL} == set(status.SELECTOR.split(","))
+
+
+def test_traffic_is_what_the_stack_file_gives():
+    releases = WorkloadReleases.model_validate(released(3, 4, 5, canary={"version": 4, "percent": 10}, shadow=5))
+    assert [status.traffic(role, releases) for role in ("stable", "canary", "shadow")] == ["90 %", "10 %", "copy"]
+    assert status.traffic("stable", RELEASES) == "100 %"
+
+
+def test_whether_the_evidence_passes_is_told_and_who_approved():
+    block = released(3)
+    found = status.variant(deployment(3), {"markdown": RELEASES}, OUTPUTS)
+    assert (found.traffic, found.gate, found.approved_by) == ("100 %", "passed", "")
+    block["versions"][0]["evidence"]["metrics"]["wape"] = 0.5
+    worse = WorkloadReleases.model_validate(approved("prod", block))
+    found = status.variant(deployment(3), {"markdown": worse}, OUTPUTS)
+    assert (found.gate, found.approved_by) == ("failed", "approver@example.com")
