@@ -30,7 +30,7 @@ def bad(_: run.Context) -> None:
 
 def context_in(base: Path, **changes) -> run.Context:
     made = {"source": base, "share": base, "folder": base / "runs" / "1"} | changes
-    context = run.Context(workload=MARKDOWN, revision="r", image="i", **made)
+    context = run.Context(workload=MARKDOWN, revision="r", trainer="t@example.com", image="i", **made)
     context.folder.mkdir(parents=True, exist_ok=True)
     return context
 
