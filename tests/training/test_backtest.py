@@ -169,7 +169,7 @@ def test_the_step_leaves_the_report_of_what_the_model_says(tmp_path, assembled, 
     monkeypatch.setattr(weeks, "LAST", 65)
     told = {}
     context = Context(
-        workload=MARKDOWN, source=tmp_path, share=tmp_path, folder=tmp_path, revision="r", trainer="t@example.com", image="i", trainer="t",
+        workload=MARKDOWN, source=tmp_path, share=tmp_path, folder=tmp_path, revision="r", trainer="t@example.com", image="i",
         report=lambda _event, **fields: told.update({fields["name"]: fields["value"]}),
     )  # fmt: skip
     assembled.to_parquet(tmp_path / ASSEMBLED)
