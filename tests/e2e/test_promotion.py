@@ -227,11 +227,12 @@ def test_a_canary_is_tried_aborted_promoted_and_rolled_back_without_a_lost_reque
         until(lambda: {first} == set(load.versions[-60:]), "answers of the stable version alone")
 
         user.modelstack("promote", "markdown", "--to", "prod", "--version", str(second), "--apply")
-        assert answering("prod", request) == second
+        # Its router asks the old pods on the connections it has, as long as they take to leave.
+        until(lambda: answering("prod", request) == second, "the new version's answer", seconds=30)
 
         said = user.modelstack("rollback", "markdown", "--stack", "prod", "--apply")
         assert changed(said) == [f"-      stable: {second}", f"+      stable: {first}"]
-        assert answering("prod", request) == first
+        until(lambda: answering("prod", request) == first, "the old version's answer", seconds=30)
     assert load.failures == [], f"of {len(load.versions)} requests"
 
 
