@@ -171,7 +171,8 @@ def approve(move: Move, version: int, file: Path) -> None:
     verify(move.workload.name, kept, registry_of(move.stack))
     release = Release.model_validate({name: value for name, value in kept.items() if name != "approval"})
     made = key.approve(move.stack, move.workload, release)
-    move.make(lambda: move.desk.edit(edits.approved(move.desk.released(), version, made)))
+    # Others that are served may be waiting for theirs.
+    move.make(lambda: move.desk.edit(edits.approved(move.desk.released(), version, made), approval_later=True))
 
 
 def check(stack: str, workload: str) -> None:
@@ -184,7 +185,7 @@ def check(stack: str, workload: str) -> None:
 
 
 def _end(move: Move, role: str) -> None:
-    move.make(lambda: move.desk.edit(edits.without(move.desk.released(), role)))
+    move.make(lambda: move.desk.edit(edits.without(move.desk.released(), role), approval_later=True))
 
 
 def _bring(moves: Promoter, version: int | None) -> None:

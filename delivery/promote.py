@@ -88,7 +88,6 @@ class Desk:
     def text(self) -> str:
         return stackfile.read(self.file)
 
-    @property
     def settings(self) -> Settings:
         """What the file says now.
 
@@ -194,7 +193,7 @@ class Promoter:
 
     def bring_image(self, release: Block) -> bool:
         """Brings the release's image into the stack's registry, and tells whether it had to be brought."""
-        there, here = self.source.settings.images.registry, self.desk.settings.images.registry
+        there, here = self.source.settings().images.registry, self.desk.settings().images.registry
         if there == here:
             return False
         self.carry(there, here, f"{self.desk.name}-serving", release["image"])
@@ -206,7 +205,7 @@ class Promoter:
         return kept[version] if version in kept else self._release(version)
 
     def _release(self, version: int | None) -> Block:
-        self.desk.settings  # noqa: B018 a stack that does not run the workload is told of first
+        self.desk.settings()  # a stack that does not run the workload is told of first
         release = self.source.kept(version if version is not None else self.source.released()[STABLE])
         verify(self.desk.name, release, self.evidence())
         return {key: value for key, value in release.items() if key != "approval"}
