@@ -28,10 +28,11 @@ CONFIG = f"{settings.PROJECT}:{OUTPUT}"
 class Update:
     """One update of a stack, as the engine recorded it."""
 
-    number: int
     kind: str
     """`update`, `destroy`, `refresh`, ..."""
     ended: datetime
+    emptied: bool
+    """Whether nothing was left: a destruction of everything, not of some targets."""
     succeeded: bool
     releases: Mapping[str, Block]
 
@@ -41,7 +42,6 @@ class Entry:
     """What a workload's endpoint answered with from one update on."""
 
     since: str
-    update: int
     stable: int | None
     """None: from here on there was no endpoint."""
     run: str = ""
@@ -72,10 +72,10 @@ def history(stack: str, workload: str, *, at: str | None, as_json: bool) -> None
 def entries_of(updates: Iterable[Update], workload: str) -> Iterator[Entry]:
     """What changed in what answers, the oldest first. Updates that failed count as well: they may have changed it."""
     last: Entry | None = None
-    for update in sorted(updates, key=lambda found: found.number):
-        if update.kind not in {"update", "destroy"}:
+    for update in sorted(updates, key=lambda found: found.ended):
+        if update.kind != "update" and not update.emptied:
             continue
-        block = update.releases.get(workload) if update.kind == "update" else None
+        block = None if update.emptied else update.releases.get(workload)
         entry = _entry(update, block)
         if last is None and entry.stable is None:
             continue
@@ -87,14 +87,13 @@ def entries_of(updates: Iterable[Update], workload: str) -> Iterator[Entry]:
 def _entry(update: Update, block: Block | None) -> Entry:
     since = update.ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if not block:
-        return Entry(since=since, update=update.number, stable=None)
+        return Entry(since=since, stable=None)
     if "versions" not in block:  # as stack files had it before there were variants
         block = {"stable": block["version"], "versions": [block]}
     stable = edits.versions(block)[int(block["stable"])]
     canary = block.get("canary")
     return Entry(
         since=since,
-        update=update.number,
         stable=int(block["stable"]),
         run=str(stable["run"]),
         image=str(stable["image"]),
@@ -132,11 +131,13 @@ def moment(text: str) -> datetime:
 def update_of(summary: UpdateSummary) -> Update:
     """What the Automation API tells of an update."""
     config: Mapping[str, Any] = summary.config or {}  # as the SDK has it
+    # The SDK promises its enumeration as keys and gives what the engine's JSON has.
+    operations = {str(getattr(operation, "value", operation)) for operation in summary.resource_changes or {}}
     raw = config[CONFIG].value if CONFIG in config else "{}"
     return Update(
-        number=int(summary.version or 0),
         kind=str(summary.kind),
         ended=summary.end_time or summary.start_time,
+        emptied=summary.kind == "destroy" and "same" not in operations,
         succeeded=summary.result == "succeeded",
         releases=cast("Mapping[str, Block]", json.loads(raw) if isinstance(raw, str) else raw),
     )
@@ -151,12 +152,12 @@ def _show_history(entries: Iterable[Entry]) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, _WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("since (UTC)", "update", "stable", "run", "image", "canary", "shadow", "approved by"):
+    for title in ("since (UTC)", "stable", "run", "image", "canary", "shadow", "approved by"):
         table.add_column(title, overflow="fold")
     for entry in entries:
         since, stable = entry.since.replace("T", " ").removesuffix("Z"), str(entry.stable or "none")
         ids = (short(entry.run), short(entry.image))
-        table.add_row(since, str(entry.update), stable, *ids, entry.canary, entry.shadow, entry.approved_by)
+        table.add_row(since, stable, *ids, entry.canary, entry.shadow, entry.approved_by)
     console.print(table)
 
 

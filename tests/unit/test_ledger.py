@@ -13,10 +13,11 @@ from infra.errors import UserError
 from tests.releases import RUN, approved, image, released
 
 
-def update(number, block=None, kind="update", *, succeeded=True):
+def update(day, block=None, kind="update", *, emptied=False):
+    """An update at noon of a day of October."""
     releases = {"markdown": block} if block else {}
-    ended = datetime(2026, 10, number, 12, tzinfo=UTC)
-    return ledger.Update(number=number, kind=kind, ended=ended, succeeded=succeeded, releases=releases)
+    ended = datetime(2026, 10, day, 12, tzinfo=UTC)
+    return ledger.Update(kind=kind, ended=ended, succeeded=True, emptied=emptied, releases=releases)
 
 
 UPDATES = [
@@ -26,13 +27,14 @@ UPDATES = [
     update(4, released(3, 4, canary={"version": 4, "percent": 10})),
     update(5, approved("prod", released(4, 3))),
     update(6, kind="refresh"),
-    update(7, kind="destroy"),
+    update(6, kind="destroy"),  # of some targets
+    update(7, kind="destroy", emptied=True),
 ]
 
 
 def test_each_change_of_what_answers_is_told_once_from_the_first_answer_to_the_end():
     found = list(ledger.entries_of(reversed(UPDATES), "markdown"))
-    assert [(entry.update, entry.stable, entry.canary) for entry in found] == [
+    assert [(int(entry.since[8:10]), entry.stable, entry.canary) for entry in found] == [
         (2, 3, ""),
         (4, 3, "4 (10 %)"),
         (5, 4, ""),
@@ -59,10 +61,16 @@ def test_what_is_no_date_is_refused_with_one_that_is():
 
 def test_updates_are_read_as_the_engine_recorded_them():
     value = types.SimpleNamespace(value='{"markdown": {"stable": 3}}')
-    made = {"version": 2, "kind": "update", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "failed"}
+    made = {"kind": "update", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "failed", "resource_changes": {}}
     found = ledger.update_of(types.SimpleNamespace(**made, config={ledger.CONFIG: value}))
-    assert (found.number, found.succeeded, found.releases["markdown"]["stable"]) == (2, False, 3)
+    assert (found.succeeded, found.releases["markdown"]["stable"], found.emptied) == (False, 3, False)
     assert ledger.update_of(types.SimpleNamespace(**made, config={})).releases == {}
+
+
+@pytest.mark.parametrize(("changes", "emptied"), [({"delete": 60}, True), ({"delete": 1, "same": 59}, False)])
+def test_a_destruction_of_some_targets_leaves_the_rest(changes, emptied):
+    made = {"kind": "destroy", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "succeeded", "config": {}}
+    assert ledger.update_of(types.SimpleNamespace(**made, resource_changes=changes)).emptied == emptied
 
 
 def environment(**changes):
