@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -307,7 +308,7 @@ def test_the_connections_and_the_namespaces_may_die(own, what):
 
 def test_two_starts_at_once_make_one_node(own):
     state = record.read_state(own.config.run)
-    command = ["python", "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
+    command = [sys.executable, "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
     command += ["--registry-port", "15500", "--node-ports", "32000-32007"]
     starts = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate(timeout=120) for process in starts]
@@ -318,7 +319,7 @@ def test_two_starts_at_once_make_one_node(own):
 
 def test_a_start_that_was_killed_is_finished_by_the_next(own):
     node.stop(own.config)
-    command = ["python", "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
+    command = [sys.executable, "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
     command += ["--registry-port", "15500", "--node-ports", "32000-32007"]
     for seconds in (0.3, 1, 3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
