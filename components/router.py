@@ -121,9 +121,9 @@ def _container(args: RouterArgs) -> ContainerArgsDict:
         "image": args.image,
         "ports": [{"name": "http", "container_port": PORT}],
         # One worker process passes on several thousand requests a second, more than the pods behind it answer.
-        # On a full machine processors are shared out by what pods ask for: a router that asks for less than those behind it
-        # keeps every request waiting twice.
-        "resources": resources(cpu="300m", memory="64Mi"),
+        # One worker process passes on several thousand requests a second, more than the pods behind it answer. On a full
+        # machine processors are shared out by what pods ask for, and it waits for those that ask for more.
+        "resources": resources(cpu="50m", memory="64Mi"),
         "security_context": CONTAINER_SECURITY,
         "startup_probe": http_probe("/healthz", "http", period=1, failures=30),
         "readiness_probe": http_probe("/healthz", "http", period=5, failures=3),
