@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 from infra.errors import UserError
+from local import paths
 from local.images import builder, confined
 from local.images.context import Context
 from local.images.ignore import Ignore
@@ -214,3 +215,13 @@ def test_a_cancelled_command_leaves_no_process(tmp_path):
     assert marker not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout, (
         "even what has left the process group ends with the process namespace"
     )
+
+
+def test_who_may_approve_is_no_part_of_the_training_image(tmp_path):
+    folder = tmp_path / "workloads" / "markdown"
+    folder.mkdir(parents=True)
+    for name in ("workload.py", "approvers.json"):
+        (folder / name).touch()
+    entries = Context(tmp_path, paths.CHECKOUT / "components/images/training/Dockerfile").entries()
+    assert "workloads/markdown/workload.py" in entries
+    assert "workloads/markdown/approvers.json" not in entries, "a new approver would build the largest image anew"
