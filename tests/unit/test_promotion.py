@@ -84,9 +84,9 @@ def test_a_version_much_worse_than_the_stable_one_is_refused_though_it_keeps_eve
     better = {**METRICS, "wape": 0.3}
     here = {"stable": 2, "versions": [release(2, evidence=evidence(better, 2))]}
     said = refused("stage", released(3), known(here=here))
-    assert "wape <= 1.02 x wape of what is stable: found 0.4, bound 0.306" in said
-    forgotten = refused("stage", released(3), known(here=here))
-    assert forgotten, "to take the old release out of the file does not help: its metrics are the stack's own"
+    assert "wape <= 1.02 x wape of what is stable: found 0.4, bound 0.306" in said, (
+        "that the file no longer keeps the old release does not help: its metrics are the stack's own"
+    )
 
 
 def test_going_back_to_a_worse_version_is_no_regression():
@@ -115,7 +115,6 @@ def test_prod_refuses_what_is_not_stable_in_stage():
     block = approved("prod", released(3))
     assert "nothing is stable in stage" in refused("prod", block, Known())
     said = refused("prod", block, known(source=released(2)))
-    assert f"found: {image(3)}" not in said
     assert f"version 2, image {image(2)}" in said
     assert "modelstack promote markdown --to stage --version 3" in said
 
