@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from infra.errors import UserError
+from workloads import evidence
 
 if TYPE_CHECKING:
     from delivery.outputs import TrackingOutput
@@ -122,7 +122,7 @@ class Models:
             UserError: the report was changed after it was recorded.
         """
         content = self.artifact(model.run, REPORT)
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        digest = evidence.digest(content)
         if digest != model.tag("report"):
             raise UserError(
                 f"The back-test report of version {model.version} of {model.name} is not the one that its run recorded.",

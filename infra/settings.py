@@ -39,7 +39,21 @@ PROJECT: Final = "modelstack"
 _PREFIX: Final = f"{PROJECT}:"
 
 
-class EmbeddedCluster(Section):
+class _OwnCluster(Section):
+    """A cluster on this machine that is one environment's alone."""
+
+    @property
+    def namespace_prefix(self) -> str:
+        """Whose cluster it is needs none; others that live in it bring theirs."""
+        return ""
+
+    @property
+    def host(self) -> str:
+        """Where node ports are reached."""
+        return "localhost"
+
+
+class EmbeddedCluster(_OwnCluster):
     """A Kubernetes of one node on this machine, started and stopped by the stack itself."""
 
     kind: Literal["embedded"]
@@ -50,18 +64,8 @@ class EmbeddedCluster(Section):
     node_ports: PortRange = PortRange(30000, 30031)
     """The node ports that are reachable on this machine."""
 
-    @property
-    def namespace_prefix(self) -> str:
-        """The cluster is the environment's own."""
-        return ""
 
-    @property
-    def host(self) -> str:
-        """Where node ports are reached."""
-        return "localhost"
-
-
-class KindCluster(Section):
+class KindCluster(_OwnCluster):
     """A cluster in Docker, made by the `kind` command. Wants Docker and the internet."""
 
     kind: Literal["kind"]
@@ -69,16 +73,6 @@ class KindCluster(Section):
     """What `kind get clusters` calls it."""
     node_ports: PortRange = PortRange(30000, 30031)
     """The node ports that are reachable on this machine."""
-
-    @property
-    def namespace_prefix(self) -> str:
-        """The cluster is the environment's own."""
-        return ""
-
-    @property
-    def host(self) -> str:
-        """Where node ports are reached."""
-        return "localhost"
 
 
 class ExistingCluster(Section):
