@@ -10,6 +10,7 @@ for "not sold" or "not known" wherever a price or an amount may be missing, sinc
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +71,14 @@ def _slices() -> Iterator[tuple[str, slice]]:
 INPUT_NAMES: tuple[str, ...] = tuple(name for group, count in INPUTS for name in names_of(group, count))
 PLACES: dict[str, slice] = dict(_slices())
 """Where a group's columns are in the matrix that `inputs_of` makes."""
+_PAST = slice(PLACES["past_units"].start, PLACES["past_feat"].stop)
+_RIVALS = range(1, BRANDS + 1)
+_ALL_BRANDS = np.arange(1, BRANDS + 1)
+_LAST_WEEKS = range(1, _RECENT + 1)
+_ENDS = [window - 1 for window in _WINDOWS]
+_EIGHT = np.where(np.arange(WEEKS) < USUAL_WEEKS, 0.0, np.nan)
+_FOUR = np.where(np.arange(WEEKS) < _RECENT, 0.0, np.nan)
+"""Added to thirteen weeks they leave eight, or four."""
 
 
 def inputs_of(columns: Mapping[str, Any]) -> Floats:
@@ -94,84 +103,86 @@ def own_price(inputs: Floats) -> Floats:
 
 def _blocks(inputs: Floats) -> dict[tuple[str, ...], Floats]:
     """Features in blocks of columns, by their names."""
-    own = np.arange(1, BRANDS + 1) == inputs[:, :1]
-    price = np.log(own_price(inputs))[:, None]
+    own = inputs[:, :1] == _ALL_BRANDS
+    logs = np.log(np.where(inputs > 0, inputs, np.nan))  # zero stands for not known
+    price = logs[:, PLACES["price"]][own][:, None]
     blocks: dict[tuple[str, ...], Floats] = {}
-    _plan(inputs, price, own, blocks)
-    _history(inputs, price, blocks)
-    _rivals(inputs, price, own, blocks)
+    _plan(inputs, logs, price, own, blocks)
+    _history(inputs, logs, price, blocks)
+    _rivals(inputs, logs, price, own, blocks)
     return blocks
 
 
-def _plan(inputs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]) -> None:
+def _plan(
+    inputs: Floats, logs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]
+) -> None:
     """The week to predict: own price and offers, and how alike the chain's stores are. A price ad makes all stores alike."""
-    chain_price = _log(inputs[:, PLACES["chain_price"]])
+    chain_price = logs[:, PLACES["chain_price"]]
     blocks[("price",)] = price
     blocks[("price_to_chain",)] = price - chain_price
     blocks[("chain_price",)] = chain_price
     blocks["brand", "deal"] = inputs[:, PLACES["brand"].start : PLACES["deal"].stop]
     blocks[("feat",)] = inputs[:, PLACES["feat"]][own][:, None]
     blocks["chain_spread", "chain_same", "chain_deal"] = inputs[:, PLACES["chain_spread"].start : PLACES["chain_deal"].stop]
-    blocks["chain_units", "store_units"] = _log(inputs[:, PLACES["chain_units"].start : PLACES["store_units"].stop])
+    blocks["chain_units", "store_units"] = logs[:, PLACES["chain_units"].start : PLACES["store_units"].stop]
 
 
-def _history(inputs: Floats, price: Floats, blocks: dict[tuple[str, ...], Floats]) -> None:
+def _history(inputs: Floats, logs: Floats, price: Floats, blocks: dict[tuple[str, ...], Floats]) -> None:
     """The series' own past: levels, discount depth against it, offers and how long ago they were."""
-    past = inputs[:, PLACES["past_units"].start : PLACES["past_feat"].stop].reshape(-1, 4, WEEKS)
-    logs = _log(past[:, :2])
-    units, prices = logs[:, 0], logs[:, 1]
+    past = inputs[:, _PAST].reshape(-1, 4, WEEKS)
+    known = logs[:, _PAST].reshape(-1, 4, WEEKS)[:, :2]
+    units, prices = known[:, 0], known[:, 1]
     offers = np.where(past[:, :1] > 0, past[:, 2:], np.nan)
     deals, feats = offers[:, 0], offers[:, 1]
-    recent = range(1, _RECENT + 1)
-    blocks[tuple(f"units_{week}" for week in range(1, 2 * _RECENT + 1))] = units[:, : 2 * _RECENT]
-    blocks[tuple(f"price_to_{week}" for week in recent)] = price - prices[:, :_RECENT]
-    blocks[tuple(f"{name}_{week}" for name in ("deal", "feat") for week in recent)] = _flat(offers[:, :, :_RECENT])
+    blocks[_named("units", over=range(1, 2 * _RECENT + 1))] = units[:, : 2 * _RECENT]
+    blocks[_named("price_to", over=_LAST_WEEKS)] = price - prices[:, :_RECENT]
+    blocks[_named("deal", "feat", over=_LAST_WEEKS)] = _flat(offers[:, :, :_RECENT])
 
-    ends = [window - 1 for window in _WINDOWS]
-    highest, lowest = (best.accumulate(logs, axis=2)[:, :, ends] for best in (np.fmax, np.fmin))
+    highest, lowest = (best.accumulate(known, axis=2)[:, :, _ENDS] for best in (np.fmax, np.fmin))
     plain = np.where((deals == 0) & (feats == 0), units, np.nan)
-    means = _running_mean(np.concatenate([logs, offers, plain[:, None]], axis=1))
-    by_window = means[:, :, ends]
+    means = _running_mean(np.concatenate([known, offers, plain[:, None]], axis=1))
+    by_window = means[:, :, _ENDS]
     for name, values in (("max", highest), ("min", lowest), ("mean", by_window)):
-        blocks[tuple(f"units_{name}_{window}" for window in _WINDOWS)] = values[:, 0]
-        blocks[tuple(f"price_to_{name}_{window}" for window in _WINDOWS)] = price - values[:, 1]
-    blocks[tuple(f"{name}_{window}" for name in ("deals", "feats") for window in _WINDOWS)] = _flat(by_window[:, 2:4])
+        blocks[_named(f"units_{name}", over=_WINDOWS)] = values[:, 0]
+        blocks[_named(f"price_to_{name}", over=_WINDOWS)] = price - values[:, 1]
+    blocks[_named("deals", "feats", over=_WINDOWS)] = _flat(by_window[:, 2:4])
     blocks[("units_plain_mean_8",)] = means[:, 4, 7:8]
     on_feat = np.where(feats == 1, units, np.nan)
     blocks[("units_on_feat_max",)] = np.fmax.reduce(on_feat, axis=1)[:, None]
     blocks["weeks_since_deal", "weeks_since_feat"] = _weeks_since(offers)
 
     at_this_price = units + _ELASTICITY * (prices - price)
-    eight = np.where(np.arange(WEEKS) < USUAL_WEEKS, 0.0, np.nan)
-    four = np.where(np.arange(WEEKS) < _RECENT, 0.0, np.nan)
-    series = [units + four, units + eight, units, np.where(deals == 1, units, np.nan), on_feat, plain]
-    medians = _medians(np.stack([*series, at_this_price + eight, at_this_price], axis=1))
+    series = [units + _FOUR, units + _EIGHT, units, np.where(deals == 1, units, np.nan), on_feat, plain]
+    medians = _medians(np.concatenate([*series, at_this_price + _EIGHT, at_this_price], axis=1).reshape(-1, 8, WEEKS))
     blocks["units_median_4", "units_median_8", "units_median_13", "units_on_deal", "units_on_feat"] = medians[:, :5]
     level = medians[:, 2:3]
-    for other in (*np.split(blocks["chain_units", "store_units"][:, ::-1], 2, axis=1), _TYPICAL_LOG_UNITS):
+    chain_and_store = blocks["chain_units", "store_units"]
+    for other in (chain_and_store[:, 1:], chain_and_store[:, :1], _TYPICAL_LOG_UNITS):
         level = np.where(np.isnan(level), other, level)
     levels = medians[:, [6, 5, 7, 1]]
     blocks[LEVELS] = np.where(np.isnan(levels), level, levels)
 
 
-def _rivals(inputs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]) -> None:
+def _rivals(
+    inputs: Floats, logs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]
+) -> None:
     """The other ten brands in the same store and week. Differences of logs: a higher own price only raises them."""
-    prices = np.where(own, np.nan, _log(inputs[:, PLACES["price"]]))
+    prices = np.where(own, np.nan, logs[:, PLACES["price"]])
     known = ~np.isnan(prices)
     feats = np.where(own, 0.0, inputs[:, PLACES["feat"]])
     mean = np.where(known, prices, 0.0).sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
     blocks["price_to_cheapest", "price_to_second"] = price - np.sort(prices, axis=1)[:, :2]
     blocks[("price_to_rivals",)] = price - mean
     blocks[("rival_feats",)] = feats.sum(axis=1, keepdims=True)
-    rivals = range(1, BRANDS + 1)
-    blocks[tuple(f"price_to_brand_{rival}" for rival in rivals)] = price - prices
-    blocks[tuple(f"moved_{rival}" for rival in rivals)] = prices - _log(inputs[:, PLACES["usual_price"]])
-    blocks[tuple(f"feat_of_{rival}" for rival in rivals)] = feats
+    blocks[_named("price_to_brand", over=_RIVALS)] = price - prices
+    blocks[_named("moved", over=_RIVALS)] = prices - logs[:, PLACES["usual_price"]]
+    blocks[_named("feat_of", over=_RIVALS)] = feats
 
 
-def _log(values: Floats) -> Floats:
-    """NaN for zero, which stands for not known."""
-    return np.log(np.where(values > 0, values, np.nan))
+@functools.cache
+def _named(*groups: str, over: range | tuple[int, ...]) -> tuple[str, ...]:
+    """Names of features: each of `groups` with each of the numbers. Kept, for a row costs little more than their making."""
+    return tuple(f"{group}_{number}" for group in groups for number in over)
 
 
 def _flat(values: Floats) -> Floats:
@@ -186,10 +197,11 @@ def _running_mean(values: Floats) -> Floats:
 
 def _medians(values: Floats) -> Floats:
     """Medians along the last axis, NaN aside. numpy's own warns about rows without a value."""
-    ordered = np.sort(values, axis=2)  # NaN come last
+    ordered = np.sort(values, axis=2).ravel()  # NaN come last
     count = (~np.isnan(values)).sum(axis=2)
-    middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, WEEKS - 1)], axis=2)
-    return np.take_along_axis(ordered, middle, axis=2).sum(axis=2) / 2
+    starts = np.arange(0, ordered.size, WEEKS).reshape(count.shape)
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, WEEKS - 1)
+    return (ordered[starts + low] + ordered[starts + high]) / 2
 
 
 def _weeks_since(flags: Floats) -> Floats:
