@@ -179,6 +179,7 @@ http {
     server_tokens off;
     %(log)s
     keepalive_requests 100000;
+    client_header_buffer_size 8k;
     client_max_body_size %(body)d;
     client_body_buffer_size %(body)d;
 

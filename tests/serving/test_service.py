@@ -147,6 +147,24 @@ def test_a_connection_is_kept_for_the_next_request(service):
                 received += connection.recv(4096) or pytest.fail("the connection was closed")
 
 
+def test_the_short_way_answers_as_seldon_core_does(service):
+    short, whole = service.ask(GOOD), service.ask(GOOD, path="/api/v1.0/predictions?by=flask")
+    assert (short.status, short.json) == (whole.status, whole.json)
+    own = {"Date", "Connection"}
+    assert {name: value for name, value in short.headers.items() if name not in own} == {
+        name: value for name, value in whole.headers.items() if name not in own
+    }
+
+
+def test_a_caller_that_stops_half_way_is_given_up(tmp_path):
+    with running(tiny.write(tmp_path)) as service:
+        stalled = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+        with stalled:
+            stalled.sendall(b"POST /api/v1.0/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            assert service.ask(GOOD).status == 200, "the only worker goes on"
+            assert not stalled.recv(4096), "and the connection is closed"
+
+
 def test_a_killed_worker_is_replaced_and_its_figures_stay(tmp_path):
     with running(tiny.write(tmp_path)) as service:
         service.ask(GOOD)

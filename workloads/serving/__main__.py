@@ -13,8 +13,7 @@ DEFAULTS = {
     # Bodies and answers pass as bytes: seldon-core's own decoding takes NaN for a value and names no place in its errors.
     "PAYLOAD_PASSTHROUGH": "true",
     "GRPC_WORKERS": "0",
-    # With two threads gunicorn keeps connections open, so that the router need not make one for each request.
-    "GUNICORN_THREADS": "2",
+    "GUNICORN_THREADS": "1",  # see worker.py
     # Longer than the router keeps an idle connection: only the side that sends may close, or a request meets a closed door.
     "GUNICORN_KEEPALIVE": "75",
     "SELDON_LOG_LEVEL": "WARNING",
@@ -28,9 +27,12 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)  # gunicorn 20 needs it
     sys.argv = ["seldon-core-microservice", COMPONENT, "--service-type", "MODEL", *sys.argv[1:]]
     # Reads the environment when it is imported.
-    from seldon_core.microservice import main as microservice  # noqa: PLC0415 - see the line above
+    from seldon_core import microservice  # noqa: PLC0415 - see the line above
 
-    microservice()
+    from workloads.serving.worker import Application  # noqa: PLC0415 - imports the same
+
+    microservice.UserModelApplication = Application
+    microservice.main()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import seldon_core.microservice
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
@@ -18,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from workloads.serving.errors import ModelError, RequestError
 from workloads.serving.loading import Model, load
 from workloads.serving.metrics import RequestMetrics
+from workloads.serving.predictions import PATHS, Predictions
 from workloads.serving.request import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from flask.blueprints import BlueprintSetupState
 
     from workloads.serving.contract import Columns
 
@@ -33,7 +36,6 @@ RELEASE_ENV = "MODELSTACK_RELEASE"
 DEFAULT_MODEL = "/model"
 DEFAULT_RELEASE = "/release.json"
 
-PREDICTION_PATHS = frozenset({"/predict", "/api/v0.1/predictions", "/api/v1.0/predictions"})
 _START = "modelstack.start"
 _ROWS = "modelstack.rows"
 
@@ -66,11 +68,8 @@ class ServedModel:
         """The answer to a request's body."""
         if not isinstance(message, bytes):
             raise RequestError("send the request as JSON in the body", example=self._model.reader.example)
-        columns = self._model.reader.read(message)
-        names, rows = self._predict(columns)
-        listed = rows.tolist()
-        request.environ[_ROWS] = len(listed)
-        return json.dumps({"data": {"names": list(names), "ndarray": listed}, "meta": self._meta}).encode()
+        answer, request.environ[_ROWS] = self._answer(message)
+        return answer
 
     def health_status_raw(self) -> dict[str, Any]:
         """Predicts the example: a worker that answers this can answer requests."""
@@ -95,6 +94,12 @@ class ServedModel:
         del worker_id_func
         return self._metrics
 
+    def _answer(self, body: bytes) -> tuple[bytes, int]:
+        """The answer to a body, and the number of its rows."""
+        names, rows = self._predict(self._model.reader.read(body))
+        listed = rows.tolist()
+        return orjson.dumps({"data": {"names": list(names), "ndarray": listed}, "meta": self._meta}), len(listed)
+
     def _predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
         try:
             return self._model.predict(columns)
@@ -111,12 +116,22 @@ class ServedModel:
         blueprint.app_errorhandler(RequestError)(self._refusal)
         blueprint.app_errorhandler(HTTPException)(self._http_refusal)
         blueprint.app_errorhandler(_PredictionError)(self._failure)
+        blueprint.record_once(self._put_before)
         return blueprint
+
+    def _put_before(self, state: BlueprintSetupState) -> None:
+        """Puts the short way before the application that the blueprint is registered with."""
+        state.app.wsgi_app = Predictions(
+            state.app.wsgi_app,
+            answer=self._answer,
+            headers=self._headers,
+            note=lambda rows, seconds: self._metrics.note(code=HTTPStatus.OK, rows=rows, seconds=seconds),
+        )
 
     def _sign(self, response: Response) -> Response:
         response.headers.extend(self._headers)
         started = request.environ.get(_START)
-        if started is not None and request.path in PREDICTION_PATHS:
+        if started is not None and request.path in PATHS:
             rows = request.environ.get(_ROWS, 0)
             self._metrics.note(code=response.status_code, rows=rows, seconds=time.perf_counter() - started)
         return response

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import math
 from http import HTTPStatus
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 import numpy as np
+import orjson
 
 from workloads.serving.errors import RequestError, shown
 
@@ -36,6 +38,18 @@ _NUMBERS = {float, int}
 _INT64 = 2**63
 
 
+def _parsed(body: bytes) -> object:
+    """What the JSON says.
+
+    Python's own reader, four times slower, is for what the fast one refuses: it tells better why, and lets NaN pass, which is
+    refused with its place later.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body.decode())
+
+
 class Reader:
     """Reads requests of one model.
 
@@ -48,6 +62,7 @@ class Reader:
         self._types = dict(columns)
         self._names = list(columns)
         self._by_type = {kind: [name for name in columns if columns[name] is kind] for kind in set(columns.values())}
+        self._usual_places = {name: place for place, name in enumerate(self._names)}
         self._example = {name: example[name] for name in columns}
         self._row = list(self._example.values())
 
@@ -84,7 +99,7 @@ class Reader:
         if not body.strip():
             raise RequestError("the request's body is empty", example=self.example)
         try:
-            message: object = json.loads(body.decode())
+            message: object = _parsed(body)
         except json.JSONDecodeError as error:
             raise RequestError(
                 f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
@@ -103,7 +118,7 @@ class Reader:
         data: object = message.get("data")
         if _is_object(data):
             names = self._listed(data, "names", "data.names")
-            if not all(isinstance(name, str) for name in names):
+            if set(map(type, names)) - {str}:
                 raise RequestError("data.names holds something else than names", found=_described(names), example=self.example)
             if "tensor" in data:
                 return names, self._tensor(data["tensor"])
@@ -151,6 +166,8 @@ class Reader:
         return self._names, [[record[name] for name in self._names] for record in listed]
 
     def _places(self, names: list[str]) -> Mapping[str, int]:
+        if names == self._names:  # as the example has them: most callers
+            return self._usual_places
         places = {name: place for place, name in enumerate(names)}
         if len(names) != len(self._names) or places.keys() != self._types.keys():
             self._refuse_names(names)
@@ -172,11 +189,11 @@ class Reader:
         """Columns of one type go through numpy together: for a single row that is most of the time there is to save."""
         columns: dict[str, npt.NDArray[np.generic]] = {}
         for kind, names in self._by_type.items():
-            chosen = [places[name] for name in names]
-            cells = [[row[place] for place in chosen] for row in rows]
+            choose = itemgetter(*map(places.__getitem__, names))
+            cells = [choose(row) for row in rows] if len(names) > 1 else [(choose(row),) for row in rows]
             if not all(_fits(kind, line) for line in cells):
                 cells = [
-                    [self._converted(cell, kind, row, name) for name, cell in zip(names, line, strict=True)]
+                    tuple(self._converted(cell, kind, row, name) for name, cell in zip(names, line, strict=True))
                     for row, line in enumerate(cells)
                 ]
             columns.update(zip(names, np.array(cells, dtype=DTYPES[kind]).T, strict=True))
@@ -193,7 +210,7 @@ class Reader:
         )
 
 
-def _fits(kind: type, values: list[Any]) -> bool:
+def _fits(kind: type, values: Sequence[Any]) -> bool:
     """Whether all of `values` go into an array of `kind` as they are. Every row comes here: no loop in Python."""
     types = set(map(type, values))
     if kind is float:
