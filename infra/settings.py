@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML, YAMLError
 
 from infra import consistency
 from infra.errors import UserError
@@ -274,6 +273,8 @@ def _plain(text: str) -> object:
 
 
 def _config_of(text: str, where: str) -> Mapping[str, object]:
+    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 the program has no file to read, and a tenth of a second to spare
+
     try:
         document = cast("object", YAML(typ="safe").load(text))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
     except YAMLError as error:
