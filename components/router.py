@@ -11,7 +11,7 @@ from pulumi_kubernetes import apps, core, policy
 
 from components.objects import labels, name_of
 from components.pods import CONTAINER_SECURITY, POD_SECURITY, http_probe, resources, scratch
-from components.router_config import PORT, Routes, config, content_name
+from components.router_config import PORT, Routes, config, content_name, leave
 from components.variant import FINISH_SECONDS, LEAVE_SECONDS, ROLE_LABEL, WORKLOAD_LABEL, spread
 
 if TYPE_CHECKING:
@@ -120,15 +120,14 @@ def _container(args: RouterArgs) -> ContainerArgsDict:
         "name": "nginx",
         "image": args.image,
         "ports": [{"name": "http", "container_port": PORT}],
-        # One worker process passes on several thousand requests a second, more than the pods behind it answer.
-        # One worker process passes on several thousand requests a second, more than the pods behind it answer. On a full
-        # machine processors are shared out by what pods ask for, and it waits for those that ask for more.
-        "resources": resources(cpu="50m", memory="64Mi"),
+        # One worker process passes on several thousand requests a second, more than the pods behind it answer, on a sixth of
+        # their processor time. On a full machine that is shared out by what pods ask for: with less it would be their brake.
+        "resources": resources(cpu="200m", memory="64Mi"),
         "security_context": CONTAINER_SECURITY,
         "startup_probe": http_probe("/healthz", "http", period=1, failures=30),
         "readiness_probe": http_probe("/healthz", "http", period=5, failures=3),
         "liveness_probe": http_probe("/healthz", "http", period=10, failures=6),
-        "lifecycle": {"pre_stop": {"exec_": {"command": ["sleep", str(LEAVE_SECONDS)]}}},
+        "lifecycle": {"pre_stop": {"exec_": {"command": leave(seconds=LEAVE_SECONDS)}}},
         "volume_mounts": [
             {"name": "config", "mount_path": _CONFIG_FOLDER, "read_only": True},
             {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 - a mount of the pod's own

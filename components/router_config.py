@@ -18,6 +18,8 @@ PREDICTIONS = "/api/v1.0/predictions"
 PASSED = ("/api/v1.0/metadata", "/api/v1.0/health/status")
 """What else of the service is shown to the world."""
 HUNDRED = 100
+_LEAVING = "leaving"
+"""A file in the scratch folder: it is there when the router is about to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +83,22 @@ def config(routes: Routes, *, port: int = PORT, scratch: str = SCRATCH) -> str:
         "log": _ACCESS_LOG if routes.access_log else "access_log off;",
         "upstreams": "\n".join(_UPSTREAM % {"variant": each.variant, "address": each.address} for each in routes.targets),
         "split": _split(routes),
+        "leaving": _LEAVING,
         "mirror": "mirror /shadow;" if routes.shadow else "mirror off;",
         "shadow": _SHADOW if routes.shadow else "",
         "predictions": PREDICTIONS,
         "passed": "\n".join(_PASSED % path for path in PASSED),
         "errors": "\n".join(_error(status, info, routes.workload) for status, info in _ERRORS.items()),
     }
+
+
+def leave(scratch: str = SCRATCH, *, seconds: int) -> list[str]:
+    """The command that is run before a router ends: for some seconds it tells its callers, with each answer, to come no more.
+
+    NGINX closes idle connections when it is told to quit, and a request that is on its way on one is lost. So each caller is
+    told in time. (NGINX 1.27 could be told to wait, `keepalive_min_timeout`; Debian's is older.)
+    """
+    return ["sh", "-c", f"touch {scratch}/{_LEAVING} && sleep {seconds}"]
 
 
 def _split(routes: Routes) -> str:
@@ -207,8 +219,16 @@ http {
         proxy_max_temp_file_size 0;
 
         location = %(predictions)s {
+            if (-f %(scratch)s/%(leaving)s) { rewrite ^ /%(leaving)s last; }
             %(mirror)s
             proxy_pass http://$variant;
+        }
+        # The same, for the last time on a connection.
+        location = /%(leaving)s {
+            internal;
+            keepalive_timeout 0;
+            %(mirror)s
+            proxy_pass http://$variant%(predictions)s;
         }
 %(passed)s
 %(shadow)s

@@ -130,7 +130,8 @@ class Tracking(Section):
     storage: Storage = "5Gi"
     """For artifacts."""
     node_port: NodePort = 30000
-    cpu: Cpu = "250m"
+    cpu: Cpu = "100m"
+    """Asked for; it may use more when there is more."""
     memory: Memory = "768Mi"
     workers: Annotated[int, Field(ge=1, le=16, examples=[2])] = 1
     """Server processes; each takes some 250 MB, beside 250 MB for the first process."""

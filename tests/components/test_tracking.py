@@ -15,7 +15,7 @@ ARGS = {
     "artifacts": "artifacts",
     "host": "localhost",
     "node_port": 30000,
-    "cpu": "250m",
+    "cpu": "100m",
     "memory": "1Gi",
     "workers": 1,
 }

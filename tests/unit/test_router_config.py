@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from components.router_config import MAX_BODY_BYTES, PREDICTIONS, Routes, Target, config, content_name
+from components.router_config import MAX_BODY_BYTES, PREDICTIONS, Routes, Target, config, content_name, leave
 from tests import debian
 
 STABLE = Target(variant="stable", address="127.0.0.1:1")
@@ -101,7 +103,9 @@ def router(routes, folder):
     file = folder / "nginx.conf"
     file.write_text(config(routes, port=port, scratch=str(folder)))
     log = folder / "out"
-    command = [debian.program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(file), "-g", "daemon off;"]
+    # As whoever runs the test: `nobody`, which root's NGINX would become, may not look into the folder.
+    as_user = f"daemon off; user {getpass.getuser()};" if os.geteuid() == 0 else "daemon off;"
+    command = [debian.program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(file), "-g", as_user]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     try:
@@ -269,3 +273,57 @@ def test_a_share_that_is_none_is_refused(percent):
 def test_a_share_for_nobody_is_refused():
     with pytest.raises(ValueError, match="there is no canary"):
         Routes(workload="markdown", stable=STABLE, canary_percent=10)
+
+
+def test_a_router_that_is_to_leave_sends_its_callers_away_before_it_closes_a_connection(services, tmp_path):
+    """Whoever sends on a kept connection while it is closed loses the request, and may not repeat a POST by itself."""
+    stable, shadow = services(), services()
+    routes = Routes(workload="markdown", stable=stable.target("stable"), shadow=shadow.target("shadow"))
+    with router(routes, tmp_path) as nginx, ExitStack() as stack:
+        connection = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=DEADLINE)
+        stack.callback(connection.close)
+        for _ in range(2):
+            connection.request("POST", PREDICTIONS, b"{}", {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+        assert not answer.will_close, "connections are kept"
+        subprocess.run(leave(str(tmp_path), seconds=0), check=True)
+        connection.request("POST", PREDICTIONS, b'{"rows": 1}', {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())) == (200, {"port": stable.server_port}), "it answers as before"
+        assert answer.will_close, "and says that it was the last time"
+        assert {name: answer.headers[name] for name in ("X-Variant",)} == {"X-Variant": "stable"}
+        eventually(lambda: len(shadow.asked) == 3, "the shadow is asked as before")
+        assert [asked[2] for asked in (stable.asked[-1], shadow.asked[-1])] == [b'{"rows": 1}'] * 2
+        assert {asked[0] for asked in (*stable.asked, *shadow.asked)} == {PREDICTIONS}
+        assert nginx.ask("/leaving")[0] == 404, "only the router itself goes there"
+
+
+def test_leaving_under_load_loses_no_request(services, tmp_path):
+    stable = services()
+    with router(Routes(workload="markdown", stable=stable.target("stable")), tmp_path) as nginx:
+        told, answers, lost = threading.Event(), Counter(), []
+
+        def client():
+            with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=DEADLINE)) as connection:
+                while not told.is_set():
+                    try:
+                        connection.request("POST", PREDICTIONS, b"{}", {"Content-Type": "application/json"})
+                        answer = connection.getresponse()
+                        answer.read()
+                    except (OSError, http.client.HTTPException) as error:
+                        lost.append(error)
+                        return
+                    answers[answer.status] += 1
+
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for each in clients:
+            each.start()
+        eventually(lambda: answers[200] > 50, "load is there")
+        subprocess.run(leave(str(tmp_path), seconds=1), check=True)
+        # Where there is another router, connections go there from now on. Those that are kept here lose nothing.
+        told.set()
+        nginx.process.send_signal(signal.SIGQUIT)
+        for each in clients:
+            each.join()
+        assert (set(answers), lost) == ({200}, [])
