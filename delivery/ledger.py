@@ -55,6 +55,7 @@ class Entry:
 def history(stack: str, workload: str, *, at: str | None, as_json: bool) -> None:
     """Prints what answered, the newest first; with `at`, only what answered then."""
     if not environment.has_stack(stack):
+        stackfile.read(stackfile.path_of(stack))  # or there is no such stack at all
         raise UserError(f"Stack {stack} is not up: it has no history here.", fix="run `make up`")
     from delivery.stack import Stack
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,6 +16,8 @@ from infra.errors import UserError
 from workloads import evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from delivery.outputs import TrackingOutput
 
 REPORT = "backtest/report.json"
@@ -69,6 +72,7 @@ class Models:
             "MLFLOW_TRACKING_USERNAME": tracking.username,
             "MLFLOW_TRACKING_PASSWORD": tracking.password,
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         }
@@ -79,40 +83,46 @@ class Models:
 
     def newest(self, name: str) -> ModelVersion | None:
         """The newest version of a model; None where none is registered."""
-        found = self._client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
-        return self._version(name, int(found[0].version), str(found[0].run_id)) if found else None
+        with self._asking():
+            found = self._client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
+            return self._version(name, int(found[0].version), str(found[0].run_id)) if found else None
 
     def version(self, name: str, version: int) -> ModelVersion | None:
         """A version of a model; None where it is not registered."""
-        found = self._client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
-        if not found:
-            # Servers that cannot filter by number list them all.
-            found = [entry for entry in self._client.search_model_versions(f"name='{name}'") if int(entry.version) == version]
-        return self._version(name, version, str(found[0].run_id)) if found else None
+        with self._asking():
+            found = self._client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
+            if not found:
+                # Servers that cannot filter by number list them all.
+                every = self._client.search_model_versions(f"name='{name}'")
+                found = [entry for entry in every if int(entry.version) == version]
+            return self._version(name, version, str(found[0].run_id)) if found else None
 
     def fetch(self, model: ModelVersion, folder: Path) -> None:
         """Puts the version's artifact folder at `folder`."""
         from mlflow.artifacts import download_artifacts
 
         folder.mkdir(parents=True, exist_ok=True)
-        download_artifacts(artifact_uri=f"models:/{model.name}/{model.version}", dst_path=str(folder), tracking_uri=self._url)
+        with self._asking():
+            download_artifacts(
+                artifact_uri=f"models:/{model.name}/{model.version}", dst_path=str(folder), tracking_uri=self._url
+            )
 
     def artifact(self, run: str, path: str) -> bytes:
         """The content of one of a run's artifacts.
 
         Raises:
-            UserError: the run has none of that name.
+            UserError: the run has none of that name, or the server does not say.
         """
         import tempfile
 
         from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
 
         with tempfile.TemporaryDirectory() as folder:
             try:
-                found = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self._url)
-                return Path(found).read_bytes()
-            except (MlflowException, OSError) as error:
+                with self._asking():
+                    found = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self._url)
+                    return Path(found).read_bytes()
+            except OSError as error:
                 raise UserError("A run lacks an artifact.", where=f"run {run}", found=f"{path}: {error}") from None
 
     def report(self, model: ModelVersion) -> tuple[str, dict[str, float]]:
@@ -134,6 +144,20 @@ class Models:
         report = cast("dict[str, Any]", json.loads(content))  # JSON of the run
         metrics = cast("dict[str, float]", report.get("metrics") or {})
         return digest, {name: round(float(value), 6) for name, value in metrics.items()}
+
+    @contextlib.contextmanager
+    def _asking(self) -> Generator[None]:
+        """MLflow's errors in our terms."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            missing = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+            what = "MLflow does not have what was asked for." if missing else "MLflow failed; nothing was changed."
+            found = str(error).splitlines()[0]
+            fix = "see that nobody has deleted it" if missing else "run `modelstack status`, then the same command again"
+            raise UserError(what, where=self._url, found=found, fix=fix) from None
 
     def _version(self, name: str, version: int, run: str) -> ModelVersion:
         tags = self._client.get_run(run).data.tags

@@ -91,3 +91,8 @@ def test_two_environments_differ_where_they_say_something_else():
     assert found["releases.markdown.versions.4.image"] == (None, image(4))
     assert not [key for key in found if key.startswith("releases.markdown.versions.3")], "the same release is no difference"
     assert ledger.compared(one, one) == {}
+
+
+def test_a_stack_that_does_not_exist_is_told_from_one_that_is_not_up():
+    with pytest.raises(UserError, match=r"no such stack file"):
+        ledger.history("nowhere", "markdown", at=None, as_json=False)
