@@ -1,0 +1,181 @@
+"""Many workloads in one stack: what a preview and an update that finds nothing to do take, beside the engine's floor.
+
+The floor is a program with as many bare resources of the same plugin. Both run on a real API server that has no node, so that
+nothing waits for pods. `python -m tests.bench.scale [WORKLOADS ...]`; a thousand take the better part of an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from delivery import environment
+from local import paths
+from tests.bench.endpoint import verdict
+from tests.engine.conftest import control_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SIZES = (1, 10, 100)
+RATIO = 1.2
+ROUNDS = 3
+LARGE = 300
+"""Above so many workloads, one round has to do."""
+POLL_SECONDS = 0.1
+_PROJECT = """name: modelstack-scale
+runtime:
+  name: python
+backend:
+  url: %s
+"""
+_WORKLOADS = """import pulumi
+from components.endpoint import Endpoint, EndpointArgs
+from components.variant import Capacity, Served
+
+def unawaited(args):
+    if args.type_.startswith("kubernetes:"):
+        args.props["metadata"].setdefault("annotations", {})["pulumi.com/skipAwait"] = "true"
+    return pulumi.ResourceTransformationResult(args.props, args.opts)
+
+pulumi.runtime.register_stack_transformation(unawaited)
+image = "registry.example/image@sha256:" + 64 * "0"
+capacity = Capacity(cpu="100m", memory="128Mi", workers=1, min_replicas=1, max_replicas=2, target_cpu_percent=70)
+for number in range(%d):
+    served = Served(image=image, version=1, run=32 * "0")
+    Endpoint(f"w{number}", EndpointArgs(namespace="default", router_image=image, capacity=capacity, stable=served))
+"""
+_BARE = """from pulumi_kubernetes import core
+
+for number in range(%d):
+    core.v1.ConfigMap(f"bare-{number}", metadata={"name": f"bare-{number}"}, data={"number": str(number)})
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Of one command."""
+
+    seconds: float
+    gib: float
+    """The most that its processes held at one time, pages they share counted for each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Of one program."""
+
+    resources: int
+    preview: Cost
+    nothing: Cost
+    """An update that finds nothing to do."""
+
+
+def main(sizes: Sequence[int]) -> None:
+    shown = Table(title="Workloads in one stack, beside as many bare resources", min_width=110)
+    for column in ("workloads", "resources", "preview s", "to bare", "up, nothing to do s", "to bare", "memory GiB", "to bare"):
+        shown.add_column(column, justify="right")
+    with tempfile.TemporaryDirectory(prefix="modelstack-bench-") as name:
+        folder = Path(name)
+        with control_plane(folder) as kubeconfig:
+            (folder / "admin").write_text(kubeconfig)
+            for size in sizes:
+                ours = measure(folder / f"ours-{size}", _WORKLOADS % size, folder / "admin", size)
+                # The stack is in both; so is nothing else that is not asked for.
+                floor = measure(folder / f"bare-{size}", _BARE % (ours.resources - 1), folder / "admin", size)
+                shown.add_row(str(size), str(ours.resources), *compared(ours, floor))
+                Console(width=120).print(shown)
+
+
+def compared(ours: Costs, floor: Costs) -> list[str]:
+    cells: list[str] = []
+    for one, other in ((ours.preview, floor.preview), (ours.nothing, floor.nothing)):
+        ratio = one.seconds / other.seconds
+        cells += [f"{one.seconds:.1f} : {other.seconds:.1f}", f"{ratio:.2f} {verdict(kept=ratio <= RATIO)}"]
+    return [*cells, f"{ours.nothing.gib:.2f} : {floor.nothing.gib:.2f}", f"{ours.nothing.gib / floor.nothing.gib:.2f}"]
+
+
+def measure(folder: Path, program: str, kubeconfig: Path, size: int) -> Costs:
+    """Creates a program's resources and measures what comes after."""
+    (folder / "state").mkdir(parents=True)
+    (folder / "Pulumi.yaml").write_text(_PROJECT % (folder / "state").as_uri())
+    (folder / "__main__.py").write_text(program)
+    run(folder, kubeconfig, "stack", "init", "scale")
+    run(folder, kubeconfig, "up", "--yes", "--skip-preview")
+    state = json.loads(run(folder, kubeconfig, "stack", "export")[0])
+    resources = [one for one in state["deployment"]["resources"] if not one["type"].startswith("pulumi:providers:")]
+    rounds = 1 if size > LARGE else ROUNDS
+    try:
+        return Costs(
+            resources=len(resources),
+            preview=cheapest([run(folder, kubeconfig, "preview", "--expect-no-changes")[1] for _ in range(rounds)]),
+            nothing=cheapest(
+                [run(folder, kubeconfig, "up", "--yes", "--skip-preview", "--expect-no-changes")[1] for _ in range(rounds)]
+            ),
+        )
+    finally:
+        run(folder, kubeconfig, "destroy", "--yes", "--skip-preview")
+
+
+def cheapest(costs: Sequence[Cost]) -> Cost:
+    """What else the machine does only adds."""
+    return min(costs, key=lambda cost: cost.seconds)
+
+
+def run(folder: Path, kubeconfig: Path, *words: str) -> tuple[str, Cost]:
+    """A command of the engine: its output, and what it cost."""
+    variables = {
+        **os.environ,
+        **environment.variables(),
+        "KUBECONFIG": str(kubeconfig),
+        "PYTHONPATH": str(paths.CHECKOUT),
+        # A file backend writes the whole state for each resource that is created, which is not measured here.
+        "PULUMI_EXPERIMENTAL": "true",
+        "PULUMI_SKIP_CHECKPOINTS": "true",
+    }
+    del variables["PULUMI_BACKEND_URL"]
+    started = time.monotonic()
+    with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
+        command = ["pulumi", *words, "--non-interactive", *(["--stack", "scale"] if words[0] != "stack" else [])]
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=err)
+        most = 0
+        while process.poll() is None:
+            most = max(most, held(process.pid))
+            time.sleep(POLL_SECONDS)
+        seconds = time.monotonic() - started
+        out.seek(0)
+        err.seek(0)
+        text = out.read()
+        assert process.returncode == 0, f"{' '.join(command)}: {text[-2000:]}{err.read()[-2000:]}"
+    return text, Cost(seconds=seconds, gib=most / 2**30)
+
+
+def held(process: int) -> int:
+    """Bytes that a process and its children hold."""
+    total = 0
+    try:
+        tree = [psutil.Process(process), *psutil.Process(process).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for each in tree:
+        try:
+            total += each.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+if __name__ == "__main__":
+    environment.prepare()
+    main([int(each) for each in sys.argv[1:]] or SIZES)
