@@ -34,7 +34,7 @@ status: setup ## what runs, since when, from which run and data
 
 test: setup $(STATE)/venv-training/.synced $(STATE)/venv-serving/.synced ## lint, types, unit, component, stack and engine tests; no cluster
 	@$(MAKE) --no-print-directory lint
-	@for part in workloads/markdown workloads/serving; do .venv/bin/pyright -p $$part; done
+	@for part in workloads workloads/serving; do .venv/bin/pyright -p $$part; done
 	@$(MODELSTACK) tools
 	@$(PYTEST) -n 2 --dist loadfile --ignore tests/e2e --ignore tests/training --ignore tests/serving --ignore tests/bench tests
 	@if compgen -G 'tests/training/test_*.py' > /dev/null; then $(STATE)/venv-training/bin/pytest tests/training; fi

@@ -11,16 +11,19 @@ import pandas as pd
 import pytest
 
 from workloads.evidence import Bin, Quantiles, Report, canonical, digest, parse
-from workloads.markdown import backtest, diagnostics, weeks
+from workloads.markdown import backtest, response, weeks
 from workloads.markdown.assemble import ASSEMBLED
 from workloads.markdown.backtest import report
 from workloads.markdown.features import FEATURES
-from workloads.markdown.metrics import bias, last_week, mean8, wape
+from workloads.markdown.metrics import last_week, mean8
 from workloads.markdown.serving import REQUEST_EXAMPLE
-from workloads.markdown.source import FACTS
 from workloads.markdown.train import MODEL
 from workloads.markdown.workload import MARKDOWN
 from workloads.run import Context
+from workloads.training import diagnostics
+from workloads.training.metrics import bias, wape
+from workloads.training.reports import REPORT
+from workloads.training.source import FACTS
 
 DATA = f"sha256:{'0' * 64}"
 
@@ -143,7 +146,7 @@ class Elastic:
 def test_the_price_response_by_hand():
     row = REQUEST_EXAMPLE | {"brand": 2, "price_2": 0.04, "usual_price_2": 0.05, "cost": 0.02}
     without_cost = row | {"cost": 0.0}
-    found = diagnostics.response(pd.DataFrame([row, without_cost]), Elastic())
+    found = response.response(pd.DataFrame([row, without_cost]), Elastic())
     assert found is not None
     by_price = {point.price: point for point in found.points}
     assert (min(by_price), max(by_price), len(by_price)) == (0.6, 1.2, 13)
@@ -151,13 +154,13 @@ def test_the_price_response_by_hand():
     assert by_price[1.0].earnings == pytest.approx(100 * (0.05 - 0.02), rel=1e-4), "the row without a cost has no say"
     assert by_price[0.8].units == pytest.approx(100 / 0.8**2, rel=1e-4)
     assert by_price[0.8].earnings == pytest.approx(100 / 0.8**2 * (0.04 - 0.02), rel=1e-4)
-    assert diagnostics.response(pd.DataFrame([without_cost]), Elastic()) is None, "nothing is made up"
+    assert response.response(pd.DataFrame([without_cost]), Elastic()) is None, "nothing is made up"
 
 
 def test_of_many_requests_some_are_asked_evenly(monkeypatch):
-    monkeypatch.setattr(diagnostics, "RESPONSE_ROWS", 3)
+    monkeypatch.setattr(response, "RESPONSE_ROWS", 3)
     row = REQUEST_EXAMPLE | {"brand": 2, "price_2": 0.04, "cost": 0.02}
-    found = diagnostics.response(pd.DataFrame([row | {"usual_price_2": 0.04 + 0.01 * n} for n in range(5)]), Elastic())
+    found = response.response(pd.DataFrame([row | {"usual_price_2": 0.04 + 0.01 * n} for n in range(5)]), Elastic())
     assert found is not None
     by_price = {point.price: point for point in found.points}
     expected = np.mean([100 * (0.05 / usual) ** 2 for usual in (0.04, 0.06, 0.08)])
@@ -176,7 +179,7 @@ def test_the_step_leaves_the_report_of_what_the_model_says(tmp_path, assembled, 
     joblib.dump(model, tmp_path / MODEL)
     (tmp_path / FACTS).write_text(json.dumps({"fingerprint": DATA}))
     backtest.run(context)
-    found = parse((tmp_path / backtest.REPORT).read_bytes())
+    found = parse((tmp_path / REPORT).read_bytes())
     assert told == pytest.approx(found.metrics, abs=1e-6)
     assert (found.periods, found.learned_until, found.data_until) == (("66", "67", "68", "69"), "week 65", "week 69")
     assert set(found.drift) == set(FEATURES)

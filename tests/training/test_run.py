@@ -12,6 +12,7 @@ from workloads import run
 from workloads.declaration import Step
 from workloads.markdown import source
 from workloads.markdown.workload import MARKDOWN
+from workloads.training.source import FACTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +111,7 @@ def test_missing_data_is_told_with_where_it_comes_from(tmp_path):
 def test_the_published_panel_has_the_declared_fingerprint_and_shape(tmp_path):
     context = context_in(tmp_path, source=panels.published())
     source.run(context)
-    facts = json.loads((context.folder / source.FACTS).read_text())
+    facts = json.loads((context.folder / FACTS).read_text())
     assert facts["fingerprint"] == MARKDOWN.source.fingerprint
     assert facts["rows"] == {"panel": 106_139, "stores": 83}
     source.run(context), "a second run finds the tables there"

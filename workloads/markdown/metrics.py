@@ -1,4 +1,4 @@
-"""How good a forecast is, and the naive ones it has to beat."""
+"""The naive forecasts that the model has to beat."""
 
 from __future__ import annotations
 
@@ -15,16 +15,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 MEAN_WEEKS = 8
-
-
-def wape(actual: Floats, forecast: Floats) -> float:
-    """Sum of absolute errors over sum of units: 0 is perfect, 1 is what a forecast of nothing has."""
-    return float(np.abs(actual - forecast).sum() / actual.sum())
-
-
-def bias(actual: Floats, forecast: Floats) -> float:
-    """Forecast units over units sold, less one: below zero, too little was forecast."""
-    return float(forecast.sum() / actual.sum() - 1)
 
 
 def last_week(requests: pd.DataFrame) -> Floats:

@@ -14,11 +14,11 @@ from sklearn.ensemble import VotingRegressor
 
 from workloads.markdown.features import FEATURES
 from workloads.markdown.model import LEVEL_COLUMNS, SEEN_COLUMNS, Demand
+from workloads.training.onnx import OPSET
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-OPSET = {"": 17, "ai.onnx.ml": 3}
 INPUT, OUTPUT = "features", "units"
 AGREEMENT = 1e-3
 """Largest relative difference to the native model on any row. Float32 sums, and thresholds rounded to float32."""

@@ -1,4 +1,4 @@
-"""Pictures for people: is the model right on average, for which brands, and does it know what a price does."""
+"""Pictures of what a price does, beside those of `workloads.training.plots`."""
 
 from __future__ import annotations
 
@@ -10,48 +10,15 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
-from workloads.markdown.diagnostics import CALIBRATION_BINS, PRICES, units_at
 from workloads.markdown.features import BRANDS
-from workloads.markdown.metrics import BASELINES, wape
+from workloads.markdown.response import PRICES, units_at
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from workloads.markdown.model import Demand
-
-
-def calibration(forecasts: pd.DataFrame) -> Figure:
-    """Ounces sold against ounces forecast, in bins of as many rows."""
-    figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
-    bins = pd.qcut(forecasts["forecast"], CALIBRATION_BINS, duplicates="drop")
-    grouped = forecasts.groupby(bins, observed=True)
-    middle = grouped["forecast"].median()
-    axes.plot(middle, grouped["units"].median(), "o-", label="median sold")
-    axes.plot(middle, grouped["units"].mean(), "s:", label="mean sold")
-    axes.plot(middle, middle, "k--", linewidth=0.8, label="as forecast")
-    axes.set(xscale="log", yscale="log", xlabel="forecast, ounces", ylabel="sold, ounces", title="Calibration in the back-test")
-    axes.legend()
-    return figure
-
-
-def error_by_brand(forecasts: pd.DataFrame) -> Figure:
-    """The error of the model and of the baselines, brand by brand."""
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    names = {"forecast": "model", **{name: name.replace("_", " ") for name in BASELINES}}
-    errors = pd.DataFrame(
-        {
-            label: {
-                brand: wape(part["units"].to_numpy(float), part[column].to_numpy(float))
-                for brand, part in forecasts.groupby("brand")
-            }
-            for column, label in names.items()
-        }
-    )
-    errors.plot.bar(ax=axes, width=0.8, rot=0)
-    axes.set(xlabel="brand", ylabel="sum of errors / sum of units", title="Error by brand in the back-test")
-    return figure
 
 
 def price_response(requests: pd.DataFrame, model: Demand) -> Figure:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as f
 
 from workloads.markdown.features import BRANDS
 from workloads.markdown.history import PANEL
-from workloads.markdown.source import FACTS
 from workloads.markdown.spark import session
 from workloads.run import TrainingError
+from workloads.training.source import facts_of, table_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -30,16 +28,14 @@ def run(context: Context) -> None:
     Raises:
         TrainingError: the panel has two rows of one store, brand and week.
     """
-    facts = json.loads((context.folder / FACTS).read_text())
+    published = facts_of(context)["rows"]["panel"]
     with session("markdown-prepare") as spark:
-        panel = spark.read.parquet(str(Path(facts["folder"]) / "panel.parquet"))
+        panel = spark.read.parquet(str(table_of(context, "panel")))
         prepared = prepare(panel)
         prepared.write.mode("overwrite").parquet(str(context.folder / PREPARED))
         written = spark.read.parquet(str(context.folder / PREPARED)).count()
-    if written != facts["rows"]["panel"]:
-        msg = (
-            f"the panel has {facts['rows']['panel']} rows and {written} once prepared: some are not one per store, brand, week"
-        )
+    if written != published:
+        msg = f"the panel has {published} rows and {written} once prepared: some are not one per store, brand, week"
         raise TrainingError(msg)
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 from workloads.markdown import weeks
 from workloads.markdown.assemble import ASSEMBLED
 from workloads.markdown.history import matrix_of
-from workloads.markdown.metrics import bias, wape
 from workloads.markdown.model import Demand, Settings
+from workloads.training.metrics import bias, wape
 
 if TYPE_CHECKING:
     from workloads.run import Context

@@ -1,4 +1,4 @@
-"""What the evidence says beside the errors: is the model right on average, what does a price do, were the rows like these.
+"""What the evidence says beside the errors: is the model right on average, were the rows like those it learned from.
 
 Pure functions of frames and arrays, as types of `workloads.evidence`.
 """
@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workloads.evidence import Bin, Drift, PricePoint, Quantiles, Response
-from workloads.markdown.features import BRANDS, inputs_of, own_price
-from workloads.markdown.serving import features_of_request
+from workloads.evidence import Bin, Drift, Quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from workloads.markdown.model import Demand
-
     Floats = npt.NDArray[np.floating]
 
-PRICES = tuple(round(0.6 + 0.05 * step, 2) for step in range(13))
-"""Prices of the price response, relative to the usual one: 0.6 to 1.2."""
-RESPONSE_ROWS = 2000
-"""Requests that are asked at each of the prices: more say the same, and take longer than all the rest of the back-test."""
 CALIBRATION_BINS = 20
 DRIFT_BINS = 10
 LEAST_SHARE = 1e-4
@@ -43,42 +35,6 @@ def calibration(forecasts: pd.DataFrame, bins: int = CALIBRATION_BINS) -> tuple[
         Bin(forecast=float(forecast), actual=float(units), rows=int(rows))
         for forecast, units, rows in zip(means["forecast"], means["units"], grouped.size(), strict=True)
     )
-
-
-def response(requests: pd.DataFrame, model: Demand) -> Response | None:
-    """What the model expects of requests whose usual price and cost are known, each at the same share of its usual price.
-
-    None where there is no such request. Of many, some are taken, evenly.
-    """
-    known = requests[(usual_price(requests) > 0) & (requests["cost"] > 0)]
-    if known.empty:
-        return None
-    known = known.iloc[np.unique(np.linspace(0, len(known) - 1, RESPONSE_ROWS).round().astype(np.int64))]
-    usual, cost = usual_price(known), known["cost"].to_numpy(np.float64)
-    points: list[PricePoint] = []
-    for share in PRICES:
-        units = units_at(known, model, usual * share)
-        earned = (usual * share - cost) * units
-        points.append(PricePoint(price=share, units=float(units.mean()), earnings=float(earned.mean())))
-    return Response(earnings_unit="dollars of gross profit a week", points=tuple(points))
-
-
-def usual_price(requests: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """The usual price of each row's own brand, 0 where there is none."""
-    names = [f"usual_price_{brand}" for brand in range(1, BRANDS + 1)]
-    return requests[names].to_numpy(np.float64)[np.arange(len(requests)), requests["brand"].to_numpy(np.int64) - 1]
-
-
-def units_at(requests: pd.DataFrame, model: Demand, price: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What the model expects of each request at another price of its own brand. The chain's price moves along."""
-    own = own_price(inputs_of(requests))
-    brand = requests["brand"].to_numpy(np.int64)
-    moved = {
-        f"price_{number}": np.where(brand == number, price, requests[f"price_{number}"].to_numpy(np.float64))
-        for number in range(1, BRANDS + 1)
-    }
-    chain = requests["chain_price"].to_numpy(np.float64) * price / own
-    return model.predict(features_of_request(requests.assign(**moved, chain_price=chain)))
 
 
 def drift(training: Floats, backtest: Floats, names: Sequence[str]) -> dict[str, Drift]:
