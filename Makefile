@@ -13,7 +13,6 @@ export UV_LINK_MODE ?= hardlink
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 STACK ?= dev
-WORKLOAD ?= markdown
 MODELSTACK := .venv/bin/modelstack
 PYTEST := .venv/bin/pytest
 SOURCES := __main__.py components delivery infra local workloads tests

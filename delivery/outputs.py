@@ -71,7 +71,7 @@ def training_of(stack: str, outputs: Outputs, workload: str) -> TrainingOutput:
     """Where a workload is trained.
 
     Raises:
-        UserError: the stack does not run it.
+        UserError: the stack knows none of that name.
     """
     if workload not in outputs.training:
         raise unknown_workload(stack, workload, outputs.training)
@@ -79,10 +79,10 @@ def training_of(stack: str, outputs: Outputs, workload: str) -> TrainingOutput:
 
 
 def unknown_workload(stack: str, workload: str, known: Mapping[str, object]) -> UserError:
-    """The refusal of a workload that a stack does not run."""
+    """The refusal of a workload that a stack does not know."""
     return UserError(
-        f"Stack {stack} does not run a workload of this name.",
+        f"Stack {stack} knows no workload of this name.",
         found=workload,
-        example=", ".join(sorted(known)) or "none: `modelstack:workloads` in the stack file is empty",
-        fix=f"name one of those, or add it to `modelstack:workloads` in Pulumi.{stack}.yaml",
+        example=", ".join(sorted(known)),
+        fix=f"name one of those; where it was declared since: pulumi up --stack {stack}",
     )

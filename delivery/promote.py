@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from delivery import edits, stackfile
-from infra import promotion, settings
+from infra import consistency, promotion, settings
 from infra.errors import UserError
 from infra.problems import refusal
 from infra.releases import CANARY, SHADOW, STABLE
@@ -97,7 +97,8 @@ class Desk:
         found = settings.load(self.file)
         if self.name not in found.workloads:
             fix = f"add it to `modelstack:workloads` in {self.file.name}"
-            raise UserError(f"Stack {self.stack} does not run this workload.", found=self.name, fix=fix)
+            example = f"{self.name}: {{nodePort: {consistency.free_node_port(found)}}}"
+            raise UserError(f"Stack {self.stack} does not run this workload.", found=self.name, example=example, fix=fix)
         return found
 
     def block(self) -> Block | None:

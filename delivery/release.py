@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from delivery import edits, stackfile
-from infra import settings
+from infra import consistency, settings
 from infra.errors import UserError
+from infra.problems import nearest
 from local import paths
+from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -67,15 +69,14 @@ class Releaser:
     def release(self, workload: str, version: int | None, progress: Progress, *, dry_run: bool = False) -> str:
         """Releases a version, the newest unless told, and gives what that changes in the stack file as a unified diff.
 
-        Nothing is edited unless everything else has succeeded. The same version again changes nothing.
+        Nothing is edited unless everything else has succeeded. The same version again changes nothing. A workload that has no
+        endpoint yet is given a node port.
 
         Raises:
             UserError: there is no such version, or it does not say where it comes from, or its evidence was changed.
         """
-        known = settings.load(self.file)
-        if workload not in known.workloads:
-            fix = f"add it to `modelstack:workloads` in {self.file.name}, or name one of: {', '.join(sorted(known.workloads))}"
-            raise UserError(f"Stack {self.stack} does not run this workload.", found=workload, fix=fix)
+        before = stackfile.read(self.file)
+        text = self._with_endpoint(before, workload)
         with progress.step(f"release {workload}") as step:
             model = self._find(workload, version)
             step.note(f"version {model.version}")
@@ -90,15 +91,25 @@ class Releaser:
                 "trainer": model.tag("trainer"),
                 "evidence": {"version": model.version, "data": model.tag("data"), "report": digest, "metrics": metrics},
             }
-            before = stackfile.read(self.file)
-            after = stackfile.with_releases(
-                before, workload, edits.with_stable(stackfile.releases(before).get(workload), release)
-            )
+            after = stackfile.with_releases(text, workload, edits.with_stable(stackfile.releases(text).get(workload), release))
             changes = stackfile.diff(self.file.name, before, after)
             if changes and not dry_run:
                 self._write(before, after)
             step.note(f"version {model.version}" + ("" if changes else ", as it was"))
             return changes
+
+    def _with_endpoint(self, text: str, workload: str) -> str:
+        if workload not in WORKLOADS:
+            fix = nearest(workload, WORKLOADS, f"name one of: {', '.join(sorted(WORKLOADS))}")
+            raise UserError("There is no such workload.", found=workload, fix=fix)
+        known = settings.load(self.file)
+        if workload in known.workloads:
+            return text
+        port = consistency.free_node_port(known)
+        if port is None:
+            what = f"Stack {self.stack} has no node port left for an endpoint of {workload}."
+            raise UserError(what, found=f"{known.cluster.node_ports} are taken", fix="widen cluster.nodePorts")
+        return stackfile.with_endpoint(text, workload, port)
 
     def _find(self, workload: str, version: int | None) -> ModelVersion:
         model = self.models.newest(workload) if version is None else self.models.version(workload, version)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Block = dict[str, Any]  # a YAML mapping: what is in it is the stack's business
 """Really ruamel's CommentedMap, a dict that remembers comments and style."""
 RELEASES = "modelstack:releases"
+WORKLOADS = "modelstack:workloads"
 _SALT = "encryptionsalt"
 _INDENTS = ((2, 4, 2), (2, 2, 0), (4, 6, 4), (4, 4, 0), (4, 4, 2))
 
@@ -77,6 +78,18 @@ def with_releases(text: str, workload: str, wanted: Mapping[str, object]) -> str
     if not config.get(RELEASES):
         config[RELEASES] = _block({})
     config[RELEASES][workload] = _merged(config[RELEASES].get(workload), wanted)
+    return _dump(yaml, document)
+
+
+def with_endpoint(text: str, workload: str, node_port: int) -> str:
+    """The text with a workload among those that have an endpoint. What is there of it already stays."""
+    yaml, document = _load(text)
+    config = _config(document)
+    if not config.get(WORKLOADS):
+        config[WORKLOADS] = _block({})
+    if workload in config[WORKLOADS]:
+        return text
+    config[WORKLOADS][workload] = _block({"nodePort": node_port})
     return _dump(yaml, document)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from delivery import endpoint
 from delivery.terminal import duration
 from infra import promotion
+from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from delivery.access import Access
@@ -34,13 +35,12 @@ def show(access: Access, progress: Reporter, *, changed: bool) -> None:
     print(f"\n{done} ({duration(progress.elapsed())}).\n")
     print("\n".join(lines))
     print("\nNext:")
-    for command, what in next_commands(stack, list(outputs.endpoints)):
+    for command, what in next_commands(stack, next(iter([*outputs.endpoints, *access.settings.workloads, *WORKLOADS]))):
         print(f"  {command:<48} {what}")
 
 
-def next_commands(stack: str, workloads: list[str]) -> list[tuple[str, str]]:
+def next_commands(stack: str, workload: str) -> list[tuple[str, str]]:
     """What to try now."""
-    workload = workloads[0] if workloads else "markdown"
     source = promotion.requirements(stack).source
     if source is not None:
         return [

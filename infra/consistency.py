@@ -36,6 +36,12 @@ def _node_ports(settings: Settings) -> dict[str, int]:
     return {"tracking.nodePort": settings.tracking.node_port, **endpoints}
 
 
+def free_node_port(settings: Settings) -> int | None:
+    """A node port for another endpoint: the first that can be reached and that nobody has by the settings; None without one."""
+    taken, reachable = _node_ports(settings).values(), settings.cluster.node_ports
+    return next((port for port in range(reachable.first, reachable.last + 1) if port not in taken), None)
+
+
 def _ports_differ(settings: Settings) -> Iterator[Problem]:
     ports = _node_ports(settings)
     if settings.cluster.kind == "embedded":

@@ -149,7 +149,7 @@ def _training(
             tracking_password=tracking.password,
             tracking_namespace=tracking.namespace,
             data=data.claim,
-            jobs={name: _job(WORKLOADS[name]) for name in settings.workloads},
+            jobs={name: _job(workload) for name, workload in WORKLOADS.items()},
             keep_seconds=settings.training.keep_runs_seconds,
         ),
         environment.on_cluster,

@@ -196,7 +196,7 @@ class Settings(Section):
     serving: Serving = DeploymentServing(engine="deployment")
     """What makes endpoints."""
     workloads: Mapping[ModelName, WorkloadSettings] = {}
-    """The workloads this environment runs."""
+    """The workloads that have an endpoint here, once something of them is released. Every workload can be trained."""
     releases: Mapping[ModelName, WorkloadReleases] = {}
     """The model versions that each workload's endpoint answers with. A workload without any has no endpoint yet."""
 
