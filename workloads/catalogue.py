@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from workloads.markdown.workload import MARKDOWN
+from workloads.tuna.workload import TUNA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ class UnknownWorkloadError(LookupError):
     """No workload has that name."""
 
 
-WORKLOADS: Mapping[str, Workload] = MappingProxyType({workload.name: workload for workload in (MARKDOWN,)})
+WORKLOADS: Mapping[str, Workload] = MappingProxyType({workload.name: workload for workload in (MARKDOWN, TUNA)})
 
 
 def get(name: str) -> Workload:

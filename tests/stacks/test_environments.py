@@ -9,7 +9,8 @@ import pytest
 
 from delivery import outputs
 from tests.harness import Secret, revealed, run_stack
-from tests.releases import RUN, image, run_released
+from tests.releases import RUN, image, released, run_released
+from workloads.catalogue import WORKLOADS
 
 
 @cache
@@ -82,6 +83,26 @@ def test_an_environment_without_a_release_says_so_and_has_no_endpoint():
     assert not declared.all("Endpoint")
     assert declared.outputs["workloads"]["markdown"]["state"] == "unreleased"
     assert declared.outputs.get("endpoints", {}) == {}
+
+
+@pytest.mark.parametrize("stack", ["dev", "stage", "prod"])
+def test_every_declared_workload_can_be_trained_and_only_listed_ones_have_endpoints(stack):
+    declared = run_released(stack)
+    assert {job.name for job in declared.all("CronJob")} == {f"training-{name}" for name in WORKLOADS}, (
+        "a workload that is added would need an edit of every stack file"
+    )
+    assert [endpoint.name for endpoint in declared.all("Endpoint")] == ["markdown"]
+
+
+def test_the_first_release_of_another_workload_changes_nothing_of_the_others():
+    listed = {"markdown": {"replicas": {"min": 1, "max": 2}, "nodePort": 30001}, "tuna": {"nodePort": 30002}}
+    both = {"releases": {"markdown": released(3), "tuna": released(1)}, "workloads": listed}
+    before, after = run_released("dev"), run_stack("dev", replaced=both)
+    plain = {(resource.type, resource.name): resource for resource in before.resources}
+    more = {(resource.type, resource.name): resource for resource in after.resources}
+    assert [name for (kind, name) in plain if more[kind, name] != plain[kind, name]] == []
+    assert [name for _, name in more.keys() - plain.keys() if not name.startswith("tuna")] == []
+    assert after.outputs["endpoints"]["tuna"]["url"] == "http://localhost:30002"
 
 
 def test_a_release_gives_an_endpoint_that_tells_what_it_serves():

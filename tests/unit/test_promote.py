@@ -145,7 +145,7 @@ def test_where_nothing_is_released_there_is_nothing_to_promote_try_or_go_back_to
 def test_a_stack_that_does_not_run_the_workload_says_so(world):
     world.has("dev", released(3))
     world.file("stage").write_text((FILE % "r.example").replace("    markdown: {nodePort: 30001}   # kept too\n", "    {}\n"))
-    with pytest.raises(UserError, match="does not run this workload"):
+    with pytest.raises(UserError, match=r"does not run this workload[\s\S]*markdown: \{nodePort: 30001\}"):
         world.promoter("dev", "stage").promote(None)
 
 

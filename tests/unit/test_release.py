@@ -9,6 +9,7 @@ from delivery import stackfile
 from delivery.models import ModelVersion
 from delivery.progress import Reporter
 from delivery.release import Releaser
+from infra import settings
 from infra.errors import UserError
 
 REPORT = hashlib.sha256(b"report").hexdigest()
@@ -25,8 +26,8 @@ config:
 TAGS = {"data": f"sha256:{'d' * 64}", "revision": "1234567", "trainer": "t@example.com", "report": f"sha256:{REPORT}"}
 
 
-def version(number, **tags):
-    return ModelVersion(name="markdown", version=number, run=f"{number:032x}", tags={**TAGS, **tags})
+def version(number, name="markdown", **tags):
+    return ModelVersion(name=name, version=number, run=f"{number:032x}", tags={**TAGS, **tags})
 
 
 class Models:
@@ -150,6 +151,36 @@ def test_a_workload_that_the_stack_does_not_run_is_refused(world):
     _, _, releaser = world
     with pytest.raises(UserError, match="markdwon"):
         releaser(version(1)).release("markdwon", None, Reporter([]))
+
+
+def test_the_first_release_of_a_workload_gives_its_endpoint_the_next_node_port(world):
+    file, _, releaser = world
+    releaser(version(1)).release("markdown", None, Reporter([]))
+    before = file.read_text()
+    changes = releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
+    assert "+      nodePort: 30002" in changes, "30000 is the tracking server's, 30001 markdown's"
+    assert [line for line in changes.splitlines() if line.startswith("-") and line != "--- a/Pulumi.dev.yaml"] == []
+    known = settings.load(file)
+    assert known.workloads["tuna"].node_port == 30002
+    assert known.releases["markdown"] == settings.parse_text(before, file.name).releases["markdown"], "it is left alone"
+    assert releaser(version(1, "tuna")).release("tuna", None, Reporter([])) == ""
+
+
+def test_a_port_that_somebody_has_chosen_stays(world):
+    file, _, releaser = world
+    file.write_text(STACK_FILE + "    tuna: {nodePort: 30017}\n")
+    releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
+    assert settings.load(file).workloads["tuna"].node_port == 30017
+
+
+def test_where_no_node_port_is_left_the_release_is_refused(world):
+    file, builder, releaser = world
+    full = STACK_FILE.replace("{kind: embedded}", "{kind: embedded, nodePorts: 30000-30001}")
+    file.write_text(full)
+    with pytest.raises(UserError, match=r"no node port left for an endpoint of tuna[\s\S]*widen cluster.nodePorts"):
+        releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
+    assert file.read_text() == full
+    assert not builder.built
 
 
 def test_a_release_that_the_settings_refuse_is_taken_back(world):

@@ -38,6 +38,14 @@ def test_a_release_adds_its_block_and_touches_no_other_line():
     assert stackfile.releases(after) == {"markdown": RELEASES}, "what was written is what is read"
 
 
+def test_an_endpoint_adds_its_lines_once_and_touches_no_other():
+    after = stackfile.with_endpoint(TEXT, "tuna", 30002)
+    assert changed_lines(TEXT, after) == ["+    tuna:", "+      nodePort: 30002"]
+    assert stackfile.with_endpoint(after, "tuna", 30003) == after, "what somebody has chosen stays"
+    bare = TEXT.partition("  modelstack:workloads:")[0]
+    assert changed_lines(bare, stackfile.with_endpoint(bare, "tuna", 30002))[0] == "+  modelstack:workloads:"
+
+
 def test_release_twice_is_release_once():
     once = stackfile.with_releases(TEXT, "markdown", RELEASES)
     assert stackfile.with_releases(once, "markdown", RELEASES) == once, "the same release again changes nothing"

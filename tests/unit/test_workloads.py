@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -14,6 +17,7 @@ from workloads.declaration import Approver, Workload, approvers_of
 from workloads.gate import Gate, Regression, Rule
 from workloads.markdown.workload import MARKDOWN
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 GATE = Gate(rules=(Rule(metric="wape", at_most=0.42), Rule(metric="wape", at_most=0.5, of="wape_last_week")))
 
 
@@ -108,6 +112,29 @@ def test_the_catalogue_answers_an_unknown_name_with_those_there_are():
     with pytest.raises(UnknownWorkloadError, match=r"no workload 'markdwon'; there are: .*markdown"):
         get("markdwon")
     assert all(name == workload.name for name, workload in WORKLOADS.items()), "the key is the name"
+
+
+def test_every_step_of_every_workload_is_a_function_that_there_is():
+    for workload in WORKLOADS.values():
+        for step in workload.steps:
+            module, _, name = step.run.partition(":")
+            tree = ast.parse((CHECKOUT / module.replace(".", "/")).with_suffix(".py").read_text())
+            functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+            assert name in functions, f"{workload.name}: step {step.name} would fail once the steps before it have run"
+
+
+def test_a_second_workload_is_known_to_workloads_alone():
+    """Adding one touches `workloads/` only: nothing else that runs may know it by name."""
+    sources = [file for folder in ("components", "delivery", "infra", "local") for file in (CHECKOUT / folder).rglob("*")]
+    sources += [CHECKOUT / "__main__.py", CHECKOUT / "Makefile", CHECKOUT / "pyproject.toml", *CHECKOUT.glob("Pulumi.*yaml")]
+    texts = {file: file.read_bytes() for file in sources if file.is_file() and "__pycache__" not in file.parts}
+    assert len(texts) > 100, "the sources are where this test looks for them"
+    second = [name for name in WORKLOADS if name != MARKDOWN.name]
+    assert second
+    found = {
+        f"{file.name}: {name}" for file, text in texts.items() for name in second if re.search(rb"\b%s\b" % name.encode(), text)
+    }
+    assert found == set()
 
 
 def test_declarations_import_without_the_training_environment_or_pulumi():

@@ -1,0 +1,71 @@
+"""Step `features`: for every brand, week and lead time, the request that would have been sent when the order was placed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workloads.training.source import table_of
+from workloads.tuna.features import BRANDS, WEEKS
+from workloads.tuna.weeks import AHEAD
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workloads.run import Context
+
+    Floats = npt.NDArray[np.float64]
+
+REQUESTS = "requests.parquet"
+
+
+def run(context: Context) -> None:
+    """Writes the requests."""
+    requests_of(pd.read_parquet(table_of(context, "sales"))).to_parquet(context.folder / REQUESTS, index=False)
+
+
+def requests_of(sales: pd.DataFrame) -> pd.DataFrame:
+    """The requests.
+
+    Args:
+        sales: `week`, `brand`, `units`, `price`, `display`.
+
+    Returns:
+        `week`, `brand`, `ahead`, `units` (what was sold, the target), and the request's columns. Weeks without any known past
+        are left out. What tells of sales or past prices is at least `ahead` weeks old.
+    """
+    grids = {name: _grid(sales, name) for name in ("units", "price", "display")}
+    weeks = np.sort(sales["week"].unique())
+    return pd.concat([_ahead(grids, weeks, ahead) for ahead in AHEAD], ignore_index=True)
+
+
+def _grid(sales: pd.DataFrame, name: str) -> Floats:
+    """A row for each week from 0 to the last, a column for each brand; NaN where nothing is known, as in week 0."""
+    wide = sales.pivot_table(index="week", columns="brand", values=name)
+    return wide.reindex(index=range(sales["week"].max() + 1), columns=range(1, len(BRANDS) + 1)).to_numpy(np.float64)
+
+
+def _ahead(grids: dict[str, Floats], weeks: npt.NDArray[np.int32], ahead: int) -> pd.DataFrame:
+    """The requests for these weeks whose past ends `ahead` weeks before."""
+    before = np.maximum(weeks[:, None] - ahead - np.arange(WEEKS), 0)
+    known = ~np.isnan(grids["units"][before]).all(axis=(1, 2))
+    weeks, before = weeks[known], before[known]
+    brands = len(BRANDS)
+    columns: dict[str, npt.NDArray[np.generic]] = {
+        "week": np.repeat(weeks, brands),
+        "brand": np.tile(np.arange(1, brands + 1), len(weeks)),
+        "ahead": np.full(len(weeks) * brands, ahead),
+        "units": grids["units"][weeks].ravel(),
+    }
+    plan = {"price": grids["price"][weeks], "display": grids["display"][weeks]}
+    plan["usual_price"] = np.fmax.reduce(grids["price"][before], axis=1)
+    for name, values in plan.items():
+        for brand in range(brands):
+            columns[f"{name}_{brand + 1}"] = np.repeat(np.nan_to_num(values[:, brand]), brands)
+    for name, grid in grids.items():
+        past = np.nan_to_num(grid[before])
+        for back in range(WEEKS):
+            columns[f"past_{name}_{back + 1}"] = past[:, back].ravel()
+    return pd.DataFrame(columns)

@@ -1,0 +1,43 @@
+"""The declaration of `tuna`: how many cans the chain will sell, one to four weeks ahead, so that they can be ordered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workloads.declaration import Resources, Serving, Source, Step, Training, Workload, approvers_of
+from workloads.gate import Gate, Regression, Rule
+
+TUNA = Workload(
+    name="tuna",
+    owner="replenishment@example.com",
+    description="Weekly cans of 7 brands of tuna that a chain of stores will sell, one to four weeks ahead, given the plan.",
+    source=Source(
+        file="tuna.rda",
+        fingerprint="sha256:18b3b4f4a8a95b63086b5eeb092679c0cc5d27761ba8a2976b11f94bff92cde6",
+        origin="Debian package r-cran-bayesm 3.1-5+dfsg-1, /usr/lib/R/site-library/bayesm/data/tuna.rda",
+    ),
+    steps=(
+        Step(name="source", summary="read the weekly sales and verify their fingerprint", run="workloads.tuna.source:run"),
+        Step(name="features", summary="what is known one to four weeks before", run="workloads.tuna.history:run"),
+        Step(name="train", summary="fit on weeks up to 295", run="workloads.tuna.train:run"),
+        Step(name="backtest", summary="weeks 296 to 398 against the baselines", run="workloads.tuna.backtest:run"),
+        Step(name="log", summary="model and evidence to the tracking server", run="workloads.tuna.register:run"),
+    ),
+    gate=Gate(
+        rules=(
+            Rule(metric="wape", at_most=0.45),
+            Rule(metric="wape", at_most=0.8, of="wape_median13"),
+            Rule(metric="wape", at_most=0.6, of="wape_last_week"),
+            Rule(metric="wape_worst_ahead", at_most=1.1, of="wape"),
+            Rule(metric="wape_worst_plan", at_most=0.62),
+            Rule(metric="wape_worst_brand", at_most=0.65),
+            Rule(metric="bias", at_least=-0.25),
+            Rule(metric="bias", at_most=0.1),
+            Rule(metric="weeks", at_least=52),
+            Regression(metric="wape", at_most=1.05),
+        )
+    ),
+    training=Training(resources=Resources(cpu="250m", memory="1Gi", cpu_limit="1"), deadline_seconds=600, scratch="512Mi"),
+    serving=Serving(resources=Resources(cpu="100m", memory="384Mi", cpu_limit="1")),
+    approvers=approvers_of(Path(__file__).parent),
+)
