@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
+
+LABEL_WIDTH = 14
+"""Longer names go on in the next line, or they would run into each other."""
 
 
 def calibration(forecasts: pd.DataFrame, unit: str) -> Figure:
@@ -43,7 +47,7 @@ def error_by(dimension: str, forecasts: pd.DataFrame, baselines: Sequence[str]) 
     errors = pd.DataFrame(
         {
             label: {
-                name: wape(part["units"].to_numpy(float), part[column].to_numpy(float))
+                fill(str(name), LABEL_WIDTH): wape(part["units"].to_numpy(float), part[column].to_numpy(float))
                 for name, part in forecasts.groupby(dimension)
             }
             for column, label in names.items()
