@@ -36,13 +36,14 @@ ANSWERS_WITHIN = 120.0
 @contextmanager
 def service(folder: Path) -> Iterator[Target]:
     """Our microservice, without a router."""
-    port, metrics = _free_ports(2)
+    port, metrics, recorded = _free_ports(3)
     environment = {
         "MODELSTACK_MODEL": str(folder / "seldon" / "model"),
         "MODELSTACK_RELEASE": str(folder / "seldon" / "release.json"),
         "GUNICORN_WORKERS": str(WORKERS),
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(port),
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics),
+        "MODELSTACK_RECORDED_PORT": str(recorded),
     }
     target = Target(name="pod", url=f"http://127.0.0.1:{port}{router_config.PREDICTIONS}", body=_json(folder / "request.json"))
     with _running([str(SERVING / "python"), "-m", "workloads.serving"], folder / "seldon.log", target, environment):

@@ -32,9 +32,9 @@ class Answer:
 
 class Microservice:
     def __init__(self, folder, **environment):
-        self.port, self.metrics_port = free_ports(2)
+        ports = self.port, self.metrics_port, self.recorded_port = free_ports(3)
         self.log = folder / f"log-{self.port}"
-        self.process = start(folder, self.log, self.port, self.metrics_port, environment)
+        self.process = start(folder, self.log, ports, environment)
 
     def ask(self, body, path=PREDICTIONS, method="POST", headers=None):
         return ask(self.port, body, path, method, headers)
@@ -59,12 +59,14 @@ class Microservice:
         return self.process.wait(DEADLINE)
 
 
-def start(folder, log, port, metrics_port, environment):
+def start(folder, log, ports, environment):
+    port, metrics_port, recorded_port = map(str, ports)
     known = {
         "MODELSTACK_MODEL": str(folder / "model"),
         "MODELSTACK_RELEASE": str(folder / "release.json"),
-        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(port),
-        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics_port),
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": port,
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": metrics_port,
+        "MODELSTACK_RECORDED_PORT": recorded_port,
     }
     with log.open("wb") as out:
         return subprocess.Popen(

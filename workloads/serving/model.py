@@ -16,6 +16,7 @@ import seldon_core.microservice
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
+from workloads.serving import recording
 from workloads.serving.errors import ModelError, RequestError
 from workloads.serving.loading import Model, load
 from workloads.serving.metrics import RequestMetrics
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 MODEL_ENV = "MODELSTACK_MODEL"
 RELEASE_ENV = "MODELSTACK_RELEASE"
+RECORDED_PORT_ENV = "MODELSTACK_RECORDED_PORT"
 DEFAULT_MODEL = "/model"
 DEFAULT_RELEASE = "/release.json"
 
@@ -60,6 +62,7 @@ class ServedModel:
         self._meta = {"tags": identity.tags()}
         self._headers = identity.headers()
         self._metrics = RequestMetrics(identity.tags())
+        self._recording = recording.Recording()
         # seldon-core looks the class up when it makes its metrics, which is after this.
         seldon_core.microservice.SeldonMetrics = self._take_metrics
         self.model_error_handler = self._blueprint()
@@ -68,8 +71,12 @@ class ServedModel:
         """The answer to a request's body."""
         if not isinstance(message, bytes):
             raise RequestError("send the request as JSON in the body", example=self._model.reader.example)
-        answer, request.environ[_ROWS] = self._answer(message)
+        answer, request.environ[_ROWS] = self._answer(message, request.headers.get("X-Request-ID", ""))
         return answer
+
+    def custom_service(self) -> None:
+        """Run by seldon-core in a process of its own."""
+        recording.serve(self._recording, int(os.environ.get(RECORDED_PORT_ENV, recording.PORT)))
 
     def health_status_raw(self) -> dict[str, Any]:
         """Predicts the example: a worker that answers this can answer requests."""
@@ -94,11 +101,18 @@ class ServedModel:
         del worker_id_func
         return self._metrics
 
-    def _answer(self, body: bytes) -> tuple[bytes, int]:
-        """The answer to a body, and the number of its rows."""
+    def _answer(self, body: bytes, name: str) -> tuple[bytes, int]:
+        """The answer to a body, and the number of its rows. `name` is the id that the router gave the request, if it did."""
         names, rows = self._predict(self._model.reader.read(body))
         listed = rows.tolist()
+        self._note(name, [row[0] for row in listed])
         return orjson.dumps({"data": {"names": list(names), "ndarray": listed}, "meta": self._meta}), len(listed)
+
+    def _note(self, name: str, values: Sequence[float]) -> None:
+        """Counts an answer's first column, and keeps it if the request has an id."""
+        self._metrics.answered(values)
+        if name:
+            self._recording.keep(name, values)
 
     def _predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
         try:

@@ -26,7 +26,8 @@ class Predictions:
 
     Args:
         rest: seldon-core's application.
-        answer: the answer to a request's body, and its number of rows. Whatever it raises, `rest` is asked instead.
+        answer: the answer to a request's body and id (`X-Request-ID`, else empty), and its number of rows. Whatever it raises,
+            `rest` is asked instead.
         headers: of every answer.
         note: told of every request answered here, as `RequestMetrics.note`.
     """
@@ -35,7 +36,7 @@ class Predictions:
         self,
         rest: WSGIApplication,
         *,
-        answer: Callable[[bytes], tuple[bytes, int]],
+        answer: Callable[[bytes, str], tuple[bytes, int]],
         headers: Mapping[str, str],
         note: Callable[[int, float], None],
     ) -> None:
@@ -53,7 +54,7 @@ class Predictions:
         start = time.perf_counter()
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         try:
-            answer, rows = self._answer(body)
+            answer, rows = self._answer(body, environ.get("HTTP_X_REQUEST_ID", ""))
         except Exception:  # noqa: BLE001 - meets it again, and tells it as it tells all others
             environ["wsgi.input"] = BytesIO(body)
             return self._rest(environ, start_response)
