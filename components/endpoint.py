@@ -16,7 +16,17 @@ from pulumi_kubernetes import networking
 from components.router import ROLE, Router, RouterArgs
 from components.router_config import PORT as ROUTER_PORT
 from components.router_config import Routes, Target
-from components.variant import METRICS_PORT, PORT, ROLE_LABEL, WORKLOAD_LABEL, Capacity, Served, Variant, VariantArgs
+from components.variant import (
+    METRICS_PORT,
+    PORT,
+    RECORDED_PORT,
+    ROLE_LABEL,
+    WORKLOAD_LABEL,
+    Capacity,
+    Served,
+    Variant,
+    VariantArgs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +36,11 @@ if TYPE_CHECKING:
 STABLE: Final = "stable"
 CANARY: Final = "canary"
 SHADOW: Final = "shadow"
+TUNNEL: Final[NetworkPolicyPeerArgsDict] = {
+    "namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": "kube-system"}},
+    "pod_selector": {"match_labels": {"app": "konnectivity-agent"}},
+}
+"""The API server, where it is not on the pods' network (AKS). Elsewhere it asks from a node, which policies let in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +151,21 @@ class Endpoint(pulumi.ComponentResource):
 
 
 def variant_traffic(name: str, asked_by: NetworkPolicyPeerArgsDict) -> NetworkPolicySpecArgsDict:
-    """Who may ask the variants of endpoint `name`: only `asked_by`, and anyone for metrics. They may ask nobody."""
+    """Who may ask the variants of endpoint `name`: only `asked_by`, and anyone for metrics. They may ask nobody.
+
+    What they answered lately is shown to whom the API server lets ask through it.
+    """
     return {
         "pod_selector": {
             "match_labels": {WORKLOAD_LABEL: name},
             "match_expressions": [{"key": ROLE_LABEL, "operator": "In", "values": [STABLE, CANARY, SHADOW]}],
         },
         "policy_types": ["Ingress", "Egress"],
-        "ingress": [{"from_": [asked_by], "ports": [{"port": PORT}]}, {"ports": [{"port": METRICS_PORT}]}],
+        "ingress": [
+            {"from_": [asked_by], "ports": [{"port": PORT}]},
+            {"from_": [TUNNEL], "ports": [{"port": RECORDED_PORT}]},
+            {"ports": [{"port": METRICS_PORT}]},
+        ],
         "egress": [],  # a model answers from what it was asked
     }
 

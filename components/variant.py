@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PORT: Final = 9000
 METRICS_PORT: Final = 6000
+RECORDED_PORT: Final = 6001
+"""Recent answers (workloads/serving/recording.py). In no Service: it is read pod by pod."""
 CONTAINER: Final = "model"
 LEAVE_SECONDS: Final = 5
 """A pod that is to end stays this long, so that every node knows that it is no longer to be asked."""
@@ -205,7 +207,11 @@ def _container(args: VariantArgs, security: SecurityContextArgsDict) -> Containe
         "name": CONTAINER,
         "image": args.served.image,
         "env": environment({"GUNICORN_WORKERS": str(capacity.workers)}),
-        "ports": [{"name": "http", "container_port": PORT}, {"name": "metrics", "container_port": METRICS_PORT}],
+        "ports": [
+            {"name": "http", "container_port": PORT},
+            {"name": "metrics", "container_port": METRICS_PORT},
+            {"name": "recorded", "container_port": RECORDED_PORT},
+        ],
         "resources": resources(cpu=capacity.cpu, memory=capacity.memory, cpu_limit=capacity.cpu_limit),
         "security_context": security,
         "startup_probe": http_probe("/health/ping", "http", period=1, failures=120),

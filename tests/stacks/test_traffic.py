@@ -86,3 +86,17 @@ def test_what_need_not_talk_may_not(declared):
     )
     assert not allowed(declared, variant, tracking, 5000, "http"), "a model that answers customers has no way to the registry"
     assert not allowed(declared, training, variant, 9000, "http")
+
+
+def test_nobody_in_the_cluster_may_read_what_a_variant_answered(declared):
+    variant = pod_labels(declared, "Deployment", "markdown-stable-deployment")
+    others = [
+        pod_labels(declared, "Deployment", "markdown-router-deployment"),
+        pod_labels(declared, "CronJob", "training-markdown"),
+        ("kube-system", {"app": "anything"}),
+        variant,
+    ]
+    assert not any(allowed(declared, other, variant, 6001, "recorded") for other in others)
+    policy = declared.one("NetworkPolicy", "markdown-variant-traffic").inputs["spec"]
+    (rule,) = [rule for rule in policy["ingress"] if rule["ports"] == [{"port": 6001}]]
+    assert peers(rule, "from", "serving", "kube-system", {"app": "konnectivity-agent"}), "the API server's way in on AKS"

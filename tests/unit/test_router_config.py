@@ -178,6 +178,17 @@ def test_a_shadow_gets_a_copy_of_predictions_and_its_answers_are_dropped(tmp_pat
     assert (path, copied) == (PREDICTIONS, b'{"data": 1}'), "the copy is the request as it was"
 
 
+def test_a_shadow_s_copy_has_the_id_of_the_request(tmp_path, services):
+    stable, shadow = services(), services()
+    routes = Routes(workload="markdown", stable=stable.target("stable"), shadow=shadow.target("shadow"))
+    with router(routes, tmp_path) as nginx:
+        told = [nginx.ask()[1]["X-Request-ID"] for _ in range(20)]
+        eventually(lambda: len(shadow.asked) == 20, "the copies arrive")
+    asked = [[headers["X-Request-ID"] for _, headers, _ in each.asked] for each in (stable, shadow)]
+    assert asked == [told, told], "by it the answers of both are put side by side"
+    assert len(set(told)) == 20
+
+
 def test_a_shadow_that_is_gone_costs_no_request(tmp_path, services):
     stable = services()
     routes = Routes(workload="markdown", stable=stable.target("stable"), shadow=SHADOW)
@@ -190,6 +201,7 @@ def test_a_shadow_that_is_gone_costs_no_request(tmp_path, services):
     [
         ((PREDICTIONS, "POST", b"1" * (MAX_BODY_BYTES + 1)), 413, f"found {MAX_BODY_BYTES + 1} bytes"),
         (("/predict", "POST", b"{}"), 404, "POST /predict: there is no such path"),
+        (("/recorded", "GET", None), 404, "GET /recorded: there is no such path"),
         (("/", "GET", None), 404, PREDICTIONS),
         ((PREDICTIONS, "POST", b"{}"), 502, "no replica of variant stable can be reached"),
     ],

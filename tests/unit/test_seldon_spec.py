@@ -133,9 +133,11 @@ def test_the_pod_meets_the_standard_although_the_operator_drops_its_security_con
 def test_the_container_is_the_one_of_the_other_engine():
     (container,) = predictors()["stable"]["componentSpecs"][0]["spec"]["containers"]
     assert container["image"] == STABLE.image
-    assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("http", 9000), ("metrics", 6000)], (
-        "the operator takes ports of these names for its own, and adds others where they are missing"
-    )
+    assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [
+        ("http", 9000),
+        ("metrics", 6000),
+        ("recorded", 6001),
+    ], "the operator takes ports of these names for its own, and adds others where they are missing"
     assert container["readinessProbe"]["httpGet"]["path"] == "/health/status"
     assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
     assert container["resources"]["requests"]["ephemeral-storage"] == "64Mi"
