@@ -139,14 +139,26 @@ def canary(  # noqa: PLR0913 each is an option of the command
     traffic: Annotated[int | None, typer.Option(min=0, max=100, help="Per cent of the requests.")] = None,
     *,
     abort: Abort = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look at it, then promote it or end it.")] = False,
+    seconds: Annotated[int | None, typer.Option(min=1, help="How long; what the workload says unless given.")] = None,
+    min_requests: Annotated[int | None, typer.Option(min=1, help="To each version, for a verdict; the same.")] = None,
     dry_run: DryRun = False,
     json: AsJson = False,
     apply: Apply = False,
 ) -> None:
-    """Tries a version on part of the requests, or changes its part."""
+    """Tries a version on part of the requests, or changes its part.
+
+    With [bold]--watch[/] ends with 0: it passed and becomes stable, 3: it failed and is removed, 4: too few requests to tell.
+    """
     from delivery import moves
 
     move = moves.Move(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    if watch:
+        from delivery import watch as command
+
+        _none_of("cannot go with --watch", {"--version": version, "--traffic": traffic, "--abort": abort})
+        raise typer.Exit(command.main(move, seconds, min_requests))
+    _none_of("only goes with --watch", {"--seconds": seconds, "--min-requests": min_requests})
     moves.canary(move, version, traffic, abort=abort)
 
 
@@ -157,14 +169,21 @@ def shadow(  # noqa: PLR0913 each is an option of the command
     version: Version = None,
     *,
     abort: Abort = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Its answers beside the stable version's.")] = False,
     dry_run: DryRun = False,
     json: AsJson = False,
     apply: Apply = False,
 ) -> None:
-    """Gives a version a copy of every request; its answers are dropped."""
+    """Gives a version a copy of every request, or compares what it answered; callers never see its answers."""
     from delivery import moves
 
     move = moves.Move(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    if compare:
+        from delivery import shadowing
+
+        _none_of("cannot go with --compare", {"--version": version, "--abort": abort, "--dry-run": dry_run, "--apply": apply})
+        shadowing.main(move)
+        return
     moves.shadow(move, version, abort=abort)
 
 
@@ -331,6 +350,12 @@ def node_status(api_port: ApiPort = 6443, registry_port: RegistryPort = 5000, no
 def _node(action: str, api_port: int, registry_port: int, node_ports: str, *more: str) -> NoReturn:
     flags = ["--api-port", str(api_port), "--registry-port", str(registry_port), "--node-ports", node_ports, *more]
     os.execv(sys.executable, [sys.executable, "-m", "local.node", action, *flags])  # noqa: S606 the same interpreter, no shell
+
+
+def _none_of(reason: str, options: dict[str, object]) -> None:
+    """Refuses options that would mean nothing, or something else than what was meant."""
+    if given := [name for name, value in options.items() if value is not None and value is not False]:
+        raise typer.BadParameter(f"{', '.join(given)} {reason}")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

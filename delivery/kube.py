@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]  # JSON of the API server
 """A Kubernetes object, or a list of them, as the API server writes it."""
 _SECONDS = 30.0
+_POD_SECONDS = 5.0
 
 
 def text_at(found: Object, *keys: str) -> str:
@@ -147,19 +148,35 @@ class Cluster:
         except (httpx.RemoteProtocolError, httpx.ReadError):
             return
 
+    def proxied(self, namespace: str, pod: str, port: int, path: str) -> str:
+        """What a pod answers on one of its ports, asked through the API server: no way into the cluster has to be opened.
+
+        Raises:
+            ApiError: the pod does not answer.
+        """
+        whole = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
+        try:
+            response = self._http.get(whole, timeout=_POD_SECONDS)
+        except httpx.ReadTimeout:
+            raise ApiError(HTTPStatus.GATEWAY_TIMEOUT, f"{pod} does not answer within {_POD_SECONDS:g} s") from None
+        except httpx.TransportError as error:
+            raise self._silent(error) from None
+        if response.is_error:
+            raise _refusal(response)
+        return response.text
+
     def _json(self, method: str, path: str, *, body: Object | None = None, params: Mapping[str, str] | None = None) -> Object:
         try:
             response = self._http.request(method, path, json=body, params=params)
         except httpx.TransportError as error:
-            raise UserError(
-                "The cluster does not answer.",
-                where=self.server,
-                found=error,
-                fix="`modelstack node status` tells about an embedded one",
-            ) from None
+            raise self._silent(error) from None
         if response.is_error:
             raise _refusal(response)
         return cast("Object", response.json())
+
+    def _silent(self, error: httpx.TransportError) -> UserError:
+        fix = "`modelstack node status` tells about an embedded one"
+        return UserError("The cluster does not answer.", where=self.server, found=error, fix=fix)
 
 
 def _refusal(response: httpx.Response) -> ApiError:

@@ -44,13 +44,20 @@ class Move:
         self.dry_run, self.as_json, self.apply = dry_run, as_json, apply
         self.desk = desk_of(stack, self.workload)
 
-    def make(self, edit: Callable[[], Edit], before: Callable[[], None] | None = None, after: str = "") -> None:
+    def make(
+        self,
+        edit: Callable[[], Edit],
+        before: Callable[[], None] | None = None,
+        after: str = "",
+        told: Mapping[str, object] | None = None,
+    ) -> None:
         """Makes an edit.
 
         Args:
             edit: what to make of the stack file.
             before: what has to be there before it is written.
             after: the next command, if it is not to bring the stack up.
+            told: what a program is told besides.
         """
         with lock.exclusive(self.command):
             made = edit()
@@ -58,7 +65,7 @@ class Move:
                 if before:
                     before()
                 made.write()
-        self._tell(made, after)
+        self._tell(made, after, told or {})
         if self.apply and not self.dry_run:
             from delivery.stack import Stack
 
@@ -66,11 +73,11 @@ class Move:
                 stack = Stack(self.stack)
                 stack.up(progress, stack.preview(progress))
 
-    def _tell(self, made: Edit, after: str) -> None:
+    def _tell(self, made: Edit, after: str, besides: Mapping[str, object]) -> None:
         following = after or f'eval "$(modelstack env)" && pulumi up --stack {self.stack}'
         if self.as_json:
             told = {"stack": self.stack, "workload": self.workload.name, "changed": bool(made.diff), "diff": made.diff}
-            print(json.dumps({**told, "written": bool(made.diff) and not self.dry_run, "next": following}))
+            print(json.dumps({**besides, **told, "written": bool(made.diff) and not self.dry_run, "next": following}))
             return
         if not made.diff:
             print("It is so already: nothing changes.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from workloads.canary import CanaryRules
 from workloads.declared import Declared
 from workloads.gate import Gate
 
@@ -100,6 +101,8 @@ class Workload(Declared):
     gate: Gate
     training: Training
     serving: Serving
+    canary: CanaryRules = CanaryRules()
+    """When a version that is tried becomes stable by itself, and when it is given up: `modelstack canary --watch`."""
     approvers: tuple[Approver, ...] = ()
     """Who may approve its releases. Read from `approvers.json` in its folder, a reviewed file like the code: `approvers_of`."""
 
