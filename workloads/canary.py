@@ -75,4 +75,6 @@ class CanaryRules(Declared):
 
 
 def _with_reason(rule: CanaryRule, found: Finding) -> Finding:
-    return found if found.passed or found.note else found.model_copy(update={"note": rule.why})
+    if found.passed:
+        return found
+    return found.model_copy(update={"note": "nothing to tell it by" if found.value is None else rule.why})

@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from delivery.figures import STARTED, Figures, parse
 from tests.serving import tiny
 from tests.serving.microservice import running
 from tests.serving.test_service import NAMES
@@ -125,6 +126,18 @@ def test_metrics_tell_how_the_answers_are_spread(service):
     assert spread == {-4.5: 1.0, -(2.0**-20): 1.0, 5.0: 2.0, 8.0: 1.0}
     assert [*lines(service, "modelstack_answers_sum").values()] == [14.0]
     assert [*lines(service, "modelstack_answers_squares").values()] == [130.0]
+
+
+def test_the_command_reads_what_the_service_tells(service):
+    before = Figures(parse(service.get("/metrics", service.metrics_port).text))
+    for request in (body(2.0), body(2.0, 3.0), b"", body(-1.0)):  # 6; 6 and 4; refused twice
+        service.ask(request)
+    figures = Figures(parse(service.get("/metrics", service.metrics_port).text))
+    assert (figures.requests - before.requests, figures.refusals - before.refusals) == (4, 2)
+    assert figures.rows - before.rows == 3
+    assert figures.mean * figures.rows - before.mean * before.rows == pytest.approx(16)
+    assert 0 < figures.quantile(0.5) <= figures.quantile(0.99) < 1
+    assert figures.counters[STARTED] == before.counters[STARTED] > 1.7e9
 
 
 def test_answers_are_kept_by_request_whichever_worker_gave_them(service):
