@@ -10,10 +10,11 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
-from mlflow import MlflowClient
+from mlflow import MlflowClient, artifacts
 
 from delivery import edits, keys, stackfile
 from delivery.access import Access
@@ -207,6 +208,57 @@ def test_a_bad_model_stays_in_dev(user, environments, models, tmp_path):
         models.delete_model_version("markdown", bad.version)
     assert "does not pass the gate" in said
     assert "found 0.7, bound 0.42" in said
+
+
+@pytest.fixture
+def drifting(user, second, models, tmp_path):
+    """A version with the evidence of the first one that says three times as much: in dev for as long as a test lasts."""
+    good, before = user.release(), user.stack_file.read_text()
+    source = Path(
+        artifacts.download_artifacts(f"models:/markdown/{second}", dst_path=str(tmp_path), tracking_uri=models.tracking_uri)
+    )
+    (code,) = source.rglob("serving.py")
+    code.write_text(code.read_text().replace("    planned = units", "    units = 3 * units\n    planned = units"))
+    assert "3 * units" in code.read_text()
+    run = models.create_run(models.get_experiment_by_name("markdown").experiment_id)
+    models.log_artifacts(run.info.run_id, str(source), "model")
+    report = tmp_path / "report.json"
+    report.write_bytes(Access.to("dev").models.artifact(good["run"], "backtest/report.json"))
+    models.log_artifact(run.info.run_id, str(report), "backtest")
+    tags = {name: good[name] for name in ("data", "revision", "trainer")} | {"report": good["evidence"]["report"]}
+    for name, value in tags.items():
+        models.set_tag(run.info.run_id, f"modelstack.{name}", value)
+    made = models.create_model_version("markdown", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+    user.modelstack("release", "markdown", "--version", str(made.version))
+    yield int(made.version)
+    stackfile.write(user.stack_file, before)
+    models.delete_model_version("markdown", made.version)
+
+
+def test_a_canary_is_watched_and_removed_or_promoted_and_a_shadow_is_compared(user, environments, second, drifting, held_out):
+    stage = environments["stage"]
+    first, data = stage.release()["version"], held_out["request"]["data"]
+    load = Load(f"http://localhost:{PORTS['stage'][1]}", {"data": {**data, "ndarray": data["ndarray"][:5]}})
+    watch = ("canary", "markdown", "--stack", "stage", "--watch", "--seconds", "12", "--min-requests", "50")
+    user.modelstack("shadow", "markdown", "--stack", "stage", "--version", str(second))
+    user.modelstack("canary", "markdown", "--stack", "stage", "--version", str(drifting), "--traffic", "50", "--apply")
+    with load:
+        said = user.modelstack(*watch, code=3)
+        assert "FAILED" in said
+        assert changed(said) == ["-      canary:", f"-        version: {drifting}", "-        percent: 50"], "the shadow stays"
+
+        compared = json.loads(user.modelstack("shadow", "markdown", "--stack", "stage", "--compare", "--json"))
+        assert compared["requests"] > 20, f"of those that the stable version answered: {compared}"
+        assert (compared["largest_difference"], compared["far"]) == (0, 0), "it is the same model"
+        assert compared["figures"]["shadow"]["requests"] > compared["requests"]
+
+        user.modelstack("canary", "markdown", "--stack", "stage", "--version", str(second), "--traffic", "50", "--apply")
+        told = json.loads(user.modelstack(*watch, "--json"))
+    assert (told["verdict"], told["written"]) == ("passed", True)
+    assert all(finding["passed"] for finding in told["findings"])
+    assert (stage.releases()["stable"], "canary" in stage.releases()) == (second, False)
+    assert {release["version"] for release in stage.releases()["versions"]} >= {first, second}, "it can be gone back to"
+    assert load.failures == [], f"of {len(load.versions)} requests"
 
 
 def test_a_canary_is_tried_aborted_promoted_and_rolled_back_without_a_lost_request(user, environments, second, held_out, key):
