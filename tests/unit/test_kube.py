@@ -70,5 +70,5 @@ def test_a_pod_that_cannot_be_reached_is_told_from_a_cluster_that_cannot(cluster
 
 def test_a_pod_that_is_slow_is_not_waited_for(cluster, monkeypatch):
     monkeypatch.setattr(kube, "_POD_SECONDS", 0.2)
-    with pytest.raises(ApiError, match="slow does not answer within 0.2 s"):
+    with pytest.raises(ApiError, match="slow does not answer within"):
         cluster.proxied("serving", "slow", 6000, "/metrics")
