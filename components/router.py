@@ -17,7 +17,7 @@ from components.variant import FINISH_SECONDS, LEAVE_SECONDS, ROLE_LABEL, WORKLO
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, ServiceSpecArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, HostAliasArgsDict, PodSpecArgsDict, ServiceSpecArgsDict
 
 ROLE: Final = "router"
 SERVICE_PORT: Final = 80
@@ -104,15 +104,28 @@ def _pod(args: RouterArgs, config_map: Output[str]) -> PodSpecArgsDict:
         "termination_grace_period_seconds": LEAVE_SECONDS + FINISH_SECONDS + 5,
         # NGINX looks its upstreams up when it starts and ends if one is unknown. Written down here they need no DNS, which
         # after a restart of the node may come up later than the router; and a Service with another address rolls the router.
-        "host_aliases": [
-            {"ip": args.cluster_ips[target.variant], "hostnames": [target.host]} for target in args.routes.targets
-        ],
+        "host_aliases": _aliases(args),
         "containers": [_container(args)],
         "volumes": [{"name": "config", "config_map": {"name": config_map}}, scratch("tmp", "64Mi")],
     }
     if args.replicas > 1:
         pod["topology_spread_constraints"] = [spread(args.selector)]
     return pod
+
+
+def _aliases(args: RouterArgs) -> Output[list[HostAliasArgsDict]]:
+    """The names of the variants' Services, by address.
+
+    An address stands there once: in a preview, the API server gives all Services that are still to be made the same one.
+    """
+
+    def by_address(addresses: Mapping[str, str]) -> list[HostAliasArgsDict]:
+        hosts: dict[str, list[Input[str]]] = {}
+        for target in args.routes.targets:
+            hosts.setdefault(addresses[target.variant], []).append(target.host)
+        return [{"ip": address, "hostnames": names} for address, names in hosts.items()]
+
+    return Output.all(**args.cluster_ips).apply(by_address)
 
 
 def _container(args: RouterArgs) -> ContainerArgsDict:

@@ -46,6 +46,17 @@ def test_its_upstreams_are_known_without_dns():
     )
 
 
+def test_two_services_of_one_address_are_one_alias():
+    targets = {role: Target(variant=role, address=f"markdown-{role}:9000") for role in ("stable", "canary", "shadow")}
+    routes = Routes(workload="markdown", **targets)
+    addresses = {"stable": "10.0.0.7", "canary": "10.0.0.0", "shadow": "10.0.0.0"}
+    aliases = pod_of(declare(routes=routes, cluster_ips=addresses).one("Deployment"))["hostAliases"]
+    assert aliases == [
+        {"ip": "10.0.0.7", "hostnames": ["markdown-stable"]},
+        {"ip": "10.0.0.0", "hostnames": ["markdown-canary", "markdown-shadow"]},
+    ], "a preview of a new canary beside a new shadow would be refused: the list is keyed by address"
+
+
 def test_a_service_that_was_made_anew_rolls_it():
     pods = [pod_of(declare(cluster_ips={"stable": address}).one("Deployment")) for address in ("10.0.0.7", "10.0.0.8")]
     assert pods[0] != pods[1], "NGINX asks for addresses when it starts and never again"
