@@ -40,8 +40,9 @@ def with_stable(block: Block | None, release: Block) -> Block:
 
 
 def with_canary(block: Block, release: Block, percent: int) -> Block:
-    """The block with a release as the canary that gets `percent` of the requests."""
-    return _ordered({**with_version(block, release), "canary": {"version": release["version"], "percent": percent}})
+    """The block with a release as the canary that gets `percent` of the requests. It is no shadow any longer."""
+    made = {**with_version(block, release), "canary": {"version": release["version"], "percent": percent}}
+    return _ordered(without(made, "shadow") if made.get("shadow") == release["version"] else made)
 
 
 def with_shadow(block: Block, release: Block) -> Block:

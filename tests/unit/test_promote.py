@@ -171,6 +171,12 @@ def test_the_stable_version_is_no_canary_and_no_shadow(world):
         world.promoter("dev", "stage").shadow(3)
 
 
+def test_what_was_a_shadow_is_tried_as_a_canary(world):
+    world.has("dev", released(4, 3))
+    world.has("stage", released(3, 4, shadow=4))
+    assert block_of(world.promoter("dev", "stage").canary(4, 10)) == released(3, 4, canary={"version": 4, "percent": 10})
+
+
 def test_a_rollback_is_one_line(world):
     world.has("stage", released(4, 3))
     desk = world.desk("stage")
