@@ -62,7 +62,7 @@ class Agreement:
     unlike: int
     """Requests that the two answered with different numbers of rows. Not compared."""
     widest: tuple[Row, ...]
-    """The rows that differ most."""
+    """The rows that differ most, if any do."""
 
 
 def agreement(stable: Iterable[Recorded], shadow: Iterable[Recorded]) -> Agreement | None:
@@ -84,7 +84,7 @@ def agreement(stable: Iterable[Recorded], shadow: Iterable[Recorded]) -> Agreeme
         bias=sum(row.shadow - row.stable for row in rows) / said if said else 0.0,
         correlation=_correlation(rows),
         unlike=len(common) - len(alike),
-        widest=tuple(sorted(rows, key=lambda row: row.difference, reverse=True)[:_WIDEST]),
+        widest=tuple(row for row in sorted(rows, key=lambda row: row.difference, reverse=True)[:_WIDEST] if row.difference),
     )
 
 

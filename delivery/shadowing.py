@@ -65,7 +65,8 @@ def _show(versions: dict[str, int], figures: dict[str, dict[str, float | None]],
     console.print(variants)
     for text in _lines(found):
         console.print(text, markup=False)
-    console.print(widest)
+    if found.widest:
+        console.print(widest)
 
 
 def _lines(found: Agreement) -> list[str]:

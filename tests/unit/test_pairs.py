@@ -20,7 +20,7 @@ def test_answers_are_compared_by_the_request_and_others_are_left_out():
     assert found.largest_difference == pytest.approx(0.2)
     assert found.far == pytest.approx(1 / 3), "rows beyond a tenth"
     assert found.bias == pytest.approx(0), "ten more, ten less"
-    assert [row.request for row in found.widest] == ["b", "a", "a"]
+    assert [row.request for row in found.widest] == ["b", "a"], "and not the row that is the same"
 
 
 def test_where_nothing_was_answered_by_both_there_is_nothing_to_say():
