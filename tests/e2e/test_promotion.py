@@ -36,8 +36,8 @@ config:
   modelstack:images:
     registry: localhost:5000
     base: localhost:5000/base:bookworm
-  modelstack:tracking:
-    nodePort: %(tracking)d
+  modelstack:database: {cpu: 50m}
+  modelstack:tracking: {cpu: 50m, nodePort: %(tracking)d}
   modelstack:workloads:
     markdown:
       nodePort: %(endpoint)d
