@@ -17,7 +17,7 @@ MODELSTACK := .venv/bin/modelstack
 PYTEST := .venv/bin/pytest
 SOURCES := __main__.py components delivery infra local workloads tests
 
-.PHONY: help up down status test lint format e2e chaos bench bench-start setup hosttools
+.PHONY: help up down status test lint format e2e chaos bench bench-scale bench-start setup hosttools
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ chaos: setup ## what kill -9 and restarts do to the product, on an environment t
 bench: setup ## the figures in one table
 	@$(MODELSTACK) up --stack $(STACK)
 	@.venv/bin/python -m tests.bench
+
+bench-scale: setup ## many workloads in one stack: previews and updates beside bare resources; needs no environment
+	@$(MODELSTACK) tools
+	@.venv/bin/python -m tests.bench.scale $(WORKLOADS)
 
 bench-start: setup ## how long everything takes from empty caches, in a clone; about an hour, and no environment may be up
 	@.venv/bin/python -m tests.bench.start

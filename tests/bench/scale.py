@@ -1,7 +1,7 @@
 """Many workloads in one stack: what a preview and an update that finds nothing to do take, beside the engine's floor.
 
 The floor is a program with as many bare resources of the same plugin. Both run on a real API server that has no node, so that
-nothing waits for pods. `python -m tests.bench.scale [WORKLOADS ...]`; a thousand take the better part of an hour.
+nothing waits for pods. `make bench-scale WORKLOADS="1 10 100 1000"`; a thousand take the better part of an hour.
 """
 
 from __future__ import annotations
