@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.releases import METRICS
 from workloads.catalogue import WORKLOADS, UnknownWorkloadError, get
 from workloads.declaration import Approver, Workload, approvers_of
 from workloads.gate import Gate, Regression, Rule
@@ -142,3 +143,23 @@ def test_declarations_import_without_the_training_environment_or_pulumi():
     program = f"import sys, workloads.catalogue; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", "the command and the program read declarations where these are not installed"
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        {"wape": 0.43},
+        {"wape_mean8": 0.45},
+        {"wape_last_week": 0.55},
+        {"wape_worst_brand": 0.8},
+        {"wape_worst_store": 0.75},
+        {"bias": -0.21},
+        {"bias": 0.11},
+        {"weeks": 11},
+    ],
+)
+def test_each_bound_of_markdown_s_gate_refuses_what_is_beyond_it(beyond: dict[str, float]):
+    assert all(finding.passed for finding in MARKDOWN.gate.check(METRICS)), "what the tests release passes"
+    failed = [finding.rule for finding in MARKDOWN.gate.check(METRICS | beyond) if not finding.passed]
+    assert len(failed) == 1
+    assert next(iter(beyond)) in failed[0]
