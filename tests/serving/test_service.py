@@ -180,6 +180,20 @@ def test_a_killed_worker_is_replaced_and_its_figures_stay(tmp_path):
         assert figure(service, 'modelstack_requests_total{code="200"') == 2, "counters never go back"
 
 
+EVERY_OTHER = tiny.CODE.replace(
+    "def answer(columns, prediction):", "import itertools\nCALLS = itertools.count()\n\ndef answer(columns, prediction):"
+).replace('(columns["brand"] == "breaks").any()', '(columns["brand"] == "own").any() and next(CALLS) % 2')
+
+
+def test_a_model_that_fails_now_and_then_is_not_asked_again(tmp_path):
+    with running(tiny.write(tmp_path, code=EVERY_OTHER)) as service:
+        bad = 'modelstack_requests_total{code="500"'
+        before = figure(service, bad)
+        statuses = [service.ask(GOOD).status for _ in range(20)]
+        assert statuses.count(500) == 10, "a failure that is mended in silence is one that nobody hears of"
+        assert figure(service, bad) - before == 10
+
+
 SLOW = tiny.CODE.replace(
     "    return np.column", "    import time; time.sleep(columns['stock'].max() / 10)\n    return np.column"
 )

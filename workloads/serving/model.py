@@ -20,7 +20,7 @@ from workloads.serving import recording
 from workloads.serving.errors import ModelError, RequestError
 from workloads.serving.loading import Model, load
 from workloads.serving.metrics import RequestMetrics
-from workloads.serving.predictions import PATHS, Predictions
+from workloads.serving.predictions import FAILURE, PATHS, Predictions
 from workloads.serving.request import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class ServedModel:
 
     def predict_raw(self, message: object) -> bytes:
         """The answer to a request's body."""
+        if failure := request.environ.get(FAILURE):
+            raise failure
         if not isinstance(message, bytes):
             raise RequestError("send the request as JSON in the body", example=self._model.reader.example)
         answer, request.environ[_ROWS] = self._answer(message, request.headers.get("X-Request-ID", ""))

@@ -3,6 +3,7 @@
 Routing, contexts and headers cost Flask and its extensions some 0.3 ms a request, as much as the prediction. Only what is plain
 goes this way: everything else (other paths, forms, bodies without a length, whatever is refused or fails) goes on to
 seldon-core's application as it came, which answers it in full. What it would answer to the same request, this answers too.
+Nothing is predicted twice: a request that failed here takes its failure along (`FAILURE`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+FAILURE: Final = "modelstack.failure"
+"""In a request's WSGI environment: the exception that it met here."""
 PATHS: Final = frozenset({"/predict", "/api/v0.1/predictions", "/api/v1.0/predictions"})
 """Where seldon-core answers predictions."""
 
@@ -55,8 +58,8 @@ class Predictions:
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         try:
             answer, rows = self._answer(body, environ.get("HTTP_X_REQUEST_ID", ""))
-        except Exception:  # noqa: BLE001 - meets it again, and tells it as it tells all others
-            environ["wsgi.input"] = BytesIO(body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told as all others are
+            environ["wsgi.input"], environ[FAILURE] = BytesIO(body), error
             return self._rest(environ, start_response)
         self._note(rows, time.perf_counter() - start)
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(answer)))])
