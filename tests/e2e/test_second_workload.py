@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass
 
 import httpx
@@ -53,6 +54,17 @@ def rollouts(cluster, labels):
     return {each["metadata"]["name"]: each["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for each in found}
 
 
+def reached(url, seconds=30.0):
+    """Waits until an endpoint's node port leads somewhere: kube-proxy learns of a new one a moment after the engine is done."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return httpx.get(f"{url}/healthz", timeout=5, trust_env=False).raise_for_status()
+        except httpx.HTTPError:
+            assert time.monotonic() < until, f"{url} does not answer within {seconds} s"
+            time.sleep(0.2)
+
+
 def name_of(urn):
     return urn.rpartition("::")[2]
 
@@ -74,6 +86,7 @@ def second(user):
         user.pulumi("up", "--yes", "--skip-preview")
         block = stackfile.releases(user.stack_file.read_text())[WORKLOAD]
         release, url = edits.versions(block)[block["stable"]], user.outputs()["endpoints"][WORKLOAD]["url"]
+        reached(url)
         yield Second(release=release, url=url, registered=registered, **was)
     finally:
         if user.stack_file.read_text() != before:
