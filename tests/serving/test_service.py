@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -163,6 +164,15 @@ def test_a_caller_that_stops_half_way_is_given_up(tmp_path):
             stalled.sendall(b"POST /api/v1.0/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
             assert service.ask(GOOD).status == 200, "the only worker goes on"
             assert not stalled.recv(4096), "and the connection is closed"
+
+
+def test_callers_that_connect_and_say_nothing_keep_nobody_waiting(tmp_path):
+    with running(tiny.write(tmp_path)) as service, ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30)) for _ in range(3)]
+        assert service.ask(GOOD).status == 200
+        for connection in silent:
+            connection.sendall(b"GET /health/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200"), "it was not given up meanwhile: nobody was waiting for it"
 
 
 def test_a_killed_worker_is_replaced_and_its_figures_stay(tmp_path):
