@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 STACK = "floor"
-_PROJECT = """name: modelstack-floor
+PROJECT = """name: modelstack-bench
 runtime:
   name: python
 backend:
   url: %s
 """
-_PROGRAM = """from pulumi_kubernetes import core
+BARE = """from pulumi_kubernetes import core
 
 for number in range(%d):
     core.v1.ConfigMap(f"bare-{number}", metadata={"name": f"bare-{number}"}, data={"number": str(number)})
@@ -64,8 +64,8 @@ def measure(stack: str, folder: Path) -> Previews:
 
 @contextmanager
 def _floor(folder: Path, resources: int) -> Iterator[None]:
-    (folder / "Pulumi.yaml").write_text(_PROJECT % (folder / "state").as_uri())
-    (folder / "__main__.py").write_text(_PROGRAM % resources)
+    (folder / "Pulumi.yaml").write_text(PROJECT % (folder / "state").as_uri())
+    (folder / "__main__.py").write_text(BARE % resources)
     (folder / "state").mkdir()
     _pulumi(folder, "stack", "init", STACK)
     try:

@@ -23,6 +23,7 @@ from rich.table import Table
 from delivery import environment
 from local import paths
 from tests.bench.endpoint import verdict
+from tests.bench.preview import BARE, PROJECT
 from tests.engine.conftest import control_plane
 
 if TYPE_CHECKING:
@@ -34,12 +35,6 @@ ROUNDS = 3
 LARGE = 300
 """Above so many workloads, one round has to do."""
 POLL_SECONDS = 0.1
-_PROJECT = """name: modelstack-scale
-runtime:
-  name: python
-backend:
-  url: %s
-"""
 _WORKLOADS = """import pulumi
 from components.endpoint import Endpoint, EndpointArgs
 from components.variant import Capacity, Served
@@ -55,11 +50,6 @@ capacity = Capacity(cpu="100m", memory="128Mi", workers=1, min_replicas=1, max_r
 for number in range(%d):
     served = Served(image=image, version=1, run=32 * "0")
     Endpoint(f"w{number}", EndpointArgs(namespace="default", router_image=image, capacity=capacity, stable=served))
-"""
-_BARE = """from pulumi_kubernetes import core
-
-for number in range(%d):
-    core.v1.ConfigMap(f"bare-{number}", metadata={"name": f"bare-{number}"}, data={"number": str(number)})
 """
 
 
@@ -93,7 +83,7 @@ def main(sizes: Sequence[int]) -> None:
             for size in sizes:
                 ours = measure(folder / f"ours-{size}", _WORKLOADS % size, folder / "admin", size)
                 # The stack is in both; so is nothing else that is not asked for.
-                floor = measure(folder / f"bare-{size}", _BARE % (ours.resources - 1), folder / "admin", size)
+                floor = measure(folder / f"bare-{size}", BARE % (ours.resources - 1), folder / "admin", size)
                 shown.add_row(str(size), str(ours.resources), *compared(ours, floor))
                 Console(width=120).print(shown)
 
@@ -109,7 +99,7 @@ def compared(ours: Costs, floor: Costs) -> list[str]:
 def measure(folder: Path, program: str, kubeconfig: Path, size: int) -> Costs:
     """Creates a program's resources and measures what comes after."""
     (folder / "state").mkdir(parents=True)
-    (folder / "Pulumi.yaml").write_text(_PROJECT % (folder / "state").as_uri())
+    (folder / "Pulumi.yaml").write_text(PROJECT % (folder / "state").as_uri())
     (folder / "__main__.py").write_text(program)
     run(folder, kubeconfig, "stack", "init", "scale")
     run(folder, kubeconfig, "up", "--yes", "--skip-preview")

@@ -263,15 +263,20 @@ def test_a_key_is_listed_once_and_the_others_stay(tmp_path, monkeypatch):
     assert [each["name"] for each in json.loads(file.read_text())] == [APPROVER.name, "me@example.com"]
 
 
-def test_of_two_commands_at_once_the_second_is_refused_and_writes_nothing(world, tmp_path, monkeypatch):
+@pytest.fixture
+def move(world, tmp_path, monkeypatch):
+    """`modelstack promote markdown --to stage`, in a checkout where dev has a release and stage has none."""
     world.has("dev", released(3))
     world.has("stage")
-    before = world.file("stage").read_text()
     monkeypatch.setattr(paths, "STATE", tmp_path / "state")
     monkeypatch.setattr(paths, "BACKEND", tmp_path / "state" / "state")
     monkeypatch.setattr(stackfile, "path_of", world.file)
+    return moves.Move("promote markdown", "stage", "markdown", dry_run=False, as_json=False, apply=False)
+
+
+def test_of_two_commands_at_once_the_second_is_refused_and_writes_nothing(world, move):
+    before = world.file("stage").read_text()
     promoter = world.promoter("dev", "stage")
-    move = moves.Move("promote markdown", "stage", "markdown", dry_run=False, as_json=False, apply=False)
     with lock.exclusive("promote markdown --to stage"), pytest.raises(UserError, match="Another command is changing this"):
         move.make(lambda: promoter.promote(None))
     assert world.file("stage").read_text() == before
@@ -279,14 +284,8 @@ def test_of_two_commands_at_once_the_second_is_refused_and_writes_nothing(world,
     assert stackfile.releases(world.file("stage").read_text())["markdown"] == released(3), "and alone it is made"
 
 
-def test_a_registry_that_fails_after_all_leaves_the_file_alone(world, tmp_path, monkeypatch):
-    world.has("dev", released(3))
-    world.has("stage")
+def test_a_registry_that_fails_after_all_leaves_the_file_alone(world, move):
     before = world.file("stage").read_text()
-    monkeypatch.setattr(paths, "STATE", tmp_path / "state")
-    monkeypatch.setattr(paths, "BACKEND", tmp_path / "state" / "state")
-    monkeypatch.setattr(stackfile, "path_of", world.file)
-    move = moves.Move("promote markdown", "stage", "markdown", dry_run=False, as_json=False, apply=False)
 
     def carry():
         raise UserError("The registry does not answer.")
