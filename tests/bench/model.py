@@ -18,16 +18,16 @@ from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from workloads.markdown import features, serving
-from workloads.serving.request import Reader
 
 ROWS = 4_000
 
 
 def write(folder: Path) -> None:
     """`request.json` and `features.json` to ask with, and `seldon/`, `mlflow/` and `mlserver/`, as each server wants it."""
-    reader = Reader(serving.REQUEST_COLUMNS, serving.REQUEST_EXAMPLE)
-    row = np.nan_to_num(serving.features_of_request(reader.example_columns))  # JSON has no NaN
-    (folder / "request.json").write_text(json.dumps(reader.example))
+    names, values = list(serving.REQUEST_EXAMPLE), list(serving.REQUEST_EXAMPLE.values())
+    columns = {name: np.array([value]) for name, value in serving.REQUEST_EXAMPLE.items()}
+    row = np.nan_to_num(serving.features_of_request(columns))  # JSON has no NaN
+    (folder / "request.json").write_text(json.dumps({"data": {"names": names, "ndarray": [values]}}))
     (folder / "features.json").write_text(json.dumps(row.tolist()))
 
     random = np.random.default_rng(0)
