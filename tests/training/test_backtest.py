@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,12 +15,13 @@ from workloads.markdown.assemble import ASSEMBLED
 from workloads.markdown.backtest import report
 from workloads.markdown.features import FEATURES
 from workloads.markdown.metrics import last_week, mean8
+from workloads.markdown.onnx_model import to_onnx
 from workloads.markdown.serving import REQUEST_EXAMPLE
-from workloads.markdown.train import MODEL
 from workloads.markdown.workload import MARKDOWN
 from workloads.run import Context
 from workloads.training import diagnostics
 from workloads.training.metrics import bias, wape
+from workloads.training.onnx import GRAPH
 from workloads.training.reports import REPORT
 from workloads.training.source import FACTS
 
@@ -176,7 +176,7 @@ def test_the_step_leaves_the_report_of_what_the_model_says(tmp_path, assembled, 
         report=lambda _event, **fields: told.update({fields["name"]: fields["value"]}),
     )  # fmt: skip
     assembled.to_parquet(tmp_path / ASSEMBLED)
-    joblib.dump(model, tmp_path / MODEL)
+    (tmp_path / GRAPH).write_bytes(to_onnx(model).SerializeToString())
     (tmp_path / FACTS).write_text(json.dumps({"fingerprint": DATA}))
     backtest.run(context)
     found = parse((tmp_path / REPORT).read_bytes())

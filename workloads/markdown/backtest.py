@@ -1,10 +1,12 @@
-"""Step `backtest`: the weeks that nothing was learned from, one after the other, against the naive forecasts."""
+"""Step `backtest`: the weeks that nothing was learned from, one after the other, against the naive forecasts.
+
+It is the ONNX model that is tested, the one that will serve.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import joblib
 import pandas as pd
 
 from workloads.evidence import PERIOD
@@ -14,15 +16,14 @@ from workloads.markdown.features import FEATURES
 from workloads.markdown.history import KEYS, matrix_of
 from workloads.markdown.metrics import BASELINES
 from workloads.markdown.response import response as price_response
-from workloads.markdown.train import MODEL
 from workloads.training import diagnostics, reports
+from workloads.training.onnx import Graph
 from workloads.training.source import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workloads.evidence import Drift, Report, Response
-    from workloads.markdown.model import Demand
     from workloads.run import Context
 
 SLICED_BY = (PERIOD, "brand", "store")
@@ -32,7 +33,7 @@ _METHOD = "not refitted: the model of the last learned week, with the sales of a
 def run(context: Context) -> None:
     """Writes forecasts and report, and tells the metrics."""
     frame = pd.read_parquet(context.folder / ASSEMBLED)
-    model: Demand = joblib.load(context.folder / MODEL)
+    model = Graph.of(context.folder)
     known = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
     unseen = frame[frame["week"].isin(weeks.BACKTEST)].sort_values(list(KEYS), ignore_index=True)
     forecasts = unseen[list(KEYS)].assign(

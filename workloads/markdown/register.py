@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import joblib
+import onnx
 import pandas as pd
 
 from workloads.markdown import plots, weeks
 from workloads.markdown.assemble import ASSEMBLED
 from workloads.markdown.history import matrix_of
 from workloads.markdown.metrics import BASELINES
-from workloads.markdown.onnx_model import AGREEMENT, to_onnx
+from workloads.markdown.onnx_model import AGREEMENT
 from workloads.markdown.optimise import PRICES
 from workloads.markdown.serving import REQUEST_COLUMNS
 from workloads.markdown.train import MODEL, TRAINING
 from workloads.training import reports, tracking
+from workloads.training.onnx import GRAPH
 from workloads.training.plots import calibration, error_by
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def run(context: Context) -> None:
     unseen = frame[frame["week"].isin(weeks.BACKTEST)]
     outcome = tracking.Outcome(
         model=model,
-        graph=to_onnx(model),
+        graph=onnx.load(context.folder / GRAPH),
         agreement=AGREEMENT,
         x=matrix_of(unseen),
         code=CODE,

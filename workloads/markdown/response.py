@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from workloads.markdown.model import Demand
+    from workloads.training.onnx import Predictor
 
 PRICES = tuple(round(0.6 + 0.05 * step, 2) for step in range(13))
 """Prices of the price response, relative to the usual one: 0.6 to 1.2."""
@@ -22,7 +22,7 @@ RESPONSE_ROWS = 2000
 """Requests that are asked at each of the prices: more say the same, and take longer than all the rest of the back-test."""
 
 
-def response(requests: pd.DataFrame, model: Demand) -> Response | None:
+def response(requests: pd.DataFrame, model: Predictor) -> Response | None:
     """What the model expects of requests whose usual price and cost are known, each at the same share of its usual price.
 
     None where there is no such request. Of many, some are taken, evenly.
@@ -46,7 +46,7 @@ def usual_price(requests: pd.DataFrame) -> npt.NDArray[np.float64]:
     return requests[names].to_numpy(np.float64)[np.arange(len(requests)), requests["brand"].to_numpy(np.int64) - 1]
 
 
-def units_at(requests: pd.DataFrame, model: Demand, price: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def units_at(requests: pd.DataFrame, model: Predictor, price: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """What the model expects of each request at another price of its own brand. The chain's price moves along."""
     own = own_price(inputs_of(requests))
     brand = requests["brand"].to_numpy(np.int64)

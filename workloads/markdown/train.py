@@ -1,4 +1,7 @@
-"""Step `train`: the model on weeks up to 148, and beside it a smaller committee validated on the last twelve of them."""
+"""Step `train`: the model on weeks up to 148, native and as ONNX.
+
+Beside it a smaller committee is validated on the last twelve of those weeks.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from workloads.markdown import weeks
 from workloads.markdown.assemble import ASSEMBLED
 from workloads.markdown.history import matrix_of
 from workloads.markdown.model import Demand, Settings
+from workloads.markdown.onnx_model import to_onnx
 from workloads.training.metrics import bias, wape
+from workloads.training.onnx import GRAPH
 
 if TYPE_CHECKING:
     from workloads.run import Context
@@ -25,13 +30,15 @@ VALIDATION_MEMBERS = 4
 
 
 def run(context: Context) -> None:
-    """Fits the model and writes it, with its settings and what validation says."""
+    """Fits the model and writes it in both flavours, with its settings and what validation says."""
     frame = pd.read_parquet(context.folder / ASSEMBLED)
     validation = validated(frame)
     for name, value in validation.items():
         context.metric(name, value)
     known = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
-    joblib.dump(fitted(known, SETTINGS), context.folder / MODEL)
+    model = fitted(known, SETTINGS)
+    joblib.dump(model, context.folder / MODEL)
+    (context.folder / GRAPH).write_bytes(to_onnx(model).SerializeToString())
     facts = {"parameters": SETTINGS.parameters(), "rows": len(known), "metrics": validation}
     (context.folder / TRAINING).write_text(json.dumps(facts, indent=2, sort_keys=True))
 

@@ -1,26 +1,29 @@
-"""Step `backtest`: the weeks that nothing was learned from, one to four weeks ahead, against the naive forecasts."""
+"""Step `backtest`: the weeks that nothing was learned from, one to four weeks ahead, against the naive forecasts.
+
+It is the ONNX model that is tested, the one that will serve.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from workloads.evidence import PERIOD
 from workloads.training import diagnostics, reports
+from workloads.training.onnx import Graph
 from workloads.training.source import facts_of
 from workloads.tuna import weeks
 from workloads.tuna.features import BRANDS, OFFER, SEEN, WEEKS, cut, numbered, seen
 from workloads.tuna.history import REQUESTS
-from workloads.tuna.train import MODEL, forecast
+from workloads.tuna.train import forecast
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from sklearn.linear_model import Ridge
 
     from workloads.run import Context
+    from workloads.training.onnx import Predictor
 
     Floats = npt.NDArray[np.float64]
 
@@ -34,7 +37,7 @@ _METHOD = (
 def run(context: Context) -> None:
     """Writes forecasts and report, and tells the metrics."""
     frame = pd.read_parquet(context.folder / REQUESTS)
-    model: Ridge = joblib.load(context.folder / MODEL)
+    model = Graph.of(context.folder)
     known = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
     unseen = frame[frame["week"].isin(weeks.BACKTEST)]
     about = reports.About(
@@ -51,7 +54,7 @@ def run(context: Context) -> None:
     reports.write(context, forecasts, found)
 
 
-def forecasts_of(requests: pd.DataFrame, model: Ridge) -> pd.DataFrame:
+def forecasts_of(requests: pd.DataFrame, model: Predictor) -> pd.DataFrame:
     """What the report is made of: what was sold, the model's forecast, the naive ones, and a column for each of SLICED_BY."""
     return pd.DataFrame(
         {

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
+import onnx
 import pandas as pd
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
 
 from workloads.training import reports, tracking
-from workloads.training.onnx import OPSET
+from workloads.training.onnx import GRAPH
 from workloads.training.plots import calibration, error_by
 from workloads.tuna import weeks
 from workloads.tuna.backtest import BASELINES
-from workloads.tuna.features import BRANDS, FEATURES, OFFER, cut
+from workloads.tuna.features import BRANDS, OFFER, cut
 from workloads.tuna.history import REQUESTS
+from workloads.tuna.onnx_model import AGREEMENT
 from workloads.tuna.serving import REQUEST_COLUMNS, features_of_request
 from workloads.tuna.train import MODEL, TRAINING
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from onnx import ModelProto
     from sklearn.linear_model import Ridge
 
     from workloads.run import Context
 
 CODE = tracking.Code(folder=Path(__file__).resolve().parent)
-AGREEMENT = 1e-5
-"""Largest difference to the native model on any row: float32 sums."""
 HELD_OUT_WEEK, HELD_OUT_AHEAD = 398, 4
 
 
@@ -50,7 +47,7 @@ def run(context: Context) -> None:
     report = reports.read(context)
     outcome = tracking.Outcome(
         model=model,
-        graph=to_onnx(model),
+        graph=onnx.load(context.folder / GRAPH),
         agreement=AGREEMENT,
         x=features_of_request(unseen),
         code=CODE,
@@ -63,13 +60,6 @@ def run(context: Context) -> None:
         },
     )
     tracking.log(context, outcome)
-
-
-def to_onnx(model: Ridge) -> ModelProto:
-    """The graph: one input, float32 rows of FEATURES; one output, the log of units over the level."""
-    takes, gives = FloatTensorType([None, len(FEATURES)]), FloatTensorType([None, 1])
-    names = {"initial_types": [("features", takes)], "final_types": [("uplift", gives)]}
-    return cast("ModelProto", convert_sklearn(model, **names, target_opset=OPSET))  # of a whole model it gives no other kind
 
 
 def held_out(unseen: pd.DataFrame) -> dict[str, Any]:  # JSON
