@@ -65,11 +65,19 @@ class Access:
             return Cluster.of_file(found.kubeconfig, found.context)
         return Cluster(self.outputs.kubeconfig)
 
-    def trainer(self, workload: str) -> Trainer:
+    def trainer(self, workload: str, version: int | None = None) -> Trainer:
+        """What trains a workload, or back-tests one of its registered versions."""
         from delivery.train import Trainer
 
         output = outputs.training_of(self.stack.name, self.outputs, workload)
-        return Trainer(workload=workload, cluster=self.cluster, output=output, revision=revision(), trainer=person())
+        return Trainer(
+            workload=workload,
+            cluster=self.cluster,
+            output=output,
+            revision=revision(),
+            trainer=person(),
+            version=version,
+        )
 
     def releaser(self) -> Releaser:
         from delivery.release import Releaser

@@ -91,6 +91,21 @@ def train(
 
 
 @app.command()
+def backtest(
+    workload: Workload,
+    stack: Stack = "dev",
+    version: Annotated[int | None, typer.Option(min=1, help="The registered version; the newest unless given.")] = None,
+    *,
+    cancel: Annotated[bool, typer.Option("--cancel", help="End the run under way.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Makes a registered version's evidence again, from its model: what is on record has to come out."""
+    from delivery import commands
+
+    commands.back_test(stack, workload, version, cancel=cancel, as_json=json)
+
+
+@app.command()
 def release(
     workload: Workload,
     stack: Stack = "dev",

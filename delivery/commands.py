@@ -1,10 +1,13 @@
-"""The commands that work on an environment that is up: train, release, predict."""
+"""The commands that work on an environment that is up: train, backtest, release, predict."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from delivery import endpoint, lock
+from delivery import endpoint, lock, moves, scoreboard
 from delivery.access import Access
 from delivery.outputs import unknown_workload
 from delivery.progress import reporter
@@ -12,7 +15,11 @@ from infra.errors import UserError
 from local import paths
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
+
+    from delivery.progress import Reporter
+    from delivery.train import Trainer
 
 
 def train(stack: str, workload: str, *, cancel: bool) -> None:
@@ -21,17 +28,45 @@ def train(stack: str, workload: str, *, cancel: bool) -> None:
         access = Access.to(stack)
         trainer = access.trainer(workload)
         if cancel:
-            name = trainer.cancel()
-            progress.say(f"Ended {name}." if name else "No run is under way.")
+            _cancel(trainer, progress)
             return
-        try:
+        with _going_on(f"modelstack train {workload}", progress):
             registered = trainer.train(progress)
-        except KeyboardInterrupt:
-            follow, end = f"modelstack train {workload}", f"modelstack train {workload} --cancel"
-            progress.say(f"The run goes on in the cluster. `{follow}` follows it again, `{end}` ends it.")
-            raise
     print(f"Registered version {registered.version} of {registered.model}, run {registered.run}.")
     print(f"Next: modelstack release {workload} --stack {stack} --version {registered.version}")
+
+
+def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, as_json: bool) -> None:
+    """Makes the evidence of a registered version again, and holds it against what is on record."""
+    declared = moves.declared(workload)
+    with reporter("backtest") as progress:
+        access = Access.to(stack)
+        model = access.models.newest(workload) if version is None else access.models.version(workload, version)
+        if model is None:
+            what = f"No version of {workload} is registered." if version is None else f"{workload} has no version {version}."
+            raise UserError(what, fix=f"modelstack train {workload}")
+        trainer = access.trainer(workload, model.version)
+        if cancel:
+            _cancel(trainer, progress)
+            return
+        with _going_on(f"modelstack backtest {workload} --version {model.version}", progress):
+            found, metrics = trainer.back_test(progress)
+    findings = declared.gate.check(metrics)
+    if as_json:
+        print(
+            json.dumps({"workload": workload, **asdict(found), "metrics": metrics, "gate": [f.model_dump() for f in findings]})
+        )
+        return
+    scoreboard.tell_rules(findings)
+    print(_OUTCOMES[found.outcome].format(name=f"{workload} v{found.version}", report=found.report))
+    print(f"Next: modelstack report {workload} --version {found.version} --stack {stack}")
+
+
+_OUTCOMES = {
+    "confirmed": "Evidence of {name}, made again from the registered model: the same report as on record, {report}.",
+    "restored": "Evidence of {name}, made again: the report that its run recorded, {report}. It was lost or changed.",
+    "recorded": "{name} had no evidence. It has now: report {report}.",
+}
 
 
 def release(stack: str, workload: str, version: int | None, *, dry_run: bool) -> None:
@@ -65,7 +100,7 @@ def predict(stack: str, workload: str) -> None:
 
 def key(name: str | None, file: Path | None, workload: str | None) -> None:
     """Makes a key, or shows the one there is, and lists it for a workload."""
-    from delivery import keys, moves
+    from delivery import keys
     from delivery.revision import person
 
     path = file or keys.default_file()
@@ -74,3 +109,18 @@ def key(name: str | None, file: Path | None, workload: str | None) -> None:
     if workload is not None:
         listed = keys.list_for(moves.declared(workload).name, found)
         print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: commit it, and have it reviewed")
+
+
+def _cancel(trainer: Trainer, progress: Reporter) -> None:
+    name = trainer.cancel()
+    progress.say(f"Ended {name}." if name else "No run is under way.")
+
+
+@contextlib.contextmanager
+def _going_on(command: str, progress: Reporter) -> Generator[None]:
+    """Says, when the watching is interrupted, that the run is not."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.say(f"The run goes on in the cluster. `{command}` follows it again, `{command} --cancel` ends it.")
+        raise

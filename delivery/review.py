@@ -56,6 +56,7 @@ def review_of(desk: Desk, models: Models, version: int | None, preview: str | No
             digest=digest,
             image=kept.get("image"),
             trainer=model.tags.get("trainer"),
+            confirmed=model.tags.get("confirmed"),
             approval=f"{kept['approval']['by']}, {kept['approval']['at']}" if "approval" in kept else None,
         ),
         stable=stable,

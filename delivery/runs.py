@@ -11,17 +11,28 @@ if TYPE_CHECKING:
 
     from delivery.kube import Object
 
+BACKTESTED = "modelstack/backtested-version"
+"""Label of a job: the registered version that is back-tested. Training runs have none."""
 REVISION = "MODELSTACK_REVISION"
 TRAINER = "MODELSTACK_TRAINER"
 
 
-def job_of(cron_job: Object, name: str, revision: str, trainer: str) -> Object:
-    """A run of a CronJob, as `kubectl create job --from` makes it, that also records the code's revision and who started it."""
+def job_of(cron_job: Object, name: str, revision: str, trainer: str, version: int | None = None) -> Object:
+    """A run of a CronJob, as `kubectl create job --from` makes it, that also records the code's revision and who started it.
+
+    Args:
+        cron_job: the template.
+        name: of the job.
+        revision: of the code.
+        trainer: who starts it.
+        version: the registered version that is back-tested; None: a new one is trained.
+    """
     template: Object = cron_job["spec"]["jobTemplate"]
     pod: Object = template["spec"]["template"]
     metadata: Object = template.get("metadata") or {}
     told = {REVISION: revision, TRAINER: trainer}
-    containers = [_told(container, told) for container in list_at(pod, "spec", "containers")]
+    containers = [_told(container, told, version) for container in list_at(pod, "spec", "containers")]
+    tested = {} if version is None else {BACKTESTED: str(version)}
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -34,7 +45,7 @@ def job_of(cron_job: Object, name: str, revision: str, trainer: str) -> Object:
         "kind": "Job",
         "metadata": {
             "name": name,
-            "labels": {**(metadata.get("labels") or {})},
+            "labels": {**(metadata.get("labels") or {}), **tested},
             "annotations": {**(metadata.get("annotations") or {}), "cronjob.kubernetes.io/instantiate": "manual"},
             "ownerReferences": [owner],
         },
@@ -42,9 +53,17 @@ def job_of(cron_job: Object, name: str, revision: str, trainer: str) -> Object:
     }
 
 
-def _told(container: Object, variables: Mapping[str, str]) -> Object:
+def backtested(job: Object) -> int | None:
+    """The registered version that a job back-tests; None: it trains."""
+    version = text_at(job, "metadata", "labels", BACKTESTED)
+    return int(version) if version else None
+
+
+def _told(container: Object, variables: Mapping[str, str], version: int | None) -> Object:
     others = [entry for entry in list_at(container, "env") if entry["name"] not in variables]
-    return {**container, "env": [*others, *({"name": name, "value": value} for name, value in variables.items())]}
+    env = [*others, *({"name": name, "value": value} for name, value in variables.items())]
+    asked = [] if version is None else ["--version", str(version)]
+    return {**container, "env": env, "command": [*list_at(container, "command"), *asked]}
 
 
 def condition(job: Object, kind: str) -> Object:

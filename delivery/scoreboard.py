@@ -101,6 +101,13 @@ def tell(verdict: Verdict, title: str) -> None:
     console.print(f"Verdict: {verdict.outcome} after {duration(verdict.seconds)}: {verdict.why}.", markup=False)
 
 
+def tell_rules(findings: tuple[Finding, ...]) -> None:
+    """Prints what a gate says."""
+    console = Console(highlight=False)
+    console.width = max(console.width, 140)
+    console.print(rules(findings))
+
+
 def cell(value: float | None) -> str:
     """A figure as a reader wants it."""
     if value is None:

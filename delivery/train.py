@@ -1,4 +1,4 @@
-"""Training in the environment: a Job made from the workload's suspended CronJob, followed to its end.
+"""Training and back-tests in the environment: a Job made from the workload's suspended CronJob, followed to its end.
 
 Ctrl-C stops the watching, not the run: `modelstack train` finds a run that is under way and follows it again, and
 `modelstack train --cancel` ends it. So an interrupted `make up` loses no work and leaves no second run behind.
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from delivery.kube import Cluster, Object
     from delivery.outputs import TrainingOutput
-    from delivery.training_log import Registered
-    from local.progress import Progress
+    from delivery.training_log import Evidence, Registered
+    from local.progress import Progress, Step
 
 _HOPELESS = frozenset(
     {
@@ -43,7 +43,7 @@ _POLL_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """Trains one workload.
+    """Trains one workload, and back-tests its registered versions.
 
     Args:
         workload: its name.
@@ -51,6 +51,7 @@ class Trainer:
         output: what the stack says about its training.
         revision: of the code, as the run records it.
         trainer: who starts it, as the run records it.
+        version: the registered version that is back-tested; None: a new one is trained.
         logs: where the run's whole log is kept.
         sleep: waits some seconds.
     """
@@ -60,6 +61,7 @@ class Trainer:
     output: TrainingOutput
     revision: str
     trainer: str
+    version: int | None = None
     logs: Path = paths.LOGS
     sleep: Callable[[float], None] = time.sleep
 
@@ -69,25 +71,32 @@ class Trainer:
         Raises:
             UserError: the run failed; the message holds its last lines.
         """
-        running = self.running()
-        follows = f", following {running}" if running is not None else ""
-        with progress.step(f"training {self.workload}{follows}") as step:
-            name = running if running is not None else self._start()
-            step.note(f"job {name}")
-            with TrainingLog.reading(progress) as log:
-                self._follow(name, log, progress)
-            job = self._job(name) or {}
+        with progress.step(f"training {self.workload}{self._follows()}") as step:
+            name, job, log = self._run(step, progress)
             if log.registered is None or runs.condition(job, "Failed"):
-                raise self._failure(name, job, log)
-            wape = f", wape {log.metrics['wape']:.3f}" if "wape" in log.metrics else ""
-            step.note(f"version {log.registered.version}{wape}")
+                raise self._failure(name, job, log, "Training", "without registering a model")
+            step.note(f"version {log.registered.version}{_wape(log)}")
             return log.registered
 
+    def back_test(self, progress: Progress) -> tuple[Evidence, dict[str, float]]:
+        """Makes the evidence of `version` again, or follows the run that does it, and gives what it says, and its metrics.
+
+        Raises:
+            UserError: the run failed, or its evidence is not what is on record; the message holds its last lines.
+        """
+        with progress.step(f"back-test of {self.workload} v{self.version}{self._follows()}") as step:
+            name, job, log = self._run(step, progress)
+            if log.evidence is None or runs.condition(job, "Failed"):
+                raise self._failure(name, job, log, "The back-test", "without evidence")
+            step.note(f"{log.evidence.outcome}{_wape(log)}")
+            return log.evidence, log.metrics
+
     def running(self) -> str | None:
-        """The run under way, if there is one."""
+        """The run under way that does the same, if there is one."""
         for job in self.cluster.items(self._jobs()):
             owners = {text_at(owner, "name") for owner in list_at(job, "metadata", "ownerReferences")}
-            if self.output.cron_job in owners and not runs.ended(job) and not text_at(job, "metadata", "deletionTimestamp"):
+            ours = self.output.cron_job in owners and runs.backtested(job) == self.version
+            if ours and not runs.ended(job) and not text_at(job, "metadata", "deletionTimestamp"):
                 return text_at(job, "metadata", "name")
         return None
 
@@ -98,13 +107,27 @@ class Trainer:
             self.cluster.delete(f"{self._jobs()}/{name}")
         return name
 
+    def _follows(self) -> str:
+        running = self.running()
+        return f", following {running}" if running is not None else ""
+
+    def _run(self, step: Step, progress: Progress) -> tuple[str, Object, TrainingLog]:
+        """A run to its end: its job's name, the job as it then is, and what it said."""
+        running = self.running()
+        name = running if running is not None else self._start()
+        step.note(f"job {name}")
+        with TrainingLog.reading(progress) as log:
+            self._follow(name, log, progress)
+        return name, self._job(name) or {}, log
+
     def _jobs(self) -> str:
         return f"/apis/batch/v1/namespaces/{self.output.namespace}/jobs"
 
     def _start(self) -> str:
         cron_job = self.cluster.get(f"/apis/batch/v1/namespaces/{self.output.namespace}/cronjobs/{self.output.cron_job}")
-        name = f"{self.workload}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        self.cluster.create(self._jobs(), runs.job_of(cron_job, name, self.revision, self.trainer))
+        what = "" if self.version is None else f"-v{self.version}"
+        name = f"{self.workload}{what}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        self.cluster.create(self._jobs(), runs.job_of(cron_job, name, self.revision, self.trainer, self.version))
         return name
 
     def _job(self, name: str) -> Object | None:
@@ -171,14 +194,14 @@ class Trainer:
             # The container is not there yet, or no more; the job tells how it ended.
             return
 
-    def _failure(self, name: str, job: Object, log: TrainingLog) -> UserError:
+    def _failure(self, name: str, job: Object, log: TrainingLog, what: str, ended: str) -> UserError:
         condition = runs.condition(job, "Failed")
         why = " ".join(part for part in (text_at(condition, "reason"), text_at(condition, "message")) if part)
         where = f" in step {log.last_step}" if log.last_step else ""
         lines = "\n".join(f"    {line}" for line in log.lines)
-        outcome = f"failed{where}" if condition else "ended without registering a model"
+        outcome = f"failed{where}" if condition else f"ended {ended}"
         return UserError(
-            f"Training of {self.workload} {outcome}.\n\n{lines}\n",
+            f"{what} of {self.workload} {outcome}.\n\n{lines}\n",
             where=f"job {name}; its whole log: {self._log_files(name)}",
             found=why or None,
             fix=self._again(),
@@ -188,4 +211,9 @@ class Trainer:
         return ", ".join(str(file) for file in sorted(self.logs.glob(f"training-{name}-*.log"))) or "not kept"
 
     def _again(self) -> str:
-        return f"mend that, then run `modelstack train {self.workload}` again"
+        command = f"train {self.workload}" if self.version is None else f"backtest {self.workload} --version {self.version}"
+        return f"mend that, then run `modelstack {command}` again"
+
+
+def _wape(log: TrainingLog) -> str:
+    return f", wape {log.metrics['wape']:.3f}" if "wape" in log.metrics else ""

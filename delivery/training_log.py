@@ -29,12 +29,28 @@ class Registered:
     run: str
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What a run says of the evidence of a registered version."""
+
+    version: int
+    run: str
+    report: str
+    """Its digest."""
+    outcome: str
+    """`confirmed`: the same as on record. `restored`: the same, and the report had to be put back. `recorded`: the first."""
+
+
 @dataclass
 class TrainingLog:
-    """Reads a run's lines one by one and shows its steps. `registered` is set once the run has registered a version."""
+    """Reads a run's lines one by one and shows its steps.
+
+    `registered` is set once the run has registered a version, `evidence` once it has tested one again.
+    """
 
     progress: Progress
     registered: Registered | None = None
+    evidence: Evidence | None = None
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     last_step: str = ""
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=_KEPT_LINES))
@@ -62,6 +78,8 @@ class TrainingLog:
                 self.metrics[str(event.get("name"))] = float(event.get("value") or 0.0)
             case "registered":
                 self.registered = Registered(str(event["model"]), int(event["version"]), str(event["run"]))
+            case "evidence":
+                self.evidence = Evidence(int(event["version"]), str(event["run"]), str(event["report"]), str(event["outcome"]))
             case _:
                 if line.strip():
                     self.lines.append(line.rstrip())

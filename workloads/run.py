@@ -1,11 +1,15 @@
 """Runs a workload's steps, one after the other, in the training environment: `python -m workloads.run markdown`.
 
+With `--version 8` nothing is learned: the steps that evidence needs are run for that registered version.
+
 On stdout there is one JSON object per line for whoever follows: a `step` started, done or failed; a `metric`; at last what was
-`registered`. Everything else that is printed is for people. A failure ends with one line that says what to do, and exit code 1.
+`registered`, or the `evidence`. Everything else that is printed is for people. A failure ends with one line that says what to
+do, and exit code 1.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import json
@@ -23,14 +27,17 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from workloads.catalogue import UnknownWorkloadError, get
+from workloads.declaration import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from workloads.declaration import Step, Workload
+    from workloads.declaration import Workload
 
 KEPT_RUNS = 5
 """Folders of earlier runs that stay on the data share."""
+RESTORE = Step(name="restore", summary="the model as it is registered", run="workloads.training.again:restore")
+COMPARE = Step(name="compare", summary="with the evidence on record", run="workloads.training.again:compare")
 TRACKING_SECONDS = 60.0
 """How long the tracking server may take to answer before a run is not begun."""
 
@@ -64,6 +71,8 @@ class Context:
     """Who started the run: a mail address."""
     image: str
     """Digest of the image this runs in."""
+    version: int | None = None
+    """The registered version that is back-tested. None: a new one is trained."""
     report: Callable[..., None] = field(default=emit)
 
     def metric(self, name: str, value: float) -> None:
@@ -71,7 +80,7 @@ class Context:
         self.report("metric", name=name, value=round(float(value), 6))
 
 
-def context_of(workload: Workload) -> Context:
+def context_of(workload: Workload, version: int | None = None) -> Context:
     """The context that the environment variables describe.
 
     Raises:
@@ -96,6 +105,7 @@ def context_of(workload: Workload) -> Context:
         revision=os.environ.get("MODELSTACK_REVISION", "unknown"),
         trainer=os.environ.get("MODELSTACK_TRAINER", "unknown"),
         image=os.environ.get("MODELSTACK_IMAGE", "unknown"),
+        version=version,
     )
 
 
@@ -119,10 +129,18 @@ def await_tracking(uri: str, seconds: float = TRACKING_SECONDS) -> None:
         time.sleep(1.0)
 
 
+def steps_of(workload: Workload, version: int | None) -> tuple[Step, ...]:
+    """All steps, or those that tell what a registered version is worth."""
+    if version is None:
+        return workload.steps
+    return (RESTORE, *(step for step in workload.steps if step.evidence), COMPARE)
+
+
 def run(workload: Workload, context: Context) -> None:
     """Runs the steps in their order. The first that fails ends the run with its exception."""
-    for index, step in enumerate(workload.steps, start=1):
-        about = {"step": step.name, "summary": step.summary, "index": index, "total": len(workload.steps)}
+    steps = steps_of(workload, context.version)
+    for index, step in enumerate(steps, start=1):
+        about = {"step": step.name, "summary": step.summary, "index": index, "total": len(steps)}
         emit("step", state="started", **about)
         start = time.monotonic()
         try:
@@ -135,13 +153,14 @@ def run(workload: Workload, context: Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Its argument is the workload's name."""
-    names = list(sys.argv[1:] if arguments is None else arguments)
-    if len(names) != 1:
-        return _failed("give the name of one workload, for example: python -m workloads.run markdown")
+    """The command: the workload's name, and `--version` with the number of a registered one."""
+    parser = argparse.ArgumentParser(prog="python -m workloads.run", description="Trains a workload.")
+    parser.add_argument("workload", help="its name, for example markdown")
+    parser.add_argument("--version", type=int, help="back-test this registered version instead")
+    asked = parser.parse_args(arguments)
     try:
-        workload = get(names[0])
-        context = context_of(workload)
+        workload = get(asked.workload)
+        context = context_of(workload, asked.version)
         await_tracking(os.environ["MLFLOW_TRACKING_URI"])
         run(workload, context)
     except (TrainingError, UnknownWorkloadError) as error:

@@ -29,6 +29,8 @@ class Version:
     trainer: str | None = None
     approval: str | None = None
     """Who has approved it, and when; None where nobody has."""
+    confirmed: str | None = None
+    """When the evidence was last made again from the registered model, and by whom; None where it never was."""
 
 
 @dataclass(frozen=True, kw_only=True)

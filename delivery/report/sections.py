@@ -156,6 +156,7 @@ def lineage(review: Review) -> Html:
         ("run", version.run),
         ("image", version.image or "not built yet"),
         ("back-test report", version.digest),
+        ("back-tested again", version.confirmed or "not since training"),
         ("trained by", version.trainer),
         ("approved by", version.approval or "nobody yet"),
     ]

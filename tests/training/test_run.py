@@ -72,10 +72,25 @@ def environment(monkeypatch: pytest.MonkeyPatch, folder: Path, tracking: str = "
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize(("arguments", "words"), [([], "name of one workload"), (["markdwon"], "there are: markdown")])
-def test_a_wrong_command_is_answered_with_a_right_one(arguments, words, capsys):
-    assert run.main(arguments) == 1
+def test_an_unknown_workload_is_answered_with_those_that_there_are(capsys):
+    assert run.main(["markdwon"]) == 1
+    assert "there are: markdown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [([], "required: workload"), (["markdown", "--version", "new"], "invalid int")]
+)
+def test_a_wrong_command_says_what_is_wrong_with_it(arguments, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run.main(arguments)
+    assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_back_test_learns_and_registers_nothing():
+    names = [step.name for step in run.steps_of(MARKDOWN, 8)]
+    assert names == ["restore", "source", "prepare", "features", "backtest", "compare"]
+    assert run.steps_of(MARKDOWN, None) == MARKDOWN.steps
 
 
 def test_a_tracking_server_that_does_not_answer_is_told_before_any_work(tmp_path, monkeypatch, capsys):

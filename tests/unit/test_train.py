@@ -9,6 +9,7 @@ from delivery.kube import ApiError
 from delivery.outputs import TrainingOutput
 from delivery.progress import PlainSink, Reporter
 from delivery.train import Trainer
+from delivery.training_log import Evidence
 from infra.errors import UserError
 
 JOBS = "/apis/batch/v1/namespaces/training/jobs"
@@ -22,7 +23,15 @@ CRON_JOB = {
             "spec": {
                 "backoffLimit": 0,
                 "template": {
-                    "spec": {"containers": [{"name": "training", "env": [{"name": "MODELSTACK_DATA", "value": "/data"}]}]}
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "training",
+                                "command": ["python", "-m", "workloads.run", "markdown"],
+                                "env": [{"name": "MODELSTACK_DATA", "value": "/data"}],
+                            }
+                        ]
+                    }
                 },
             },
         },
@@ -82,7 +91,7 @@ class Cluster:
         self.ended = True
 
 
-def trainer(cluster, tmp_path):
+def trainer(cluster, tmp_path, version=None):
     output = TrainingOutput(namespace="training", cron_job="markdown-training", image="i")
     return Trainer(
         workload="markdown",
@@ -90,6 +99,7 @@ def trainer(cluster, tmp_path):
         output=output,
         revision="1234567",
         trainer="t@example.com",
+        version=version,
         logs=tmp_path,
         sleep=lambda _seconds: None,
     )
@@ -126,6 +136,47 @@ def test_a_run_under_way_is_followed_and_no_second_one_is_started(tmp_path):
     _, shown = train(cluster, tmp_path)
     assert list(cluster.jobs) == ["markdown-0"]
     assert "training markdown, following markdown-0" in shown
+
+
+TESTED = [
+    {"event": "metric", "name": "wape", "value": 0.4},
+    {"event": "evidence", "version": 8, "run": "abc", "report": "sha256:1", "outcome": "confirmed"},
+]
+
+
+def back_test(cluster, tmp_path):
+    out = io.StringIO()
+    return trainer(cluster, tmp_path, version=8).back_test(Reporter([PlainSink(out)])), out.getvalue()
+
+
+def test_a_back_test_is_a_job_of_the_same_kind_that_names_the_version(tmp_path):
+    cluster = Cluster(TESTED)
+    (evidence, metrics), shown = back_test(cluster, tmp_path)
+    assert (evidence, metrics) == (Evidence(version=8, run="abc", report="sha256:1", outcome="confirmed"), {"wape": 0.4})
+    ((name, job),) = cluster.jobs.items()
+    assert name.startswith("markdown-v8-")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "workloads.run", "markdown", "--version", "8"]
+    assert "back-test of markdown v8 done" in shown
+    assert "confirmed, wape 0.400" in shown
+
+
+def test_training_and_back_tests_of_other_versions_are_not_taken_for_a_run_under_way(tmp_path):
+    cluster = Cluster(TESTED)
+    owners = [{"name": "markdown-training"}]
+    cluster.jobs = {
+        name: {"metadata": {"name": name, "ownerReferences": owners, "labels": labels}}
+        for name, labels in (("training", {}), ("v7", {"modelstack/backtested-version": "7"}))
+    }
+    assert trainer(cluster, tmp_path).running() == "training"
+    assert trainer(cluster, tmp_path, version=7).running() == "v7"
+    assert trainer(cluster, tmp_path, version=8).running() is None
+
+
+def test_a_back_test_that_finds_other_evidence_fails_with_its_reason(tmp_path):
+    lines = ["training failed: wape was 0.4 and is 0.5"]
+    with pytest.raises(UserError, match=r"(?s)back-test of markdown .*wape was 0.4 and is 0.5.*backtest markdown --version 8"):
+        back_test(Cluster(lines, ends="Failed"), tmp_path)
 
 
 def test_a_lost_connection_does_not_tell_lines_twice(tmp_path):

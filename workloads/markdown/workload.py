@@ -17,12 +17,27 @@ MARKDOWN = Workload(
         origin="Debian package r-cran-bayesm 3.1-5+dfsg-1, /usr/lib/R/site-library/bayesm/data/orangeJuice.rda",
     ),
     steps=(
-        Step(name="source", summary="read the panel and verify its fingerprint", run="workloads.markdown.source:run"),
-        Step(name="prepare", summary="units, prices and deals per store, brand and week", run="workloads.markdown.prepare:run"),
-        Step(name="features", summary="what the model sees", run="workloads.markdown.assemble:run"),
+        Step(
+            name="source",
+            summary="read the panel and verify its fingerprint",
+            run="workloads.markdown.source:run",
+            evidence=True,
+        ),
+        Step(
+            name="prepare",
+            summary="units, prices and deals per store, brand and week",
+            run="workloads.markdown.prepare:run",
+            evidence=True,
+        ),
+        Step(name="features", summary="what the model sees", run="workloads.markdown.assemble:run", evidence=True),
         Step(name="train", summary="fit on weeks up to 148", run="workloads.markdown.train:run"),
         Step(name="optimise", summary="the price that earns most, per store and brand", run="workloads.markdown.optimise:run"),
-        Step(name="backtest", summary="weeks 149 to 160 against the baselines", run="workloads.markdown.backtest:run"),
+        Step(
+            name="backtest",
+            summary="weeks 149 to 160 against the baselines",
+            run="workloads.markdown.backtest:run",
+            evidence=True,
+        ),
         Step(name="log", summary="model and evidence to the tracking server", run="workloads.markdown.register:run"),
     ),
     gate=Gate(

@@ -135,13 +135,21 @@ def _tags(context: Context) -> dict[str, str]:
     }
 
 
-def _log_facts(context: Context, outcome: Outcome, difference: float) -> None:
+def log_evidence(context: Context) -> None:
+    """Logs report, forecasts, metrics and what the gate says of them to the active run."""
     report = reports.read(context)
+    mlflow.log_metrics(report.metrics)
+    for file in (REPORT, FORECASTS):
+        mlflow.log_artifact(str(context.folder / file), "backtest")
+    _log_findings(context, report)
+
+
+def _log_facts(context: Context, outcome: Outcome, difference: float) -> None:
     traced = {"data": facts_of(context)["fingerprint"], "revision": context.revision, "image": context.image}
     mlflow.log_params({**outcome.parameters, **traced})
-    mlflow.log_metrics({**report.metrics, **outcome.metrics, "onnx_difference": difference})
-    _log_findings(context, report)
-    files = {REPORT: "backtest", FORECASTS: "backtest", FACTS: "data", **outcome.files}
+    mlflow.log_metrics({**outcome.metrics, "onnx_difference": difference})
+    log_evidence(context)
+    files = {FACTS: "data", **outcome.files}
     for file, folder in files.items():
         mlflow.log_artifact(str(context.folder / file), folder)
     mlflow.log_text(_environment(), "environment/requirements.txt")

@@ -17,10 +17,19 @@ TUNA = Workload(
         origin="Debian package r-cran-bayesm 3.1-5+dfsg-1, /usr/lib/R/site-library/bayesm/data/tuna.rda",
     ),
     steps=(
-        Step(name="source", summary="read the weekly sales and verify their fingerprint", run="workloads.tuna.source:run"),
-        Step(name="features", summary="what is known one to four weeks before", run="workloads.tuna.history:run"),
+        Step(
+            name="source",
+            summary="read the weekly sales and verify their fingerprint",
+            run="workloads.tuna.source:run",
+            evidence=True,
+        ),
+        Step(
+            name="features", summary="what is known one to four weeks before", run="workloads.tuna.history:run", evidence=True
+        ),
         Step(name="train", summary="fit on weeks up to 295", run="workloads.tuna.train:run"),
-        Step(name="backtest", summary="weeks 296 to 398 against the baselines", run="workloads.tuna.backtest:run"),
+        Step(
+            name="backtest", summary="weeks 296 to 398 against the baselines", run="workloads.tuna.backtest:run", evidence=True
+        ),
         Step(name="log", summary="model and evidence to the tracking server", run="workloads.tuna.register:run"),
     ),
     gate=Gate(

@@ -1,0 +1,139 @@
+"""The evidence of a registered version, made again: its model from the registry, the workload's data and back-test from here.
+
+Two steps around those of the workload. `restore` fetches the model in place of training one, `compare` holds the report against
+what the version's run recorded. A version that has no evidence yet is given it; one that has is never given another.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+from mlflow import MlflowClient, MlflowException
+from mlflow.artifacts import download_artifacts
+from mlflow.models import Model
+
+from workloads.evidence import ReportError, digest, parse
+from workloads.run import TrainingError
+from workloads.training import reports
+from workloads.training.onnx import GRAPH
+from workloads.training.reports import REPORT
+from workloads.training.tracking import log_evidence
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from workloads.evidence import Report
+    from workloads.run import Context
+
+FLAVOUR = "onnx"
+RESTORED = "restored.json"
+"""What a run knows of the version it tests: `run`."""
+SHOWN = 5
+"""Metrics that differ, in a message."""
+
+
+def restore(context: Context) -> None:
+    """Puts the registered model where training would have put it.
+
+    Raises:
+        TrainingError: there is no such version, it is no ONNX model, or it has learned from other data than is declared here.
+    """
+    name, version = context.workload.name, context.version
+    client = MlflowClient()
+    try:
+        run = client.get_run(str(client.get_model_version(name, str(version)).run_id))
+    except MlflowException as error:
+        msg = f"version {version} of {name} cannot be had: {error}. `modelstack status` tells which there are"
+        raise TrainingError(msg) from error
+    _same_data(context, run)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            fetched = Path(download_artifacts(f"models:/{name}/{version}", dst_path=folder))
+            flavours = Model.load(fetched).flavors
+            if FLAVOUR not in flavours:
+                msg = f"version {version} of {name} is no ONNX model but: {', '.join(flavours)}. Train one that can be"
+                raise TrainingError(msg)
+            shutil.copy(fetched / flavours[FLAVOUR]["data"], context.folder / GRAPH)
+        except (MlflowException, OSError) as error:
+            msg = f"the model of version {version} of {name} cannot be had: {error}. See that nobody has deleted it"
+            raise TrainingError(msg) from error
+    (context.folder / RESTORED).write_text(json.dumps({"run": run.info.run_id}))
+
+
+def compare(context: Context) -> None:
+    """Holds the report against the one that the version's run recorded, or records it where there is none.
+
+    Raises:
+        TrainingError: they differ. What is on record stays.
+    """
+    content = (context.folder / REPORT).read_bytes()
+    client = MlflowClient()
+    run = client.get_run(json.loads((context.folder / RESTORED).read_text())["run"])
+    name, found, recorded = run.info.run_id, digest(content), run.data.tags.get("modelstack.report")
+    on_record = _on_record(name)
+    if recorded not in {None, found}:
+        raise TrainingError(_difference(context, run, on_record))
+    outcome = "recorded" if recorded is None else "confirmed" if on_record == content else "restored"
+    if outcome != "confirmed":
+        with mlflow.start_run(run_id=name):
+            log_evidence(context)
+        client.set_tag(name, "modelstack.report", found)
+    if outcome != "recorded":
+        client.set_tag(name, "modelstack.confirmed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by {context.trainer}")
+    context.report("evidence", outcome=outcome, version=int(context.version or 0), run=name, report=found)
+
+
+def _same_data(context: Context, run: Run) -> None:
+    """A version that has learned from other data has its evidence from there."""
+    learned, here = run.data.tags.get("modelstack.data"), context.workload.source.fingerprint
+    if learned == here:
+        return
+    revision = run.data.tags.get("modelstack.revision", "unknown")
+    msg = (
+        f"version {context.version} of {context.workload.name} has learned from data {learned}, and this code declares {here}: "
+        f"its evidence would be of other data. Check out the revision that trained it ({revision}), or train a new version"
+    )
+    raise TrainingError(msg)
+
+
+def _on_record(run: str) -> bytes | None:
+    """The report that the run holds; None where it holds none."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return Path(download_artifacts(run_id=run, artifact_path=f"backtest/{REPORT}", dst_path=folder)).read_bytes()
+        except (MlflowException, OSError):
+            return None
+
+
+def _difference(context: Context, run: Run, on_record: bytes | None) -> str:
+    before, now = _parsed(on_record), reports.read(context)
+    told = f"the evidence of version {context.version} of {context.workload.name} cannot be made again: "
+    if before is None:
+        told += "its run recorded another report than this one, and does not hold it any more"
+    else:
+        old = before.metrics
+        differ = [
+            f"{name} was {old.get(name, float('nan')):g} and is {value:g}"
+            for name, value in now.metrics.items()
+            if old.get(name) != value
+        ]
+        more = f" and {len(differ) - SHOWN} more" if len(differ) > SHOWN else ""
+        told += "; ".join(differ[:SHOWN]) + more if differ else "its metrics are the same, but slices, drift or method are not"
+    trained = run.data.tags.get("modelstack.revision", "unknown")
+    return (
+        f"{told}. What is on record stays. It was trained from revision {trained}, and this is {context.revision}: "
+        "look at what changed in features and back-test in between, or train a new version"
+    )
+
+
+def _parsed(content: bytes | None) -> Report | None:
+    try:
+        return parse(content) if content is not None else None
+    except ReportError:
+        return None
