@@ -101,6 +101,13 @@ def test_it_is_trained_though_no_stack_file_names_it(second):
     assert second.release["evidence"]["metrics"]["weeks"] == 52
 
 
+def test_its_evidence_comes_out_again_from_the_model_that_was_registered(user, second):
+    told = json.loads(user.modelstack("backtest", WORKLOAD, "--version", str(second.registered), "--stack", user.stack, "--json"))
+    assert (told["outcome"], told["version"], told["run"]) == ("confirmed", second.registered, second.release["run"])
+    assert told["report"] == second.release["evidence"]["report"], "what the release was made with"
+    assert all(finding["passed"] for finding in told["gate"])
+
+
 def test_its_first_release_adds_its_lines_and_a_node_port_to_the_stack_file(user, second):
     added = stackfile.diff("f", second.stack_file, user.stack_file.read_text())
     assert re.search(r"^\+    tuna:\n\+      nodePort: 3\d{4}$", added, re.MULTILINE), added
