@@ -10,6 +10,8 @@ UV_VERSION := 0.13.9
 # A registry that re-signs TLS is trusted through the system's certificates.
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE ?= hardlink
+# Once, rather than by whoever imports first: every preview would wait for it where nobody may write (PYTHONDONTWRITEBYTECODE).
+export UV_COMPILE_BYTECODE := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 STACK ?= dev
