@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(message: str) -> int:
     sys.stdout.flush()
-    print(f"training failed: {message}", file=sys.stderr, flush=True)
+    print(f"failed: {message}", file=sys.stderr, flush=True)
     return 1
 
 

@@ -111,7 +111,7 @@ def test_another_report_is_refused_with_what_differs_and_changes_nothing(registr
     before, report = registry.run(), registry.report()
     last_week = backtest.BASELINES["last_week"]
     monkeypatch.setitem(backtest.BASELINES, "last_week", lambda requests: last_week(requests) + 1000)
-    with pytest.raises(run.TrainingError, match=r"cannot be made again: wape_last_week was [\d.]+ and is [\d.]+"):
+    with pytest.raises(run.TrainingError, match=r"cannot be made again: metrics\.wape_last_week was [\d.]+ and is [\d.]+"):
         registry.again()
     assert (registry.run().data.tags, registry.report()) == (before.data.tags, report)
 

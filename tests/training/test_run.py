@@ -62,7 +62,7 @@ def test_a_failing_step_ends_the_run_with_one_clear_line_and_exit_code_1(tmp_pat
     assert run.main(["markdown"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out.splitlines()[-1])["state"] == "failed"
-    assert err.splitlines() == ["training failed: the reason, and what to do"]
+    assert err.splitlines() == ["failed: the reason, and what to do"]
     assert not SEEN, "the next step was not begun"
 
 

@@ -174,7 +174,7 @@ def test_training_and_back_tests_of_other_versions_are_not_taken_for_a_run_under
 
 
 def test_a_back_test_that_finds_other_evidence_fails_with_its_reason(tmp_path):
-    lines = ["training failed: wape was 0.4 and is 0.5"]
+    lines = ["failed: wape was 0.4 and is 0.5"]
     with pytest.raises(UserError, match=r"(?s)back-test of markdown .*wape was 0.4 and is 0.5.*backtest markdown --version 8"):
         back_test(Cluster(lines, ends="Failed"), tmp_path)
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import mlflow
 from mlflow import MlflowClient, MlflowException
@@ -26,6 +26,8 @@ from workloads.training.reports import REPORT
 from workloads.training.tracking import log_evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from mlflow.entities import Run
 
     from workloads.evidence import Report
@@ -35,7 +37,7 @@ FLAVOUR = "onnx"
 RESTORED = "restored.json"
 """What a run knows of the version it tests: `run`."""
 SHOWN = 5
-"""Metrics that differ, in a message."""
+"""Figures that differ, in a message."""
 
 
 def restore(context: Context) -> None:
@@ -117,19 +119,26 @@ def _difference(context: Context, run: Run, on_record: bytes | None) -> str:
     if before is None:
         told += "its run recorded another report than this one, and does not hold it any more"
     else:
-        old = before.metrics
-        differ = [
-            f"{name} was {old.get(name, float('nan')):g} and is {value:g}"
-            for name, value in now.metrics.items()
-            if old.get(name) != value
-        ]
+        was, found = dict(_figures(before.model_dump())), dict(_figures(now.model_dump()))
+        differ = [name for name in {**found, **was} if was.get(name) != found.get(name)]
         more = f" and {len(differ) - SHOWN} more" if len(differ) > SHOWN else ""
-        told += "; ".join(differ[:SHOWN]) + more if differ else "its metrics are the same, but slices, drift or method are not"
+        told += "; ".join(f"{name} was {was.get(name)} and is {found.get(name)}" for name in differ[:SHOWN]) + more
     trained = run.data.tags.get("modelstack.revision", "unknown")
     return (
         f"{told}. What is on record stays. It was trained from revision {trained}, and this is {context.revision}: "
         "look at what changed in features and back-test in between, or train a new version"
     )
+
+
+def _figures(found: Mapping[str, Any] | Sequence[Any], path: str = "") -> Iterator[tuple[str, object]]:  # JSON of a report
+    """Everything a report says, by its path. Figures that the gate sees come first."""
+    entries = found.items() if isinstance(found, dict) else enumerate(found)
+    for key, value in sorted(entries, key=lambda entry: entry[0] != "metrics"):
+        name = f"{path}.{key}" if path else str(key)
+        if isinstance(value, dict | list | tuple):
+            yield from _figures(cast("Mapping[str, Any]", value), name)
+        else:
+            yield name, value
 
 
 def _parsed(content: bytes | None) -> Report | None:
