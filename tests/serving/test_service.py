@@ -148,6 +148,17 @@ def test_a_connection_is_kept_for_the_next_request(service):
                 received += connection.recv(4096) or pytest.fail("the connection was closed")
 
 
+def test_an_answer_comes_in_one_piece(service):
+    body = json.dumps(GOOD).encode()
+    head = f"POST /api/v1.0/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        for _ in range(20):  # two pieces may by chance arrive together
+            connection.sendall(head + body)
+            answer, _, content = connection.recv(65536).partition(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert json.loads(content)["data"], "the router would wake twice"
+
+
 def test_the_short_way_answers_as_seldon_core_does(service):
     short, whole = service.ask(GOOD), service.ask(GOOD, path="/api/v1.0/predictions?by=flask")
     assert (short.status, short.json) == (whole.status, whole.json)

@@ -74,6 +74,7 @@ _MOST = {"brand": float(BRANDS), **dict.fromkeys(_SHARES, 1.0), **dict.fromkeys(
 _HIGHEST = np.array([_MOST.get(group, 1e9) for group, count in INPUTS for _ in range(count)])
 _LOWEST = np.array([1.0 if name == "brand" else 0.0 for name in INPUT_NAMES])
 _PRICE = PLACES["price"].start
+_PRICE_OF_BRANDS = names_of("price", BRANDS)
 
 
 def features_of_request(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
@@ -99,7 +100,7 @@ def answer(columns: Mapping[str, Any], prediction: npt.NDArray[np.float32]) -> t
     """
     units = np.asarray(prediction, dtype=np.float64).ravel()
     brand = np.asarray(columns["brand"], dtype=np.int64)
-    price = np.choose(brand - 1, [columns[name] for name in names_of("price", BRANDS)])
+    price = np.array([columns[name] for name in _PRICE_OF_BRANDS])[brand - 1, np.arange(len(brand))]
     planned = units[: len(price)]
     rows = [planned, planned * price]
     names = ["units", "revenue"]

@@ -69,6 +69,8 @@ class Model:
     identity: Identity
     code: ServingCode
     session: Session
+    source: str
+    """Name of the session's input."""
     reader: Reader
 
     def predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
@@ -82,8 +84,7 @@ class Model:
             features = self.code.features_of_request(columns)
         except ValueError as error:
             raise RequestError(str(error), example=self.reader.example) from error
-        source = self.session.get_inputs()[0].name
-        prediction = self.session.run(None, {source: features})[0]
+        prediction = self.session.run(None, {self.source: features})[0]
         names, rows = self.code.answer(columns, prediction)
         if not np.isfinite(rows).all():
             raise ArithmeticError("the model's answer is not a finite number")
@@ -105,7 +106,13 @@ def load(model: Path, release: Path) -> Model:
     missing = [name for name in code.REQUEST_COLUMNS if name not in code.REQUEST_EXAMPLE]
     if missing:
         raise ModelError(f"{model}/code: REQUEST_EXAMPLE lacks {', '.join(missing)}")
-    loaded = Model(identity=identity, code=code, session=session, reader=Reader(code.REQUEST_COLUMNS, code.REQUEST_EXAMPLE))
+    loaded = Model(
+        identity=identity,
+        code=code,
+        session=session,
+        source=session.get_inputs()[0].name,
+        reader=Reader(code.REQUEST_COLUMNS, code.REQUEST_EXAMPLE),
+    )
     _try(loaded, model)
     return loaded
 
