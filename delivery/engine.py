@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
+from delivery import environment
 from local import paths
 
 if TYPE_CHECKING:
@@ -41,13 +42,12 @@ class Engine(PulumiCommand):
         on_error: Callable[[str], object] | None = None,
     ) -> CommandResult:
         """Runs a command to its end. Raises CommandError when it fails, KeyboardInterrupt when it was interrupted."""
-        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
-        environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
+        variables = environment.without_strangers({**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
         command = [self.command, "--non-interactive", *args]
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "INT", "--", *command]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            code, interrupted = _wait(command, cwd, environment, out, err)
+            code, interrupted = _wait(command, cwd, variables, out, err)
             result = CommandResult(stdout=_text(out, on_output), stderr=_text(err, on_error), code=code)
         if interrupted:
             raise KeyboardInterrupt
@@ -56,9 +56,9 @@ class Engine(PulumiCommand):
         return result
 
 
-def _wait(command: list[str], cwd: str, environment: dict[str, str], out: IO[bytes], err: IO[bytes]) -> tuple[int, bool]:
+def _wait(command: list[str], cwd: str, variables: dict[str, str], out: IO[bytes], err: IO[bytes]) -> tuple[int, bool]:
     # start_new_session: the terminal sends Ctrl-C to us alone, and we pass it on once.
-    with subprocess.Popen(command, stdout=out, stderr=err, cwd=cwd, env=environment, start_new_session=True) as process:
+    with subprocess.Popen(command, stdout=out, stderr=err, cwd=cwd, env=variables, start_new_session=True) as process:
         interrupts = 0
         while True:
             try:

@@ -54,7 +54,7 @@ class Stack:
         try:
             self._stack = make(stack_name=name, work_dir=str(paths.CHECKOUT), opts=self._options)
         except automation.StackNotFoundError:
-            raise UserError(f"There is no stack {name} here.", where=str(paths.BACKEND), fix="run `make up`") from None
+            raise UserError(f"There is no stack {name} here.", where=environment.backend(), fix="run `make up`") from None
         except CommandError as error:
             raise _cannot_open(name, str(error)) from None
 

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from delivery import environment
+from delivery.stack import Stack
+from infra.errors import UserError
 from local import paths
 
 
@@ -28,3 +30,46 @@ def test_the_engine_works_there_and_writes_no_log_of_every_property(home):
     assert (done.returncode, done.stderr) == (0, ""), "nor does it complain"
     assert (home / "logs").read_bytes() == b""
     environment.prepare()
+
+
+@pytest.fixture
+def shared(home, tmp_path, monkeypatch):
+    """A backend that a team has, with a passphrase of its own."""
+    folder = tmp_path / "team"
+    folder.mkdir()
+    monkeypatch.setenv("PULUMI_BACKEND_URL", folder.as_uri())
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of the team")
+    return folder
+
+
+def test_a_backend_that_somebody_named_keeps_the_states_and_its_secrets_are_opened_as_they_say(shared, monkeypatch):
+    assert environment.stacks() == []
+    stack = Stack("team", create=True)
+    try:
+        assert environment.stacks() == ["team"]
+        assert [file.name for file in (shared / ".pulumi" / "stacks" / "modelstack").glob("*.json")] == ["team.json"]
+        assert "unset" not in environment.export_lines()
+        stack.command("config", "set", "--secret", "word", "told")
+        assert stack.command("config", "get", "word").strip() == "told"
+        monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of a stranger")
+        with pytest.raises(UserError, match="passphrase"):
+            stack.command("config", "get", "word")
+        monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of the team")
+    finally:
+        stack.remove()
+        (paths.CHECKOUT / "Pulumi.team.yaml").unlink(missing_ok=True)
+
+
+def test_what_another_checkouts_variables_have_left_in_the_shell_is_not_taken_for_a_backend(home, monkeypatch):
+    monkeypatch.setattr(paths, "BACKEND", paths.CHECKOUT / ".modelstack" / "state")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///elsewhere/.modelstack/state")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "/elsewhere/.modelstack/passphrase")
+    found = environment.variables()
+    assert found["PULUMI_BACKEND_URL"] == paths.BACKEND.as_uri()
+    assert found["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
+
+
+def test_a_backend_that_cannot_be_reached_is_named(shared, monkeypatch):
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///nowhere/at/all")
+    with pytest.raises(UserError, match=r"(?s)cannot be reached.*file:///nowhere/at/all"):
+        environment.stacks()
