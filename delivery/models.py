@@ -59,13 +59,13 @@ class Models:
         Raises:
             UserError: the server does not answer.
         """
-        self._url = tracking.url
+        self.url = tracking.url
         try:
             httpx.get(f"{tracking.url}/health", timeout=10.0, trust_env=False).raise_for_status()
         except httpx.HTTPError as error:
             fix = "run `modelstack status`; `make up` mends an environment that is half there"
             raise UserError("MLflow does not answer.", where=tracking.url, found=error, fix=fix) from None
-        os.environ |= {
+        self._variables = {
             # `models:/` addresses are looked up by the environment's registry, whatever client asks.
             "MLFLOW_TRACKING_URI": tracking.url,
             "MLFLOW_REGISTRY_URI": tracking.url,
@@ -79,21 +79,22 @@ class Models:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         from mlflow import MlflowClient
 
-        self._client = MlflowClient(tracking_uri=tracking.url, registry_uri=tracking.url)
+        with self.asking():
+            self.client = MlflowClient(tracking_uri=tracking.url, registry_uri=tracking.url)
 
     def newest(self, name: str) -> ModelVersion | None:
         """The newest version of a model; None where none is registered."""
-        with self._asking():
-            found = self._client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
+        with self.asking():
+            found = self.client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
             return self._version(name, int(found[0].version), str(found[0].run_id)) if found else None
 
     def version(self, name: str, version: int) -> ModelVersion | None:
         """A version of a model; None where it is not registered."""
-        with self._asking():
-            found = self._client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
+        with self.asking():
+            found = self.client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
             if not found:
                 # Servers that cannot filter by number list them all.
-                every = self._client.search_model_versions(f"name='{name}'")
+                every = self.client.search_model_versions(f"name='{name}'")
                 found = [entry for entry in every if int(entry.version) == version]
             return self._version(name, version, str(found[0].run_id)) if found else None
 
@@ -102,9 +103,9 @@ class Models:
         from mlflow.artifacts import download_artifacts
 
         folder.mkdir(parents=True, exist_ok=True)
-        with self._asking():
+        with self.asking():
             download_artifacts(
-                artifact_uri=f"models:/{model.name}/{model.version}", dst_path=str(folder), tracking_uri=self._url
+                artifact_uri=f"models:/{model.name}/{model.version}", dst_path=str(folder), tracking_uri=self.url
             )
 
     def artifact(self, run: str, path: str) -> bytes:
@@ -119,14 +120,21 @@ class Models:
 
         with tempfile.TemporaryDirectory() as folder:
             try:
-                with self._asking():
-                    found = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self._url)
+                with self.asking():
+                    found = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self.url)
                     return Path(found).read_bytes()
             except OSError as error:
                 raise UserError("A run lacks an artifact.", where=f"run {run}", found=f"{path}: {error}") from None
 
     def report(self, model: ModelVersion) -> tuple[str, dict[str, float]]:
-        """Digest and metrics of the version's back-test, its digest compared with the one the run recorded.
+        """Digest and metrics of the version's back-test report. Raises what `report_content` does."""
+        digest, content = self.report_content(model)
+        report = cast("dict[str, Any]", json.loads(content))  # JSON of the run
+        metrics = cast("dict[str, float]", report.get("metrics") or {})
+        return digest, {name: round(float(value), 6) for name, value in metrics.items()}
+
+    def report_content(self, model: ModelVersion) -> tuple[str, bytes]:
+        """The version's back-test report and its digest, which is the one that the run recorded.
 
         Raises:
             UserError: the report was changed after it was recorded.
@@ -139,17 +147,16 @@ class Models:
                 where=f"run {model.run}, {REPORT}",
                 found=digest,
                 example=model.tag("report"),
-                fix=f"train anew with `modelstack train {model.name}`",
+                fix=f"make it again with `modelstack backtest {model.name} --version {model.version}`",
             )
-        report = cast("dict[str, Any]", json.loads(content))  # JSON of the run
-        metrics = cast("dict[str, float]", report.get("metrics") or {})
-        return digest, {name: round(float(value), 6) for name, value in metrics.items()}
+        return digest, content
 
     @contextlib.contextmanager
-    def _asking(self) -> Generator[None]:
-        """MLflow's errors in our terms."""
+    def asking(self) -> Generator[None]:
+        """MLflow's errors in our terms, and this registry's address and password where its library looks for them."""
         from mlflow.exceptions import MlflowException
 
+        os.environ |= self._variables
         try:
             yield
         except MlflowException as error:
@@ -157,9 +164,9 @@ class Models:
             what = "MLflow does not have what was asked for." if missing else "MLflow failed; nothing was changed."
             found = str(error).splitlines()[0]
             fix = "see that nobody has deleted it" if missing else "run `modelstack status`, then the same command again"
-            raise UserError(what, where=self._url, found=found, fix=fix) from None
+            raise UserError(what, where=self.url, found=found, fix=fix) from None
 
     def _version(self, name: str, version: int, run: str) -> ModelVersion:
-        tags = self._client.get_run(run).data.tags
+        tags = self.client.get_run(run).data.tags
         ours = {key.removeprefix(_TAG): value for key, value in tags.items() if key.startswith(_TAG)}
         return ModelVersion(name=name, version=version, run=run, tags=ours)

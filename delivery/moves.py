@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from delivery import edits, environment, lock, registry, stackfile
@@ -55,16 +56,17 @@ class Move:
 
         Args:
             edit: what to make of the stack file.
-            before: what has to be there before it is written.
+            before: brings what has to be there before it is written. Asked even if nothing is: what was lost is brought again.
             after: the next command, if it is not to bring the stack up.
             told: what a program is told besides.
         """
         with lock.exclusive(self.command):
             made = edit()
-            if made.diff and not self.dry_run:
+            if not self.dry_run:
                 if before:
                     before()
-                made.write()
+                if made.diff:
+                    made.write()
         self._tell(made, after, told or {})
         if self.apply and not self.dry_run:
             from delivery.stack import Stack
@@ -198,7 +200,23 @@ def _end(move: Move, role: str) -> None:
 def _bring(moves: Promoter, version: int | None) -> None:
     block = moves.source.block() or {}
     kept = edits.versions(block) | edits.versions(moves.desk.block())
-    moves.bring_image(kept[version if version is not None else block["stable"]])
+    release = kept[version if version is not None else block["stable"]]
+    moves.bring_image(release)
+    _bring_model(moves.desk.stack, moves.desk.name, release)
+
+
+def _bring_model(stack: str, workload: str, release: Mapping[str, Any]) -> None:  # YAML
+    """Brings a release's model, run and evidence into the stack's own model registry."""
+    from delivery import transfer
+    from delivery.stack import Stack
+
+    if not environment.has_stack(stack) or not Stack(stack).outputs():
+        print(f"{stack} is not up yet: its MLflow gets the model with the next `modelstack promote`.", file=sys.stderr)
+        return
+    source, target = registry_of(stack), Access.to(stack).models
+    model = source.version(workload, release["version"])
+    if model is not None and (number := transfer.bring(source, target, model)):
+        print(f"{workload} v{model.version} is in {stack}'s MLflow, as version {number} there.", file=sys.stderr)
 
 
 def _approval_next(move: Move, moves: Promoter, version: int | None) -> str:

@@ -78,9 +78,9 @@ def _model(desk: Desk, models: Models, version: int | None) -> ModelVersion:
 def _report(models: Models, model: ModelVersion) -> tuple[evidence.Report, str]:
     from delivery.models import REPORT
 
-    digest, _ = models.report(model)
+    digest, content = models.report_content(model)
     try:
-        return evidence.parse(models.artifact(model.run, REPORT)), digest
+        return evidence.parse(content), digest
     except evidence.ReportError as error:
         fix = f"train it anew: modelstack train {model.name}"
         raise UserError("This report cannot be read.", where=f"run {model.run}, {REPORT}", found=error, fix=fix) from None

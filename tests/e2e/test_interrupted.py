@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -17,6 +18,25 @@ from local import paths
 
 MODELSTACK = str(Path(sys.executable).with_name("modelstack"))
 DEPLOYMENTS = "/apis/apps/v1/namespaces/serving/deployments"
+
+
+KILLED_AT = (
+    (r"tools \.\.\.", 0.2),
+    (r"stack \w+ \.\.\.", 0.2),
+    (r"environment > plan \.\.\.", 1.0),
+    (r"environment > apply \.\.\.", 1.0),
+    (r"environment > apply: .*creating", 6.0),
+    (r"environment > apply: .*Image", 5.0),
+    (r"environment > apply: .*(postgres|tracking)", 1.0),
+    (r"training markdown.* \.\.\.", 0.5),
+    (r"> prepare \(", 2.0),
+    (r"> train \(", 2.0),
+    (r"release markdown \.\.\.", 0.5),
+    (r"> (image|push) markdown-serving \.\.\.", 0.2),
+    (r"endpoints > apply \.\.\.", 0.5),
+    (r"Everything is up", 0.0),
+)
+"""What `up` says when it is killed, and seconds to wait after that."""
 
 
 def stable_deployment(user):
@@ -79,6 +99,29 @@ def test_an_update_that_was_killed_goes_on_without_duplicates_or_orphans(user, c
     user.pulumi("refresh", "--preview-only", "--expect-no-changes")
     names = [found["metadata"]["name"] for found in cluster.items(DEPLOYMENTS)]
     assert len(names) == len(set(names)) == 2, "one variant and its router"
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(2400)
+def test_an_environment_is_made_from_nothing_though_each_of_its_steps_is_killed_once(user):
+    user.modelstack("down", "--stack", user.stack)
+    for said, seconds in KILLED_AT:
+        command = user.start(MODELSTACK, "up", "--stack", user.stack)
+        if any(re.search(said, line) for line in command.stdout):
+            time.sleep(seconds)
+            for process in descendants(psutil.Process(command.pid)):
+                process.kill()
+        command.communicate(timeout=60)
+    user.modelstack("up", "--stack", user.stack)
+    assert "Nothing to do: everything is up" in user.modelstack("up", "--stack", user.stack)
+    twice = [urn for urn, count in collections.Counter(resource["urn"] for resource in user.state()).items() if count > 1]
+    assert (twice, pending(user)) == ([], [])
+    user.pulumi("refresh", "--preview-only", "--expect-no-changes")
+    cluster = user.cluster()
+    jobs = cluster.items("/apis/batch/v1/namespaces/training/jobs")
+    cluster.close()
+    assert (len(jobs), user.release()["version"]) == (1, 1), "it was trained once"
+    assert [process.pid for process in psutil.process_iter() if str(paths.PULUMI_HOME) in " ".join(process.cmdline())] == []
 
 
 @pytest.mark.timeout(600)

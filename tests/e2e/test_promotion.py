@@ -114,7 +114,7 @@ def environments(user, key):
 def models():
     """Dev's model registry."""
     tracking = Access.to("dev").models
-    return MlflowClient(tracking_uri=tracking._url, registry_uri=tracking._url)
+    return MlflowClient(tracking_uri=tracking.url, registry_uri=tracking.url)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +149,24 @@ def test_a_release_comes_to_stage_and_answers_there(user, environments, held_out
     assert answering("stage", held_out["request"]) == first["version"]
     assert environments["stage"].release() == first, "the very same release"
     assert "nothing changes" in user.modelstack("promote", "markdown", "--to", "stage")
+
+
+def test_its_model_and_evidence_are_in_stages_own_registry(user, environments):
+    first, tracking = user.release(), environments["stage"].outputs()["tracking"]
+    with httpx.Client(
+        base_url=tracking["url"], auth=(tracking["username"], tracking["password"]), timeout=30, trust_env=False
+    ) as client:
+        found = client.get("/api/2.0/mlflow/model-versions/search").raise_for_status().json()["model_versions"]
+        (version,) = found
+        run = client.get("/api/2.0/mlflow/runs/get", params={"run_id": version["run_id"]}).raise_for_status().json()["run"]
+        path = {"path": "backtest/report.json", "run_uuid": version["run_id"]}
+        report = client.get("/get-artifact", params=path).raise_for_status().content
+    origin = {tag["key"]: tag["value"] for tag in version["tags"]}["modelstack.origin"]
+    assert (version["name"], origin) == ("markdown", f"{first['run']}/{first['version']}"), (
+        "brought once, though promoted twice"
+    )
+    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    assert f"sha256:{hashlib.sha256(report).hexdigest()}" == tags["modelstack.report"] == first["evidence"]["report"]
 
 
 def test_prod_refuses_it_until_somebody_else_approves(user, environments, held_out, key):

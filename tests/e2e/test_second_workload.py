@@ -102,9 +102,8 @@ def test_it_is_trained_though_no_stack_file_names_it(second):
 
 
 def test_its_evidence_comes_out_again_from_the_model_that_was_registered(user, second):
-    told = json.loads(
-        user.modelstack("backtest", WORKLOAD, "--version", str(second.registered), "--stack", user.stack, "--json")
-    )
+    said = user.modelstack("backtest", WORKLOAD, "--version", str(second.registered), "--stack", user.stack, "--json")
+    told = json.loads(said.splitlines()[-1])
     assert (told["outcome"], told["version"], told["run"]) == ("confirmed", second.registered, second.release["run"])
     assert told["report"] == second.release["evidence"]["report"], "what the release was made with"
     assert all(finding["passed"] for finding in told["gate"])
