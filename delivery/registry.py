@@ -6,6 +6,7 @@ from typing import Any, Final, Self, cast
 
 import httpx
 
+from delivery.registry_login import Login
 from infra.errors import UserError
 
 _COPY_SECONDS: Final = 300.0
@@ -27,7 +28,9 @@ def digest_of(registry: str, repository: str, reference: str) -> str | None:
     name = f"{path}/{repository}" if path else repository
     url = f"{scheme}://{host}/v2/{name}/manifests/{reference}"
     try:
-        response = httpx.head(url, headers={"Accept": _ACCEPT}, timeout=10.0, trust_env=scheme == "https")
+        response = httpx.head(
+            url, headers={"Accept": _ACCEPT}, timeout=10.0, trust_env=scheme == "https", auth=Login(registry, name)
+        )
     except httpx.HTTPError:
         return None
     return response.headers.get("Docker-Content-Digest") if response.is_success else None
@@ -52,7 +55,7 @@ def copy(source: str, target: str, repository: str, digest: str) -> None:
             for blob in (content["config"], *content["layers"]):
                 here.take(there, str(blob["digest"]), int(blob["size"]))
             here.put_manifest(digest, manifest.content, manifest.headers["Content-Type"])
-        except (httpx.HTTPError, KeyError, ValueError) as error:
+        except (httpx.HTTPError, httpx.StreamError, KeyError, ValueError) as error:
             raise UserError(
                 "An image could not be brought from one registry to another.",
                 where=f"{there.name}@{digest} to {here.name}",
@@ -70,7 +73,8 @@ class Repository:
         local = host.split(":")[0] in {"localhost", "127.0.0.1"}
         self.name = f"{registry}/{repository}"
         self._url = f"{'http' if local else 'https'}://{host}/v2/{f'{path}/' if path else ''}{repository}"
-        self._http = httpx.Client(timeout=_COPY_SECONDS, trust_env=not local, follow_redirects=True)
+        login = Login(registry, f"{path}/{repository}" if path else repository)
+        self._http = httpx.Client(timeout=_COPY_SECONDS, trust_env=not local, follow_redirects=True, auth=login)
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 
 import pytest
@@ -10,7 +12,7 @@ from delivery import registry
 from infra.errors import UserError
 from local.images import Builder
 from tests.engine.conftest import Quiet
-from tests.engine.registries import registry_in
+from tests.engine.registries import NAME, PASSWORD, registry_in
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="building images needs root")
 
@@ -46,6 +48,17 @@ def test_an_image_keeps_its_digest_in_another_registry(addresses, pushed):
         assert theirs.get(f"manifests/{pushed}").content == manifest.content, "promoted, not made again"
         for layer in manifest.json()["layers"]:
             assert len(ours.get(f"blobs/{layer['digest']}").content) == layer["size"]
+
+
+def test_a_registry_that_asks_for_a_password_gets_the_one_that_docker_login_left(addresses, pushed, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with registry_in(tmp_path, closed=True) as closed:
+        with pytest.raises(UserError, match="401 Unauthorized"):
+            registry.copy(addresses[0], closed, "moved", pushed)
+        known = {"auths": {closed: {"auth": base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()}}}
+        (tmp_path / "config.json").write_text(json.dumps(known))
+        registry.copy(addresses[0], closed, "moved", pushed)
+        assert registry.digest_of(closed, "moved", pushed) == pushed
 
 
 @pytest.mark.parametrize("broken", ["nothing there", "nobody there"])
