@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from infra.errors import UserError
 from local import paths, userland
-from local.images.confined import Command
+from local.images.confined import Command, full_disk
 from local.images.context import Context
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Builder:
             yield work
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise full_disk(self._root) from error
+                raise full_disk(self._root, "being built") from error
             raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -249,17 +249,6 @@ def with_arguments(dockerfile: str, args: dict[str, str]) -> str:
             digest = hashlib.sha256(args[found[1]].encode()).hexdigest()[:16]
             lines.append(f"LABEL modelstack.argument.{found[1]}={digest}")
     return "\n".join([*lines, ""])
-
-
-def full_disk(root: Path) -> UserError:
-    """The error for a disk that has no room for the images."""
-    free = shutil.disk_usage(root).free // 1024**2
-    return UserError(
-        "The disk is full: there is no room for the image being built.",
-        where=str(root),
-        found=f"{free} MiB free",
-        fix="make room, then run again; finished layers are kept",
-    )
 
 
 def _registries(references: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TAIL_LINES: Final = 25
+_LEAST_FREE: Final = 256 * 1024**2
+"""Bytes. A command that failed where fewer are left has failed for that."""
 _FULL: Final = re.compile("no space left on device", re.IGNORECASE)
 # The first dies with the thread that starts it, the second's child with the second: all of it goes, even by kill -9.
 _CONFINED: Final = (
@@ -30,6 +33,21 @@ _CONFINED: Final = (
     "--mount-proc",
     "--",
 )
+
+
+def full_disk(folder: Path, what: str) -> UserError:
+    """The error for a disk that has no room for an image.
+
+    Args:
+        folder: on that disk.
+        what: the image.
+    """
+    return UserError(
+        f"The disk is full: there is no room for the image {what}.",
+        where=str(folder),
+        found=f"{shutil.disk_usage(folder).free // 1024**2} MiB free",
+        fix="make room, then run again; finished layers are kept",
+    )
 
 
 class Cancelled(Exception):  # noqa: N818 - it reads as what happened
@@ -89,12 +107,9 @@ class Command:
             raise self._error(list(tail), failed_step, process.returncode)
 
     def _error(self, tail: list[str], step: str, status: int) -> UserError:
-        if any(_FULL.search(row) for row in tail):
-            return UserError(
-                f"The disk is full: there is no room for the image {self._what}.",
-                where=str(self._log.parent.parent),
-                fix="make room, then run again; finished layers are kept",
-            )
+        # Not everybody says what is missing: to apt-get, a file that it could not write is one with a wrong signature.
+        if any(_FULL.search(row) for row in tail) or shutil.disk_usage(self._log.parent).free < _LEAST_FREE:
+            return full_disk(self._log.parent, self._what)
         at = f" at {step}" if step else ""
         return UserError(
             f"The image {self._what} failed{at} (status {status}).",

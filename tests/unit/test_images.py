@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -201,6 +202,18 @@ def test_a_failed_command_tells_its_step_the_end_of_its_output_and_where_the_res
 def test_a_full_disk_is_told_as_such(tmp_path):
     with pytest.raises(UserError, match="disk is full"):
         command("echo 'write /x: no space left on device' >&2; exit 1", tmp_path).run(lambda _line: None, None)
+
+
+@needs_root
+def test_a_command_that_fails_where_hardly_anything_is_free_has_met_a_full_disk_whatever_it_says(tmp_path, monkeypatch):
+    free = {"bytes": 100 * 1024**2}
+    monkeypatch.setattr(confined.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free["bytes"]))
+    failing = command("echo 'GPG error: At least one invalid signature was encountered.' >&2; exit 100", tmp_path)
+    with pytest.raises(UserError, match=r"(?s)disk is full.*100 MiB free"):
+        failing.run(lambda _line: None, None)
+    free["bytes"] = 1024**3
+    with pytest.raises(UserError, match="invalid signature"):
+        failing.run(lambda _line: None, None)
 
 
 @needs_root
