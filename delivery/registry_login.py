@@ -76,7 +76,7 @@ class Login(httpx.Auth):
         known = credentials(self._host)
         if scheme == "basic" and known is not None:
             self._header = _basic(known)
-        elif scheme == "bearer":
+        elif scheme == "bearer" and "realm" in asked:
             answer = yield self._token_request(asked, known)
             if not answer.is_success:
                 return

@@ -98,6 +98,11 @@ def test_a_password_is_told_to_who_asks_for_one(home):
         assert client.get(URL).status_code == 200
 
 
+def test_a_challenge_that_does_not_say_where_tokens_are_is_left_as_a_refusal():
+    with Registry('Bearer service="team"').client() as client:
+        assert client.get(URL).status_code == 401
+
+
 @pytest.mark.parametrize("name", [HOST, f"https://{HOST}"])
 def test_credentials_are_found_under_the_names_that_docker_writes(home, name):
     known(home, name)
