@@ -126,6 +126,8 @@ def _kubelet(machine: Machine) -> dict[str, object]:
         "serializeImagePulls": False,
         # The disk is the machine's own and may well be fuller than a cluster's would be.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
+        # Five minutes unless told: whoever has made room would wait for them before a pod starts again.
+        "evictionPressureTransitionPeriod": "10s",
         "imageGCHighThresholdPercent": 98,
         "imageGCLowThresholdPercent": 96,
         "maxPods": 110,
