@@ -293,3 +293,13 @@ def test_a_registry_that_fails_after_all_leaves_the_file_alone(world, move):
     with pytest.raises(UserError, match="does not answer"):
         move.make(lambda: world.promoter("dev", "stage").promote(None), carry)
     assert world.file("stage").read_text() == before
+
+
+def test_what_was_lost_is_brought_again_though_the_file_has_it_already(world, move):
+    carried = []
+    for _ in range(2):
+        move.make(lambda: world.promoter("dev", "stage").promote(None), lambda: carried.append("image and model"))
+    assert len(carried) == 2
+    move.dry_run = True
+    move.make(lambda: world.promoter("dev", "stage").promote(None), lambda: carried.append("image and model"))
+    assert len(carried) == 2, "a dry run brings nothing"
