@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 REPORT = "backtest/report.json"
 HELD_OUT = "held_out.json"
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # On standard output is what the command says, for programs too.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""How MLflow's library is to behave."""
 _TAG = "modelstack."
 
 
@@ -71,10 +80,7 @@ class Models:
             "MLFLOW_REGISTRY_URI": tracking.url,
             "MLFLOW_TRACKING_USERNAME": tracking.username,
             "MLFLOW_TRACKING_PASSWORD": tracking.password,
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            **SETTINGS,
         }
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         from mlflow import MlflowClient

@@ -146,6 +146,8 @@ def test_a_release_comes_to_stage_and_answers_there(user, environments, held_out
     first = user.release()
     said = user.modelstack("promote", "markdown", "--to", "stage", "--apply")
     assert f"+      stable: {first['version']}" in said
+    assert "is in stage's MLflow, as version 1 there" in said
+    assert "View run" not in said, "MLflow's library prints where a program may read"
     assert answering("stage", held_out["request"]) == first["version"]
     assert environments["stage"].release() == first, "the very same release"
     assert "nothing changes" in user.modelstack("promote", "markdown", "--to", "stage")

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from delivery import transfer
-from delivery.models import REPORT, Models
+from delivery.models import REPORT, SETTINGS, Models
 from infra.errors import UserError
 from workloads import evidence
 
@@ -22,7 +22,7 @@ class Folder(Models):
 
     def __init__(self, folder: Path) -> None:
         self.url = folder.as_uri()
-        self._variables = {"MLFLOW_TRACKING_URI": self.url, "MLFLOW_REGISTRY_URI": self.url}
+        self._variables = {"MLFLOW_TRACKING_URI": self.url, "MLFLOW_REGISTRY_URI": self.url, **SETTINGS}
         self.client = MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 
     @property
@@ -34,8 +34,8 @@ class Folder(Models):
 def source(tmp_path, monkeypatch):
     """Where version 2 of markdown was trained."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    for name in ("TRACKING_URI", "REGISTRY_URI"):
-        monkeypatch.setenv(f"MLFLOW_{name}", "")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *SETTINGS):
+        monkeypatch.setenv(name, "")
     made = Folder(tmp_path / "source")
     experiment = made.client.create_experiment("markdown")
     made.client.create_registered_model("markdown")
