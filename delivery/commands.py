@@ -38,13 +38,12 @@ def train(stack: str, workload: str, *, cancel: bool) -> None:
 
 def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, as_json: bool) -> None:
     """Makes the evidence of a registered version again, and holds it against what is on record."""
+    from delivery.models import find
+
     declared = moves.declared(workload)
     with reporter("backtest") as progress:
         access = Access.to(stack)
-        model = access.models.newest(workload) if version is None else access.models.version(workload, version)
-        if model is None:
-            what = f"No version of {workload} is registered." if version is None else f"{workload} has no version {version}."
-            raise UserError(what, fix=f"modelstack train {workload}")
+        model = find(access.models, workload, version)
         trainer = access.trainer(workload, model.version)
         if cancel:
             _cancel(trainer, progress)

@@ -8,7 +8,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httpx
 
@@ -57,6 +57,26 @@ class ModelVersion:
                 fix=f"train it with `modelstack train {self.name}`",
             )
         return self.tags[name]
+
+
+class Registered(Protocol):
+    """A model registry, as far as versions are looked up in it. See `Models`."""
+
+    def newest(self, name: str) -> ModelVersion | None: ...
+    def version(self, name: str, version: int) -> ModelVersion | None: ...
+
+
+def find(models: Registered, name: str, version: int | None) -> ModelVersion:
+    """A registered version, the newest unless told.
+
+    Raises:
+        UserError: there is none.
+    """
+    model = models.newest(name) if version is None else models.version(name, version)
+    if model is None:
+        what = f"No version of {name} is registered." if version is None else f"{name} has no version {version}."
+        raise UserError(what, fix=f"train one with `modelstack train {name}`")
+    return model
 
 
 class Models:

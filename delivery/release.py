@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from delivery import edits, stackfile
+from delivery.models import find
 from infra import consistency, settings
 from infra.errors import UserError
 from infra.problems import nearest
@@ -78,7 +79,7 @@ class Releaser:
         before = stackfile.read(self.file)
         text = self._with_endpoint(before, workload)
         with progress.step(f"release {workload}") as step:
-            model = self._find(workload, version)
+            model = find(self.models, workload, version)
             step.note(f"version {model.version}")
             digest, metrics = self.models.report(model)
             image = self._planned(model) if dry_run else self._image(model, progress)
@@ -110,13 +111,6 @@ class Releaser:
             what = f"Stack {self.stack} has no node port left for an endpoint of {workload}."
             raise UserError(what, found=f"{known.cluster.node_ports} are taken", fix="widen cluster.nodePorts")
         return stackfile.with_endpoint(text, workload, port)
-
-    def _find(self, workload: str, version: int | None) -> ModelVersion:
-        model = self.models.newest(workload) if version is None else self.models.version(workload, version)
-        if model is None:
-            what = f"No version of {workload} is registered." if version is None else f"{workload} has no version {version}."
-            raise UserError(what, fix=f"train one with `modelstack train {workload}`")
-        return model
 
     def _write(self, before: str, after: str) -> None:
         stackfile.write(self.file, after)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from delivery import edits
+from delivery.models import REPORT, find
 from delivery.moves import declared, desk_of, registry_of
 from delivery.report.model import Review, Split, Stable, Traffic, Version
 from infra.errors import UserError
@@ -41,7 +42,7 @@ def review_of(desk: Desk, models: Models, version: int | None, preview: str | No
         UserError: there is no such version, or its report is not what its run recorded.
     """
     block = desk.block()
-    model = _model(desk, models, version if version is not None or block is None else int(block["stable"]))
+    model = find(models, desk.name, version if version is not None or block is None else int(block["stable"]))
     kept: Block = edits.versions(block).get(model.version, {})
     report, digest = _report(models, model)
     stable = _stable(desk, models, model)
@@ -67,17 +68,7 @@ def review_of(desk: Desk, models: Models, version: int | None, preview: str | No
     )
 
 
-def _model(desk: Desk, models: Models, version: int | None) -> ModelVersion:
-    model = models.newest(desk.name) if version is None else models.version(desk.name, version)
-    if model is None:
-        what = f"{desk.name} has no version {version}." if version else f"No version of {desk.name} is registered."
-        raise UserError(what, fix=f"modelstack train {desk.name}")
-    return model
-
-
 def _report(models: Models, model: ModelVersion) -> tuple[evidence.Report, str]:
-    from delivery.models import REPORT
-
     digest, content = models.report_content(model)
     try:
         return evidence.parse(content), digest
