@@ -139,7 +139,7 @@ def registry_of(stack: str) -> Models:
 def promote(move: Move, source: str | None, version: int | None) -> None:
     """Makes a version stable."""
     moves = promoter(move, source)
-    move.make(lambda: moves.promote(version), lambda: _bring(moves, version), _approval_next(move, moves, version))
+    move.make(lambda: moves.promote(version), lambda: _bring(moves, version, again=True), _approval_next(move, moves, version))
 
 
 def canary(move: Move, version: int | None, percent: int | None, *, abort: bool) -> None:
@@ -197,12 +197,21 @@ def _end(move: Move, role: str) -> None:
     move.make(lambda: move.desk.edit(edits.without(move.desk.released(), role), approval_later=True))
 
 
-def _bring(moves: Promoter, version: int | None) -> None:
+def _bring(moves: Promoter, version: int | None, *, again: bool = False) -> None:
+    """Brings what a release needs into the stack.
+
+    Args:
+        moves: what brings it.
+        version: of the release; what is stable in the source unless told.
+        again: look for the model even where the stack keeps the release. Otherwise no model registry is asked about one that it
+            keeps: traffic can be moved while MLflow is down.
+    """
     block = moves.source.block() or {}
     kept = edits.versions(block) | edits.versions(moves.desk.block())
     release = kept[version if version is not None else block["stable"]]
     moves.bring_image(release)
-    _bring_model(moves.desk.stack, moves.desk.name, release)
+    if again or release["version"] not in edits.versions(moves.desk.block()):
+        _bring_model(moves.desk.stack, moves.desk.name, release)
 
 
 def _bring_model(stack: str, workload: str, release: Mapping[str, Any]) -> None:  # YAML

@@ -303,3 +303,24 @@ def test_what_was_lost_is_brought_again_though_the_file_has_it_already(world, mo
     move.dry_run = True
     move.make(lambda: world.promoter("dev", "stage").promote(None), lambda: carried.append("image and model"))
     assert len(carried) == 2, "a dry run brings nothing"
+
+
+@pytest.mark.parametrize(("again", "expected"), [(False, []), (True, [3])])
+def test_a_release_that_the_stack_keeps_needs_no_model_registry_to_move_its_traffic(world, monkeypatch, again, expected):
+    world.has("dev", released(3))
+    world.has("stage", released(3))
+    brought = []
+    monkeypatch.setattr(moves, "_bring_model", lambda _stack, _workload, release: brought.append(release["version"]))
+    moves._bring(world.promoter("dev", "stage"), 3, again=again)
+    assert brought == expected, "MLflow may be down while a canary has to get less"
+
+
+def test_a_release_that_is_new_to_the_stack_brings_its_model(world, monkeypatch):
+    world.has("dev", released(3))
+    world.has("stage")
+    brought = []
+    monkeypatch.setattr(
+        moves, "_bring_model", lambda stack, workload, release: brought.append((stack, workload, release["run"]))
+    )
+    moves._bring(world.promoter("dev", "stage"), None)
+    assert brought == [("stage", "markdown", release(3)["run"])]
