@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from delivery.kube import Object
 
-BACKTESTED = "modelstack/backtested-version"
+BACKTESTED = "modelstack.dev/backtested-version"
 """Label of a job: the registered version that is back-tested. Training runs have none."""
 REVISION = "MODELSTACK_REVISION"
 TRAINER = "MODELSTACK_TRAINER"

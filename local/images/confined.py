@@ -107,9 +107,10 @@ class Command:
             raise self._error(list(tail), failed_step, process.returncode)
 
     def _error(self, tail: list[str], step: str, status: int) -> UserError:
+        images = self._log.parent.parent
         # Not everybody says what is missing: to apt-get, a file that it could not write is one with a wrong signature.
-        if any(_FULL.search(row) for row in tail) or shutil.disk_usage(self._log.parent).free < _LEAST_FREE:
-            return full_disk(self._log.parent, self._what)
+        if any(_FULL.search(row) for row in tail) or shutil.disk_usage(images).free < _LEAST_FREE:
+            return full_disk(images, self._what)
         at = f" at {step}" if step else ""
         return UserError(
             f"The image {self._what} failed{at} (status {status}).",

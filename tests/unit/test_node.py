@@ -184,6 +184,11 @@ def test_a_full_disk_is_measured_in_bytes(config):
     assert not any(limit.endswith("%") for limit in hard.values()), "one per cent of a large disk is more than all pods need"
 
 
+def test_pods_start_soon_after_room_was_made_on_a_full_disk(config):
+    told = json.loads(rendered(config)["kubelet.yaml"])
+    assert told["evictionPressureTransitionPeriod"] == "10s", "five minutes, unless told"
+
+
 def test_rendering_again_gives_the_same(config):
     assert rendered(config) == rendered(config), "or every start would take the node for another one"
 

@@ -166,7 +166,7 @@ def test_training_and_back_tests_of_other_versions_are_not_taken_for_a_run_under
     owners = [{"name": "markdown-training"}]
     cluster.jobs = {
         name: {"metadata": {"name": name, "ownerReferences": owners, "labels": labels}}
-        for name, labels in (("training", {}), ("v7", {"modelstack/backtested-version": "7"}))
+        for name, labels in (("training", {}), ("v7", {"modelstack.dev/backtested-version": "7"}))
     }
     assert trainer(cluster, tmp_path).running() == "training"
     assert trainer(cluster, tmp_path, version=7).running() == "v7"
