@@ -140,3 +140,10 @@ def test_it_is_the_registered_model_that_is_tested(registry: Registry):
     native = train.forecast(joblib.load(trained / MODEL), requests[requests["week"].isin(backtest.weeks.BACKTEST)])
     np.testing.assert_allclose(forecasts, native, rtol=register.AGREEMENT)
     assert (forecasts.to_numpy() != native).any(), "float32 sums"
+
+
+def test_what_differs_beside_the_metrics_is_named_by_its_place():
+    figures = list(
+        again._figures({"rows": 3, "slices": {"brand": {"1": {"wape": 0.4}}}, "bins": [{"rows": 2}], "metrics": {"a": 1}})
+    )
+    assert figures == [("metrics.a", 1), ("rows", 3), ("slices.brand.1.wape", 0.4), ("bins.0.rows", 2)]

@@ -384,3 +384,9 @@ def test_figures_are_short(value: float, text: str):
 )
 def test_an_axis_is_written_with_as_many_places_throughout(values: tuple[float, ...], texts: list[str]):
     assert figures.alike(values) == texts
+
+
+@pytest.mark.parametrize("when", [None, "2026-11-25T22:57:12Z by t@example.com"])
+def test_the_page_says_whether_the_evidence_was_made_again(when):
+    text = Page(page(review(version=version(small(), confirmed=when)))).text
+    assert (when or "not since training") in text

@@ -80,6 +80,16 @@ def test_run_evidence_and_model_arrive_as_they_are(source, target, tmp_path):
     assert version.tags == {transfer.ORIGIN: f"{model.run}/2", transfer.CONTENT: digest}
 
 
+def test_no_more_figures_are_sent_at_once_than_a_server_takes(source, target, monkeypatch):
+    sent, log = [], target.client.log_batch
+    monkeypatch.setattr(target.client, "log_batch", lambda run, **figures: sent.append(figures) or log(run, **figures))
+    transfer.bring(source, target, source.version("markdown", 2))
+    for kind in ("metrics", "params"):
+        sizes = [len(figures[kind]) for figures in sent]
+        assert max(sizes) <= 100, "MLflow's server refuses more parameters in one request"
+        assert sum(sizes) == FIGURES
+
+
 def test_what_is_there_is_not_brought_again(source, target):
     for number, expected in ((2, 1), (2, None), (1, 2), (2, None)):
         assert transfer.bring(source, target, source.version("markdown", number)) == expected
