@@ -1,8 +1,8 @@
 """Runs one Pulumi program: the child process of the language host.
 
 It is started as a file, by the interpreter the program asks for, and needs nothing there but `pulumi`. The request comes on
-standard input as a serialized `RunRequest`; the address of the engine is the argument. Exit status 0: the program ran; 32: it
-failed and the engine has been told why; others: it ended by itself.
+standard input as a serialized `RunRequest`; the address of the engine is the first argument, and `--debug` may follow. Exit
+status 0: the program ran; 32: it failed and the engine has been told why; others: it ended by itself.
 """
 
 import sys
@@ -42,14 +42,14 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    return _run(sys.argv[1], sys.stdin.buffer.read())
+    return _run(sys.argv[1], sys.stdin.buffer.read(), debug="--debug" in sys.argv[2:])
 
 
 def _stop(*_: object) -> None:
     os._exit(INTERRUPTED)
 
 
-def _run(engine: str, message: bytes) -> int:
+def _run(engine: str, message: bytes, *, debug: bool) -> int:
     import grpc  # noqa: PLC0415 - after the signals are set: importing takes most of the start
     from pulumi import log  # noqa: PLC0415
     from pulumi.runtime import reset_options, run_in_stack, set_all_config  # noqa: PLC0415
@@ -67,6 +67,10 @@ def _run(engine: str, message: bytes) -> int:
         organization=request.organization or "organization",
     )
     set_all_config(dict(request.config), list(request.configSecretKeys))
+    if not debug:
+        # The SDK says half a dozen things of each resource and waits for each to arrive, a quarter of a program's time, for the
+        # engine to throw them away.
+        log.debug = _hush
     root = request.info.program_directory or request.pwd
     entry = request.info.entry_point
     program = os.path.join(root, entry if entry not in ("", ".") else "__main__.py")  # noqa: PTH118 - no pathlib: it costs start time
@@ -80,14 +84,9 @@ def _run(engine: str, message: bytes) -> int:
     loop = asyncio.new_event_loop()
     loop.set_default_executor(ThreadPoolExecutor(max(request.parallel, 1) * 4))
 
-    def body() -> None:
-        if not os.path.exists(program):  # noqa: PTH110
-            raise FileNotFoundError(f"there is no program at {program}")
-        runpy.run_path(program, run_name="__main__")
-
     status = 0
     try:
-        loop.run_until_complete(run_in_stack(body))
+        loop.run_until_complete(run_in_stack(lambda: _body(program)))
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
         if status and not isinstance(error.code, int):
@@ -104,6 +103,23 @@ def _run(engine: str, message: bytes) -> int:
     finally:
         _finish(loop)
     return status
+
+
+async def _body(program: str) -> None:
+    _begin(program)
+    # The SDK waits for registrations one by one, and then for all outputs at once, which takes the square of their number. It
+    # takes registrations that have not begun for none: this lets them begin.
+    await asyncio.sleep(0)
+
+
+def _begin(program: str) -> None:
+    if not os.path.exists(program):  # noqa: PTH110
+        raise FileNotFoundError(f"there is no program at {program}")
+    runpy.run_path(program, run_name="__main__")
+
+
+def _hush(*_args: object, **_kwargs: object) -> None:
+    """In place of `pulumi.log.debug`."""
 
 
 def _finish(loop: "asyncio.AbstractEventLoop") -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,8 @@ REPORTED = 32
 """Exit status of an executor that has told the engine what went wrong."""
 MAX_MESSAGE = 400 * 1024 * 1024
 """As the engine's own limit: configurations and plugin outputs may be large."""
+TALKATIVE = "--debug"
+"""Tells an executor that debug messages are shown to somebody."""
 PARENT_CHECK_SECONDS = 1.0
 CHUNK = 65536
 WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
@@ -122,7 +125,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             python = interpreter.of_program(request.info.root_directory, _options(request.info))
         except interpreter.NoInterpreterError as error:
             return language_pb2.RunResponse(error=str(error))
-        command = [str(python.executable), "-u", str(EXECUTOR), self._engine]
+        command = [str(python.executable), "-u", str(EXECUTOR), self._engine, *([TALKATIVE] if _asked_for_more() else [])]
         try:
             child = self._start(command, pwd=request.pwd, stdin=subprocess.PIPE, stdout=None, stderr=None)
         except OSError as error:
@@ -229,6 +232,15 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 def _options(info: language_pb2.ProgramInfo) -> dict[str, Any]:
     return json_format.MessageToDict(info.options) if info.HasField("options") else {}
 
+
+def _asked_for_more() -> bool:
+    """Whether the engine was started with a flag that has it show or log debug messages. It does not tell its plugins."""
+    words = Path(f"/proc/{os.getppid()}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    return any(_MORE.match(word) for word in words)
+
+
+_MORE = re.compile(r"--(debug|verbose|logtostderr)(=|$)|-[a-z]*[dv]")
+"""`--debug`, `-d`, `--verbose=9`, `-v9`, and short flags together: `-yd`."""
 
 _Chunk = TypeVar("_Chunk", language_pb2.RunPluginResponse, language_pb2.InstallDependenciesResponse)
 

@@ -67,6 +67,40 @@ def test_a_program_that_fails_is_told_in_the_users_terms(project, program, told,
     assert not_told not in output
 
 
+@pytest.mark.parametrize(("flags", "told"), [((), "sent [2]"), (("--debug",), "sent [0, 2]"), (("-v=3",), "sent [0, 2]")])
+def test_debug_messages_are_sent_only_to_who_asked_for_them(project, flags, told):
+    project.program("""import pulumi
+from pulumi.runtime import settings
+engine, sent = settings.get_engine(), []
+log = engine.Log
+engine.Log = lambda request: (sent.append(request.severity), log(request))
+pulumi.log.debug("said quietly")
+pulumi.log.warn("said aloud")
+print("sent", sent)
+""")
+    status, output = project.run("preview", *flags)
+    assert status == 0, output
+    assert told in output, "the SDK says half a dozen things of each resource, and waits for each to arrive"
+    assert "said aloud" in output
+    assert ("said quietly" in output) == ("--debug" in flags)
+
+
+def test_the_sdk_does_not_wait_for_all_outputs_again_for_each_one(project):
+    project.program("""import asyncio
+import pulumi_random
+wait = asyncio.wait
+def counted(*args, **kwargs):
+    print("all are waited for")
+    return wait(*args, **kwargs)
+asyncio.wait = counted
+for number in range(30):
+    pulumi_random.RandomPet(f"pet-{number}").id.apply(len)
+""")
+    status, output = project.run("preview")
+    assert status == 0, output
+    assert output.count("all are waited for") < 10, "that grows with the square of the resources"
+
+
 def test_the_option_virtualenv_chooses_the_interpreter(project):
     environment = project.folder / "env"
     (environment / "bin").mkdir(parents=True)
