@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from datetime import date
 from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,6 +14,7 @@ from infra.releases import Release
 from tests.harness import run_stack
 from workloads.catalogue import WORKLOADS
 from workloads.declaration import Approver
+from workloads.gate import Age, Gate
 
 DIGEST = "sha256:" + "9f" * 32
 RUN = "0f3cb14f6d2d4a0c9c1f6f6a1c2b3d4e"
@@ -31,6 +33,12 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 """A key whose secret half is known to everyone: it approves nothing outside tests."""
 APPROVER = Approver(name="approver@example.com", key=base64.b64encode(KEY.public_key().public_bytes_raw()).decode())
 MARKDOWN = WORKLOADS["markdown"].model_copy(update={"approvers": (APPROVER,)})
+OLDEST = 90
+"""Days."""
+AGED = MARKDOWN.model_copy(update={"gate": Gate(rules=(*MARKDOWN.gate.rules, Age(at_most_days=OLDEST)))})
+"""A workload whose gate asks for the age of the data."""
+TODAY = date(2026, 11, 24)
+"""The day of the tests."""
 
 
 def image(version):

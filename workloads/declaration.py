@@ -6,6 +6,7 @@ needs pydantic alone, so that the infrastructure program, the command and the tr
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -46,6 +47,8 @@ class Source(Declared):
     file: str
     """Its name in the folder `$MODELSTACK_SOURCE`."""
     fingerprint: Fingerprint
+    until: date | None = None
+    """The last day that the data under this fingerprint is of; None where that is not known."""
     origin: str
     """Where it comes from, for people."""
 

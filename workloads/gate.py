@@ -1,8 +1,9 @@
 """The rules that the evidence for a model version must pass before it may leave development.
 
-A gate is a pure function of what a back-test found and of what it found for the version that is stable now. Rules are bounds
-on metrics; a slice has a metric of its own (`wape_worst_brand`), as have the number of back-test weeks (`weeks`) and the age of
-the data when it was tested (`data_age_days`). A metric that the evidence lacks fails its rule: no evidence is no pass.
+A gate is a pure function of what a back-test found, of what it found for the version that is stable now, and of the data's age.
+Rules are bounds on metrics; a slice has a metric of its own (`wape_worst_brand`), as has the number of back-test weeks
+(`weeks`). The age of the data is no metric: it grows, and a report says the same for ever. What the evidence lacks fails its
+rule: no evidence is no pass.
 """
 
 from __future__ import annotations
@@ -76,12 +77,32 @@ class Regression(Declared):
         return Finding(rule=str(self), value=value, bound=bound, passed=value <= bound)
 
 
+class Age(Declared):
+    """How many days ago the last day of the data may be when a version comes to where it is to be served."""
+
+    kind: Literal["age"] = "age"
+    at_most_days: Annotated[int, Field(ge=0)]
+
+    def __str__(self) -> str:
+        return f"age of the data <= {self.at_most_days} days"
+
+    def check(self, age: int | None, *, served: bool) -> Finding:
+        """What the rule finds. What is served has come in time, and does not have to go because days pass."""
+        if served:
+            passed, note = True, "served here already: not asked again"
+        elif age is None:
+            passed, note = False, "the evidence does not say of which day its data is"
+        else:
+            passed, note = 0 <= age <= self.at_most_days, "a day that is yet to come" if age < 0 else ""
+        return Finding(rule=str(self), value=age, bound=self.at_most_days, passed=passed, note=note)
+
+
 class Finding(Declared):
     """What a rule found."""
 
     rule: str
     value: float | None
-    """None where the evidence lacks the metric; such a rule has not passed."""
+    """None where the evidence does not tell it."""
     bound: float | None
     """None where there is none to be had: see `note`."""
     passed: bool
@@ -96,16 +117,22 @@ class Finding(Declared):
 class Gate(Declared):
     """The rules that evidence must pass, all of them."""
 
-    rules: Annotated[tuple[Annotated[Rule | Regression, Field(discriminator="kind")], ...], Field(min_length=1)]
+    rules: Annotated[tuple[Annotated[Rule | Regression | Age, Field(discriminator="kind")], ...], Field(min_length=1)]
 
-    def check(self, metrics: Metrics, stable: Metrics | None = None) -> tuple[Finding, ...]:
+    def check(
+        self, metrics: Metrics, stable: Metrics | None = None, age: int | None = None, *, served: bool = False
+    ) -> tuple[Finding, ...]:
         """One finding per rule, in their order.
 
         Args:
             metrics: what the back-test found.
             stable: what it found for the version that is stable now; None where there is none.
+            age: days since the last day of its data; None where the evidence does not say which that is.
+            served: whether the version is served already, or was and is gone back to, where that is asked.
         """
-        return tuple(rule.check(metrics, stable) for rule in self.rules)
+        return tuple(
+            rule.check(age, served=served) if isinstance(rule, Age) else rule.check(metrics, stable) for rule in self.rules
+        )
 
 
 def _finite(metrics: Metrics, name: str) -> float | None:

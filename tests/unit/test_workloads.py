@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from pydantic import ValidationError
 from tests.releases import METRICS
 from workloads.catalogue import WORKLOADS, UnknownWorkloadError, get
 from workloads.declaration import Approver, Workload, approvers_of
-from workloads.gate import Gate, Regression, Rule
+from workloads.gate import Age, Gate, Regression, Rule
+from workloads.markdown import weeks
 from workloads.markdown.workload import MARKDOWN
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -74,8 +76,39 @@ def test_a_regression_is_measured_against_what_is_stable(metrics, stable, passed
     assert finding.passed == passed, str(finding)
 
 
+@pytest.mark.parametrize(
+    ("age", "passed", "says"),
+    [
+        (0, True, "found 0, bound 90"),
+        (90, True, "found 90, bound 90"),
+        (91, False, "found 91, bound 90"),
+        (120, False, "found 120, bound 90"),
+        (-1, False, "found -1, bound 90 (a day that is yet to come)"),
+        (None, False, "found nothing, bound 90 (the evidence does not say of which day its data is)"),
+    ],
+)
+def test_the_data_of_what_comes_new_may_be_so_old(age, passed, says):
+    (finding,) = Gate(rules=(Age(at_most_days=90),)).check({}, age=age)
+    assert (finding.passed, str(finding)) == (passed, f"age of the data <= 90 days: {says}")
+
+
+@pytest.mark.parametrize("age", [0, 120, -1, None])
+def test_the_data_of_what_is_served_may_be_of_any_age_which_is_told(age):
+    gate = Gate(rules=(Age(at_most_days=90), Rule(metric="wape", at_most=0.42)))
+    finding, other = gate.check({"wape": 0.5}, age=age, served=True)
+    assert (finding.passed, finding.value, finding.bound) == (True, age, 90)
+    assert finding.note == "served here already: not asked again"
+    assert not other.passed, "all else is asked of what is served as well"
+
+
+@pytest.mark.parametrize("days", [-1, 0.5, None])
+def test_a_bound_on_the_age_is_a_number_of_days(days):
+    with pytest.raises(ValidationError, match="at_most_days"):
+        Age(at_most_days=days)
+
+
 def test_a_gate_survives_being_written_and_read():
-    gate = Gate(rules=(Rule(metric="wape", at_most=0.42), Regression(metric="wape", at_most=1.02)))
+    gate = Gate(rules=(Rule(metric="wape", at_most=0.42), Regression(metric="wape", at_most=1.02), Age(at_most_days=90)))
     assert Gate.model_validate_json(gate.model_dump_json()) == gate
 
 
@@ -136,6 +169,11 @@ def test_a_second_workload_is_known_to_workloads_alone():
         f"{file.name}: {name}" for file, text in texts.items() for name in second if re.search(rb"\b%s\b" % name.encode(), text)
     }
     assert found == set()
+
+
+def test_the_panel_of_markdown_ends_when_the_chain_s_week_160_does():
+    first_week_ends = date(1989, 9, 20)
+    assert MARKDOWN.source.until == first_week_ends + timedelta(weeks=max(weeks.BACKTEST) - 1)
 
 
 def test_declarations_import_without_the_training_environment_or_pulumi():
