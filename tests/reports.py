@@ -111,6 +111,7 @@ def _parts() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {
             "data_until": st.text(max_size=20),
+            "data_day": st.none() | st.dates(),
             "periods": st.lists(_NAMES, min_size=1, max_size=4, unique=True),
             "baselines": st.lists(st.sampled_from(["mean8", "last_week", "b"]), unique=True),
             "other": st.dictionaries(_IDENTIFIERS, _FIGURES, max_size=3),

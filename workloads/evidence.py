@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -98,12 +99,15 @@ class Report(Declared):
     """
 
     format: Literal[1] = 1
-    """Of this very type. A key more or fewer is another format."""
+    """Of this very type. A key more or fewer is another format, `data_day` excepted."""
     workload: WorkloadName
     data: Fingerprint
     """Of the source."""
     data_until: Words
-    """The last period of the source."""
+    """The last period of the source, for people."""
+    data_day: date | None = None
+    """The last day of the source, as the workload declares it. Where it declares none, the key is absent: reports that were
+    written before there was one keep their digests."""
     learned_until: Words
     """The last period that anything was learned from."""
     method: Words
@@ -126,10 +130,15 @@ class Report(Declared):
             raise ValueError(wrong)
         return self
 
+    def age(self, today: date) -> int | None:
+        """Days since the last day of the source, negative where that is to come; None where the report does not say it."""
+        return None if self.data_day is None else (today - self.data_day).days
+
 
 def canonical(report: Report) -> bytes:
     """The one way to write a report."""
-    return (json.dumps(report.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
+    content = report.model_dump(mode="json", exclude={"data_day"} if report.data_day is None else None)
+    return (json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
 
 
 def digest(content: bytes) -> str:

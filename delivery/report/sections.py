@@ -151,6 +151,7 @@ def lineage(review: Review) -> Html:
     facts: list[tuple[str, str | None]] = [
         ("data", version.data),
         ("data until", report.data_until),
+        ("last day of the data", report.data_day and report.data_day.isoformat()),
         ("learned until", report.learned_until),
         ("code revision", version.revision),
         ("run", version.run),

@@ -6,6 +6,7 @@ With `tuna`, whose steps take seconds, and a registry in a folder.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -16,6 +17,7 @@ import panels
 import pytest
 
 from workloads import run
+from workloads.gate import Age, Gate
 from workloads.training import again, reports
 from workloads.tuna import backtest, history, register, source, train
 from workloads.tuna.train import MODEL
@@ -105,6 +107,31 @@ def test_a_version_without_evidence_is_given_it(registry: Registry):
     assert (found["outcome"], found["report"]) == ("recorded", registry.run().data.tags["modelstack.report"])
     assert registry.report() == report
     assert "modelstack.confirmed" not in registry.run().data.tags, "it was made once"
+
+
+def test_a_version_that_was_trained_before_the_day_of_its_data_was_declared_is_confirmed(registry: Registry):
+    source = TUNA.source.model_copy(update={"until": date(1997, 5, 7)})
+    dated = TUNA.model_copy(update={"source": source})
+    report = registry.report()
+    assert registry.again(workload=dated)["outcome"] == "confirmed"
+    assert registry.report() == report, "its evidence is never another"
+    mlflow.MlflowClient().delete_tag(registry.run().info.run_id, "modelstack.report")
+    assert registry.again("recorded", workload=dated)["outcome"] == "recorded"
+    assert b'"data_day":"1997-05-07"' in registry.report(), "one that has none is given it with the day"
+
+
+def test_what_the_gate_says_of_the_age_on_the_day_of_the_training_is_kept_and_told(registry: Registry, capsys):
+    until = datetime.now(UTC).date() - timedelta(days=120)
+    workload = TUNA.model_copy(
+        update={"gate": Gate(rules=(Age(at_most_days=90),)), "source": TUNA.source.model_copy(update={"until": until})}
+    )
+    mlflow.MlflowClient().delete_tag(registry.run().info.run_id, "modelstack.report")
+    registry.again(workload=workload)
+    kept = mlflow.artifacts.load_dict(f"{registry.run().info.artifact_uri}/backtest/gate.json")
+    (finding,) = kept["findings"]
+    assert (finding["passed"], finding["bound"]) == (False, 90)
+    assert finding["value"] in {120, 121}, "whether or not it is midnight"
+    assert "would refuse this version: age of the data <= 90 days: found 12" in capsys.readouterr().out
 
 
 def test_another_report_is_refused_with_what_differs_and_changes_nothing(registry: Registry, monkeypatch: pytest.MonkeyPatch):

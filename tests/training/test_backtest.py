@@ -60,7 +60,7 @@ def forecasts() -> pd.DataFrame:
 
 
 def evidence(data: str = DATA) -> Report:
-    return report(forecasts(), data=data, data_until=150, response=None, drift={})
+    return report(forecasts(), data=data, data_until=150, data_day=MARKDOWN.source.until, response=None, drift={})
 
 
 def test_a_report_holds_what_the_gate_asks_for():
@@ -182,6 +182,7 @@ def test_the_step_leaves_the_report_of_what_the_model_says(tmp_path, assembled, 
     found = parse((tmp_path / REPORT).read_bytes())
     assert told == pytest.approx(found.metrics, abs=1e-6)
     assert (found.periods, found.learned_until, found.data_until) == (("66", "67", "68", "69"), "week 65", "week 69")
+    assert found.data_day == MARKDOWN.source.until
     assert set(found.drift) == set(FEATURES)
     assert found.response is not None
     units = [point.units for point in found.response.points]

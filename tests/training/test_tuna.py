@@ -196,7 +196,7 @@ def test_the_model_passes_its_gate_and_neither_naive_forecast_does(context: Cont
     assert set(found.slices["brand"]) == set(BRANDS)
     assert set(found.drift) == set(SEEN) - {"brand"}
     forecasts = pd.read_parquet(context.folder / reports.FORECASTS)
-    about = reports.About(workload="tuna", data=found.data, data_until="", learned_until="", method="", unit="")
+    about = reports.About(workload="tuna", data=found.data, data_until="", data_day=None, learned_until="", method="", unit="")
     for name in backtest.BASELINES:
         guessed = forecasts.assign(forecast=forecasts[name])
         naive = reports.report(about, guessed, sliced_by=backtest.SLICED_BY, baselines=list(backtest.BASELINES), drift={})

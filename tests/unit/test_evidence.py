@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import date
 
 import pytest
 from hypothesis import example, given
@@ -32,6 +33,23 @@ def test_a_report_has_one_digest_however_it_was_put_together():
     turned = other.model_copy(update={"metrics": dict(reversed(other.metrics.items()))})
     assert digest(canonical(one)) == digest(canonical(turned))
     assert digest(canonical(one)) != digest(canonical(small(data=f"sha256:{'1' * 64}")))
+
+
+def test_a_report_that_says_no_day_is_written_as_it_was_before_there_was_one():
+    was = "sha256:efe78a8862fb8282dac62b8c066b3696343beeea0db6d7ba18d666e073905359"
+    assert digest(canonical(small())) == was, "it names evidence in stack files, and approvals sign it"
+    assert b"data_day" not in canonical(small())
+    assert parse(canonical(small())).data_day is None
+
+
+def test_a_report_that_says_the_day_of_its_data_has_one_digest_on_every_day():
+    report = small(data_day="1992-10-07")
+    content = canonical(report)
+    assert b'"data_day":"1992-10-07"' in content
+    assert digest(canonical(parse(content))) == digest(content)
+    assert digest(content) != digest(canonical(small(data_day="1992-10-08")))
+    assert [report.age(day) for day in (date(1992, 10, 6), date(1992, 10, 7), date(1993, 10, 7))] == [-1, 0, 365]
+    assert small().age(date(1993, 10, 7)) is None
 
 
 def changed(*path: str | int, value: object = None, remove: bool = False) -> bytes:
@@ -68,6 +86,11 @@ def changed(*path: str | int, value: object = None, remove: bool = False) -> byt
         (changed("format", value=2), "format: .*found 2"),
         (changed("opinion", value="good"), "opinion: Extra inputs"),
         (changed("data", value="sha256:00"), "data: .*sha256:00"),
+        (changed("data_day", value="week 160"), "data_day: .*found week 160"),
+        (changed("data_day", value="1992-02-30"), "data_day: .*found 1992-02-30"),
+        (changed("data_day", value=None), "was not written as one"),
+        (changed("data_day", value="1992-10-07T00:00:00"), "was not written as one"),
+        (changed("data_day", value=719280000), "was not written as one"),
         (changed("metrics", "wape", value=0.30000001), "was not written as one"),
         (canonical(small()).replace(b",", b", "), "was not written as one"),
         (canonical(small()).rstrip(), "was not written as one"),

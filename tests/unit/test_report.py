@@ -16,7 +16,7 @@ from delivery.report.model import Review, Split, Stable, Traffic, Version
 from delivery.report.pull import LONGEST_PREVIEW, code, digest_line, markdown
 from tests.reports import large, reports, small
 from workloads.evidence import Report, canonical, digest
-from workloads.gate import Finding
+from workloads.gate import Age, Finding
 
 PASSED = Finding(rule="wape <= 0.42", value=0.41, bound=0.42, passed=True)
 FAILED = Finding(rule="wape <= 0.8 x wape_mean8", value=0.5, bound=0.4, passed=False)
@@ -176,6 +176,17 @@ def test_the_gate_tells_what_each_rule_found():
         "wape <= 0.8 x wape_mean80.5000.400failed",
         "wape_worst_store <= 0.6the evidence lacks the metric–0.600failed",  # noqa: RUF001 the sign for nothing
     ]
+
+
+def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_lines():
+    old = Age(at_most_days=90).check(120, served=False)
+    shown = review(small(data_day="1992-10-07"), findings=(PASSED, old))
+    assert "last day of the data1992-10-07" in Page(page(shown)).text
+    assert "age of the data <= 90 days12090failed" in Page(page(shown)).text
+    assert "| `age of the data <= 90 days` | 120 | 90 | **failed** |" in markdown(shown)
+    assert "last day of the data" not in page(review()), "where it is not known, it is not made up"
+    untold = review(findings=(Age(at_most_days=90).check(None, served=False),))
+    assert "the evidence does not say of which day its data is" in Page(page(untold)).text
 
 
 def test_without_a_stable_version_the_page_says_so():

@@ -22,6 +22,7 @@ from workloads.training.source import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from workloads.evidence import Drift, Report, Response
     from workloads.run import Context
@@ -45,14 +46,21 @@ def run(context: Context) -> None:
         forecasts,
         data=facts_of(context)["fingerprint"],
         data_until=int(frame["week"].max()),
+        data_day=context.workload.source.until,
         response=price_response(unseen, model),
         drift=diagnostics.drift(matrix_of(known), matrix_of(unseen), FEATURES),
     )
     reports.write(context, forecasts, found)
 
 
-def report(
-    forecasts: pd.DataFrame, *, data: str, data_until: int, response: Response | None, drift: Mapping[str, Drift]
+def report(  # noqa: PLR0913 all but the first are named
+    forecasts: pd.DataFrame,
+    *,
+    data: str,
+    data_until: int,
+    data_day: date | None,
+    response: Response | None,
+    drift: Mapping[str, Drift],
 ) -> Report:
     """The evidence.
 
@@ -60,6 +68,7 @@ def report(
         forecasts: KEYS, `units`, `forecast` and a column for each baseline.
         data: fingerprint of the source.
         data_until: the last week of the source.
+        data_day: the last day of the source.
         response: what a price does.
         drift: of each feature.
     """
@@ -67,6 +76,7 @@ def report(
         workload="markdown",
         data=data,
         data_until=f"week {data_until}",
+        data_day=data_day,
         learned_until=f"week {weeks.LAST}",
         method=_METHOD,
         unit="ounces a week",

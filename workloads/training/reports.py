@@ -13,6 +13,7 @@ from workloads.training.metrics import bias, wape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     import pandas as pd
 
@@ -31,6 +32,7 @@ class About:
     data: str
     """Fingerprint of the source."""
     data_until: str
+    data_day: date | None
     learned_until: str
     method: str
     unit: str
@@ -67,6 +69,7 @@ def report(  # noqa: PLR0913 all but the first two are named
         workload=about.workload,
         data=about.data,
         data_until=about.data_until,
+        data_day=about.data_day,
         learned_until=about.learned_until,
         method=about.method,
         unit=about.unit,

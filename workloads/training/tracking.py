@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,13 +160,11 @@ def _log_facts(context: Context, outcome: Outcome, difference: float) -> None:
 
 
 def _log_findings(context: Context, report: Report) -> None:
-    findings = context.workload.gate.check(report.metrics)
+    findings = context.workload.gate.check(report.metrics, age=report.age(datetime.now(UTC).date()))
     mlflow.log_dict({"findings": [finding.model_dump() for finding in findings]}, "backtest/gate.json")
     for finding in findings:
         if not finding.passed:
-            print(
-                f"warning: the gate of {context.workload.name} would refuse this version: {finding.rule}, found {finding.value}"
-            )
+            print(f"warning: the gate of {context.workload.name} would refuse this version: {finding}")
 
 
 def _environment() -> str:

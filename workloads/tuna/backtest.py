@@ -44,6 +44,7 @@ def run(context: Context) -> None:
         workload=context.workload.name,
         data=facts_of(context)["fingerprint"],
         data_until=f"week {frame['week'].max()}",
+        data_day=context.workload.source.until,
         learned_until=f"week {weeks.LAST}",
         method=_METHOD,
         unit="cans a week",
