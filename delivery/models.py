@@ -152,12 +152,16 @@ class Models:
             except OSError as error:
                 raise UserError("A run lacks an artifact.", where=f"run {run}", found=f"{path}: {error}") from None
 
-    def report(self, model: ModelVersion) -> tuple[str, dict[str, float]]:
-        """Digest and metrics of the version's back-test report. Raises what `report_content` does."""
+    def report(self, model: ModelVersion) -> tuple[str, dict[str, float], str | None]:
+        """Digest and metrics of the version's back-test report, and the last day of its data: None where it does not say that.
+
+        Raises:
+            UserError: as `report_content` does.
+        """
         digest, content = self.report_content(model)
         report = cast("dict[str, Any]", json.loads(content))  # JSON of the run
         metrics = cast("dict[str, float]", report.get("metrics") or {})
-        return digest, {name: round(float(value), 6) for name, value in metrics.items()}
+        return digest, {name: round(float(value), 6) for name, value in metrics.items()}, report.get("data_day")
 
     def report_content(self, model: ModelVersion) -> tuple[str, bytes]:
         """The version's back-test report and its digest, which is the one that the run recorded.

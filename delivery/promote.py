@@ -31,7 +31,7 @@ class Evidence(Protocol):
     """The model registry that a release was made from. See `delivery.models.Models`."""
 
     def version(self, name: str, version: int) -> ModelVersion | None: ...
-    def report(self, model: ModelVersion) -> tuple[str, dict[str, float]]: ...
+    def report(self, model: ModelVersion) -> tuple[str, dict[str, float], str | None]: ...
 
 
 class Images(Protocol):
@@ -222,7 +222,7 @@ def verify(workload: str, release: Mapping[str, Any], evidence: Evidence) -> Non
     if model is None:
         what = f"{workload} version {release['version']} is no longer registered: its evidence cannot be looked at."
         raise UserError(what, fix="release another version")
-    digest, metrics = evidence.report(model)
+    digest, metrics, until = evidence.report(model)
     recorded = {
         "run": model.run,
         "data": model.tag("data"),
@@ -230,16 +230,17 @@ def verify(workload: str, release: Mapping[str, Any], evidence: Evidence) -> Non
         "trainer": model.tag("trainer"),
         "evidence.report": digest,
         "evidence.metrics": metrics,
+        "evidence.until": until,
     }
     for key, right in recorded.items():
         section, _, name = key.rpartition(".")
-        found = (release[section] if section else release)[name]
+        found = (release[section] if section else release).get(name)
         if found != right:
             raise UserError(
                 f"The release of {workload} version {release['version']} does not say what its run recorded.",
                 where=key,
-                found=found,
-                example=str(right),
+                found="nothing" if found is None else found,
+                example="nothing" if right is None else str(right),
                 fix=f"modelstack release {workload} --version {release['version']} writes it anew",
             )
 

@@ -35,7 +35,7 @@ class Registry(Protocol):
     def newest(self, name: str) -> ModelVersion | None: ...
     def version(self, name: str, version: int) -> ModelVersion | None: ...
     def fetch(self, model: ModelVersion, folder: Path) -> None: ...
-    def report(self, model: ModelVersion) -> tuple[str, dict[str, float]]: ...
+    def report(self, model: ModelVersion) -> tuple[str, dict[str, float], str | None]: ...
 
 
 class ImageBuilder(Protocol):
@@ -81,7 +81,7 @@ class Releaser:
         with progress.step(f"release {workload}") as step:
             model = find(self.models, workload, version)
             step.note(f"version {model.version}")
-            digest, metrics = self.models.report(model)
+            digest, metrics, until = self.models.report(model)
             image = self._planned(model) if dry_run else self._image(model, progress)
             release = {
                 "version": model.version,
@@ -90,7 +90,13 @@ class Releaser:
                 "data": model.tag("data"),
                 "revision": model.tag("revision"),
                 "trainer": model.tag("trainer"),
-                "evidence": {"version": model.version, "data": model.tag("data"), "report": digest, "metrics": metrics},
+                "evidence": {
+                    "version": model.version,
+                    "data": model.tag("data"),
+                    "report": digest,
+                    "metrics": metrics,
+                    **({"until": until} if until is not None else {}),
+                },
             }
             after = stackfile.with_releases(text, workload, edits.with_stable(stackfile.releases(text).get(workload), release))
             changes = stackfile.diff(self.file.name, before, after)

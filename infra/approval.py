@@ -24,8 +24,12 @@ _PURPOSE: Final = b"modelstack release approval 1\n"
 
 
 def statement(stack: str, workload: str, release: Release) -> bytes:
-    """What is signed, as the one way to write it: canonical JSON after a line that says what it is for."""
-    content = {"stack": stack, "workload": workload, **release.model_dump(mode="json", exclude={"approval"})}
+    """What is signed, as the one way to write it: canonical JSON after a line that says what it is for.
+
+    What a release does not say is not in it, so that a key that comes to be leaves the signatures of releases without it good.
+    """
+    said = release.model_dump(mode="json", exclude={"approval"}, exclude_none=True)
+    content = {"stack": stack, "workload": workload, **said}
     return _PURPOSE + json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from infra.errors import UserError
@@ -76,8 +77,9 @@ def _problem(details: ErrorDetails, schema: Schema) -> Problem:
             return Problem(f"{key}.kind", "does not say which kind it is", found, kinds, "write one of these")
         case "string_pattern_mismatch":
             return Problem(key, "does not have the right form", found, good, "write it like the example")
-        case "string_type" if isinstance(details["input"], int | float):
-            return Problem(key, "is a number and should be text", found, f'"{good}"', "put it in quotes")
+        case "string_type" if isinstance(details["input"], int | float | date):
+            kind = "date" if isinstance(details["input"], date) else "number"
+            return Problem(key, f"is a {kind} and should be text", found, f'"{good}"', "put it in quotes")
         case _:
             what = details["msg"].replace("Input should", "should", 1)
             return Problem(key, what, found, good, "write it like the example" if good else "")
@@ -150,8 +152,8 @@ def _flow(value: object) -> str:
             return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in items) + "}"
         case list() | tuple():
             return "[" + ", ".join(map(_flow, cast("Sequence[object]", value))) + "]"
-        case str():
-            return value
+        case str() | date():
+            return str(value)
         case None:
             return "nothing"
         case _:

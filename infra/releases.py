@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from infra.section import Section
-from infra.types import ContentDigest, ImageDigest, ModelVersion, Moment, Person, Revision, RunId, Signature
+from infra.types import ContentDigest, Day, ImageDigest, ModelVersion, Moment, Person, Revision, RunId, Signature
 
 Metrics = Mapping[str, Annotated[float, Field(allow_inf_nan=False, examples=[0.41])]]
 
@@ -27,6 +28,12 @@ class Evidence(Section):
     report: ContentDigest
     """Of the back-test's report, an artifact of the run."""
     metrics: Metrics = Field(examples=[{"wape": 0.41}])
+    until: Day | None = None
+    """The last day of the data, where the report says it."""
+
+    def age(self, today: date) -> int | None:
+        """Days since the last day of the data, negative where that is to come; None where the evidence does not say it."""
+        return None if self.until is None else (today - date.fromisoformat(self.until)).days
 
 
 class Approval(Section):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
 from workloads.declaration import Fingerprint, WorkloadName
@@ -29,6 +30,18 @@ Person = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254, exam
 """Somebody, by mail address: as git knows them."""
 Moment = Annotated[str, Field(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$", examples=["2026-11-24T10:30:00Z"])]
 """A second, in UTC."""
+
+
+def _in_the_calendar(day: str) -> str:
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise PydanticCustomError("day", "Input should be a day that the calendar has") from None
+    return day
+
+
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}(-[0-9]{2}){2}$", examples=["2026-11-24"]), AfterValidator(_in_the_calendar)]
+"""A day. Text, in quotes: the engine and the command would each make something else of a YAML date."""
 Signature = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$", examples=["c2lnbmF0dXJl" * 7 + "aa=="])]
 """An Ed25519 signature (RFC 8032), 64 bytes in base64."""
 RegistryAddress = Annotated[

@@ -92,6 +92,13 @@ def test_stage_refuses_a_version_whose_evidence_does_not_pass(checkout):
     assert "wape <= 1.02 x wape of what is stable: found 0.415, bound 0.408" in said, "stage itself knows what is stable there"
 
 
+def test_the_day_of_the_data_reaches_the_program_as_it_was_signed(checkout):
+    block = released(3)
+    block["versions"][0]["evidence"]["until"] = "1992-10-07"
+    seen = preview(checkout, "prod", approved("prod", block))
+    assert not seen.failed, seen.error
+
+
 def test_prod_takes_what_is_approved_and_stable_in_stage(checkout):
     seen = preview(checkout, "prod", approved("prod", released(3)))
     assert not seen.failed, seen.error

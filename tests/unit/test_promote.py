@@ -40,7 +40,7 @@ class Evidence:
         return ModelVersion(name=name, version=version, run=RUN, tags=tags | self.changes.get("tags", {}))
 
     def report(self, _model):
-        return self.changes.get("digest", DIGEST), self.changes.get("metrics", METRICS)
+        return self.changes.get("digest", DIGEST), self.changes.get("metrics", METRICS), self.changes.get("until")
 
 
 @pytest.fixture
@@ -100,6 +100,7 @@ REFUSED = {
     "a version that was deleted": ({}, {"gone": 3}, "no longer registered"),
     "a changed report": ({}, {"digest": image(1)}, "does not say what its run recorded"),
     "invented metrics": ({}, {"metrics": METRICS | {"wape": 0.5}}, "does not say what its run recorded"),
+    "a day that is left out": ({}, {"until": "2026-11-23"}, r"(?s)where: evidence\.until.*found: nothing.*right: 2026-11-23"),
     "other data": ({}, {"tags": {"data": image(2)}}, "does not say what its run recorded"),
     "somebody else's training": ({}, {"tags": {"trainer": "other@example.com"}}, "does not say what its run recorded"),
 }

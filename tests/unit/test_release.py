@@ -47,7 +47,7 @@ class Models:
         (folder / "MLmodel").write_text("model")
 
     def report(self, model):
-        return model.tag("report"), {"wape": 0.4}
+        return model.tag("report"), {"wape": 0.4}, model.tags.get("until")
 
 
 class Builder:
@@ -106,6 +106,15 @@ def test_the_newest_version_is_released_with_all_that_identifies_it(world):
     assert built[1] == {"SERVING": "localhost:5000/serving@sha256:1"}
     assert built[2]["run"] == f"{2:032x}", "the image says what it is"
     assert built[3], "the model is in the image's context"
+
+
+def test_a_release_says_of_which_day_its_data_is_where_the_report_does(world):
+    file, _, releaser = world
+    releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([]))
+    assert "until: '1992-10-07'" in file.read_text(), "as text: YAML's own dates are not what the engine hands over"
+    (release,) = settings.load(file).releases["markdown"].versions
+    assert release.evidence.until == "1992-10-07"
+    assert releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([])) == "", "and nothing changes again"
 
 
 def test_release_twice_is_release_once(world):

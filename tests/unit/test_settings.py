@@ -4,6 +4,7 @@ import copy
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,22 @@ WRONG = {
                 {"evidence": evidence(data="sha256:" + "1" * 64)},
                 "3.evidence.data is evidence on other data",
                 f"right: {DIGEST}",
+            ),
+            "day that the calendar lacks": (
+                {"evidence": evidence(until="2026-02-30")},
+                "0.evidence.until should be a day that the calendar has",
+                "right: 2026-11-24",
+            ),
+            "day in another form": ({"evidence": evidence(until="24.11.2026")}, "0.evidence.until does not have", "2026-11-24"),
+            "day with a time": (
+                {"evidence": evidence(until="2026-11-24T00:00:00Z")},
+                "0.evidence.until does not have the right form",
+                "right: 2026-11-24",
+            ),
+            "day that YAML reads as a date": (
+                {"evidence": evidence(until=date(2026, 11, 23))},
+                "0.evidence.until is a date and should be text",
+                'found: 2026-11-23\n  right: "2026-11-24"\n  do:    put it in quotes',
             ),
             "approval without a signature": (
                 {"approval": {"by": "a@example.com", "at": "2026-11-24T10:30:00Z"}},

@@ -13,6 +13,7 @@ from delivery.models import REPORT, SETTINGS, Models
 from infra.errors import UserError
 from workloads import evidence
 
+REPORT_CONTENT = b'{"metrics": {"wape": 0.4}, "data_day": "1992-10-07"}'
 FIGURES = 250
 """More than a server takes at once."""
 
@@ -45,7 +46,7 @@ def source(tmp_path, monkeypatch):
         (files / "model" / "model.onnx").write_bytes(os.urandom(100))
         (files / "model" / "code" / "serving.py").write_text(f"VERSION = {number}")
         (files / "backtest").mkdir()
-        report = b'{"metrics": {"wape": 0.4}}'
+        report = REPORT_CONTENT
         (files / REPORT).write_bytes(report)
         run = made.client.create_run(experiment, 1000, {"modelstack.data": "d", "modelstack.report": evidence.digest(report)})
         name = run.info.run_id
@@ -68,16 +69,17 @@ def test_run_evidence_and_model_arrive_as_they_are(source, target, tmp_path):
     assert transfer.bring(source, target, model) == 1, "each registry numbers its own"
     there = target.version("markdown", 1)
     assert there.tags == {**model.tags, "origin": f"{model.run}/2"}
-    assert target.report(there) == source.report(model)
+    digest = evidence.digest(REPORT_CONTENT)
+    assert target.report(there) == source.report(model) == (digest, {"wape": 0.4}, "1992-10-07")
     was, now = source.client.get_run(model.run), target.client.get_run(there.run)
     assert (now.data.metrics, now.data.params) == (was.data.metrics, was.data.params)
     assert (now.info.start_time, now.info.end_time, now.info.status) == (1000, 5000, "FINISHED")
     for registry, version, folder in ((source, model, "a"), (target, there, "b")):
         registry.fetch(version, tmp_path / folder)
-    digest = transfer.content_digest(tmp_path / "a")
-    assert transfer.content_digest(tmp_path / "b") == digest
+    content = transfer.content_digest(tmp_path / "a")
+    assert transfer.content_digest(tmp_path / "b") == content
     (version,) = target.versions
-    assert version.tags == {transfer.ORIGIN: f"{model.run}/2", transfer.CONTENT: digest}
+    assert version.tags == {transfer.ORIGIN: f"{model.run}/2", transfer.CONTENT: content}
 
 
 def test_no_more_figures_are_sent_at_once_than_a_server_takes(source, target, monkeypatch):
