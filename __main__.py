@@ -2,13 +2,13 @@
 
 import pulumi
 
-from infra import environment, known, outputs, platform, promotion, settings
+from infra import clock, environment, known, outputs, platform, promotion, settings
 from infra.errors import UserError
 
 try:
     wanted = settings.from_config()
     others = known.read(pulumi.get_stack(), wanted)
-    promotion.enforce(pulumi.get_stack(), wanted, others)
+    promotion.enforce(pulumi.get_stack(), wanted, others, clock.today())
 except UserError as problem:
     raise pulumi.RunError(str(problem)) from None
 

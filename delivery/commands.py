@@ -11,6 +11,7 @@ from delivery import endpoint, lock, moves, scoreboard
 from delivery.access import Access
 from delivery.outputs import unknown_workload
 from delivery.progress import reporter
+from infra import clock
 from infra.errors import UserError
 from local import paths
 
@@ -39,6 +40,7 @@ def train(stack: str, workload: str, *, cancel: bool) -> None:
 def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, as_json: bool) -> None:
     """Makes the evidence of a registered version again, and holds it against what is on record."""
     from delivery.models import find
+    from delivery.review import report_of
 
     declared = moves.declared(workload)
     with reporter("backtest") as progress:
@@ -50,7 +52,8 @@ def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, a
             return
         with _going_on(f"modelstack backtest {workload} --version {model.version}", progress):
             found, metrics = trainer.back_test(progress)
-    findings = declared.gate.check(metrics)
+        report, _ = report_of(access.models, find(access.models, workload, model.version))
+    findings = declared.gate.check(metrics, age=report.age(clock.today()))
     if as_json:
         print(
             json.dumps({"workload": workload, **asdict(found), "metrics": metrics, "gate": [f.model_dump() for f in findings]})

@@ -10,7 +10,7 @@ from delivery import edits, environment, lock, registry, stackfile
 from delivery.access import Access
 from delivery.progress import reporter
 from delivery.promote import Desk, Promoter, verify
-from infra import promotion
+from infra import clock, promotion
 from infra.errors import UserError
 from infra.known import OUTPUT, parse
 from infra.releases import CANARY, SHADOW, Release
@@ -104,7 +104,7 @@ def desk_of(stack: str, workload: Workload) -> Desk:
     """Where a workload's releases in a stack are changed."""
     wanted = promotion.requirements(stack)
     known = promotion.Known(here=stable_in(stack), source=stable_in(wanted.source) if wanted.proven and wanted.source else {})
-    return Desk(stack=stack, file=stackfile.path_of(stack), workload=workload, known=known)
+    return Desk(stack=stack, file=stackfile.path_of(stack), workload=workload, known=known, today=clock.today())
 
 
 def stable_in(stack: str) -> Mapping[str, Stable]:

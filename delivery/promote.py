@@ -18,6 +18,7 @@ from infra.releases import CANARY, SHADOW, STABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import date
     from pathlib import Path
 
     from delivery.edits import Block
@@ -73,12 +74,14 @@ class Desk:
         file: its stack file.
         workload: the declaration.
         known: what is stable here and in the stack that releases come from.
+        today: the day it is.
     """
 
     stack: str
     file: Path
     workload: Workload
     known: Known
+    today: date
 
     @property
     def name(self) -> str:
@@ -151,7 +154,8 @@ class Desk:
             wanted = promotion.requirements(self.stack)
             wanted = dataclasses.replace(wanted, approval=wanted.approval and not approval_later)
             outcome = settings.parse_text(after, self.file.name)
-            problems = promotion.refusals(self.stack, outcome, self.known, {self.name: self.workload}, wanted)
+            workloads = {self.name: self.workload}
+            problems = promotion.refusals(self.stack, outcome, self.known, workloads, today=self.today, wanted=wanted)
             if problems:
                 raise refusal(self.file.name, problems)
         return Edit(file=self.file, before=before, after=after)

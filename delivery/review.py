@@ -44,8 +44,10 @@ def review_of(desk: Desk, models: Models, version: int | None, preview: str | No
     block = desk.block()
     model = find(models, desk.name, version if version is not None or block is None else int(block["stable"]))
     kept: Block = edits.versions(block).get(model.version, {})
-    report, digest = _report(models, model)
+    report, digest = report_of(models, model)
     stable = _stable(desk, models, model)
+    served = desk.known.serves(desk.name, kept.get("image"))
+    metrics = stable.report.metrics if stable else None
     return Review(
         version=Version(
             workload=desk.name,
@@ -61,14 +63,19 @@ def review_of(desk: Desk, models: Models, version: int | None, preview: str | No
             approval=f"{kept['approval']['by']}, {kept['approval']['at']}" if "approval" in kept else None,
         ),
         stable=stable,
-        findings=desk.workload.gate.check(report.metrics, stable.report.metrics if stable else None),
+        findings=desk.workload.gate.check(report.metrics, metrics, report.age(desk.today), served=served),
         environment=desk.stack,
         traffic=_traffic(desk, block),
         preview=preview,
     )
 
 
-def _report(models: Models, model: ModelVersion) -> tuple[evidence.Report, str]:
+def report_of(models: Models, model: ModelVersion) -> tuple[evidence.Report, str]:
+    """A version's back-test report, and its digest.
+
+    Raises:
+        UserError: it is not what its run recorded, or cannot be read.
+    """
     digest, content = models.report_content(model)
     try:
         return evidence.parse(content), digest
@@ -86,7 +93,7 @@ def _stable(desk: Desk, models: Models, model: ModelVersion) -> Stable | None:
     if stable is None:
         return None
     try:
-        return Stable(version=here.version, report=_report(models, stable)[0])
+        return Stable(version=here.version, report=report_of(models, stable)[0])
     except UserError as error:
         print(f"Without a comparison with what is stable: {error}", file=sys.stderr)
         return None

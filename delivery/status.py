@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from delivery import environment, node, outputs, stackfile
 from delivery.kube import list_at, text_at
-from infra import naming
+from infra import clock, naming
 from infra import settings as infra_settings
 from infra.errors import UserError
 from infra.releases import CANARY, SHADOW, STABLE
@@ -17,6 +17,7 @@ from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from delivery.kube import Object
     from infra.releases import Release, WorkloadReleases
@@ -51,7 +52,7 @@ class Variant:
     traffic: str
     """The share of the requests that it answers; `copy` for a shadow."""
     gate: str
-    """Whether its evidence passes the workload's gate by itself: `passed` or `failed`."""
+    """Whether its evidence passes the workload's gate by itself: see `gate`."""
     approved_by: str
 
 
@@ -98,7 +99,8 @@ def of(name: str) -> StackStatus:
         access = Access.to(name)
         namespace = naming.namespace(settings.cluster.namespace_prefix, naming.SERVING)
         deployments = access.cluster.items(f"/apis/apps/v1/namespaces/{namespace}/deployments", {"labelSelector": SELECTOR})
-        variants = [variant(deployment, settings.releases, access.outputs) for deployment in deployments]
+        today = clock.today()
+        variants = [variant(deployment, settings.releases, access.outputs, today) for deployment in deployments]
     except UserError as error:
         return _without_cluster(name, error.what, settings)
     return StackStatus(
@@ -110,7 +112,7 @@ def of(name: str) -> StackStatus:
     )
 
 
-def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known: outputs.Outputs) -> Variant:
+def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known: outputs.Outputs, today: date) -> Variant:
     """What a variant's Deployment says, with what the stack file knows about its release."""
     workload = text_at(deployment, "metadata", "labels", "modelstack.dev/workload")
     version = int(text_at(deployment, "metadata", "labels", "modelstack.dev/version"))
@@ -131,7 +133,7 @@ def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known:
         replicas=int(text_at(deployment, "status", "replicas") or 0),
         endpoint=endpoint.url if endpoint else "",
         traffic=traffic(role, releases[workload]) if workload in releases else "",
-        gate=gate(WORKLOADS.get(workload), release),
+        gate=gate(WORKLOADS.get(workload), release, today),
         approved_by=release.approval.by if release and release.approval else "",
     )
 
@@ -142,11 +144,18 @@ def traffic(role: str, releases: WorkloadReleases) -> str:
     return {STABLE: f"{100 - canary} %", CANARY: f"{canary} %", SHADOW: "copy"}.get(role, "")
 
 
-def gate(workload: Workload | None, release: Release | None) -> str:
-    """Whether a release's evidence passes its workload's gate, whatever is stable elsewhere."""
+def gate(workload: Workload | None, release: Release | None, today: date) -> str:
+    """Whether a release's evidence passes its workload's gate, whatever is stable elsewhere: `passed` or `failed`.
+
+    `passed, age aside` where only the age of its data would keep it from coming to an environment today: it is served on.
+    """
     if workload is None or release is None:
         return ""
-    return "passed" if all(found.passed for found in workload.gate.check(release.evidence.metrics)) else "failed"
+    evidence = release.evidence
+    for served, says in ((False, "passed"), (True, "passed, age aside")):
+        if all(found.passed for found in workload.gate.check(evidence.metrics, age=evidence.age(today), served=served)):
+            return says
+    return "failed"
 
 
 def pending(releases: Mapping[str, WorkloadReleases], variants: list[Variant]) -> list[str]:

@@ -16,6 +16,7 @@ from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
 
     from infra.releases import Release, WorkloadReleases
     from infra.settings import Settings
@@ -78,27 +79,43 @@ class Known:
     here: Mapping[str, Stable] = field(default_factory=dict[str, Stable])
     source: Mapping[str, Stable] = field(default_factory=dict[str, Stable])
 
+    def serves(self, workload: str, image: str | None) -> bool:
+        """Whether an image is served here, or was and is kept to go back to."""
+        here = self.here.get(workload)
+        return here is not None and image in here.proven
 
-def enforce(stack: str, settings: Settings, known: Known) -> None:
+
+def enforce(stack: str, settings: Settings, known: Known, today: date) -> None:
     """Lets the environment serve what its stack file releases, or does not.
 
     Raises:
         UserError: every requirement that a release does not meet, and the command that mends it.
     """
-    if problems := refusals(stack, settings, known, WORKLOADS):
+    if problems := refusals(stack, settings, known, WORKLOADS, today=today):
         raise refusal(f"Pulumi.{stack}.yaml", problems)
 
 
-def refusals(
-    stack: str, settings: Settings, known: Known, workloads: Mapping[str, Workload], wanted: Requirements | None = None
+def refusals(  # noqa: PLR0913 a function of all that it looks at
+    stack: str,
+    settings: Settings,
+    known: Known,
+    workloads: Mapping[str, Workload],
+    *,
+    today: date,
+    wanted: Requirements | None = None,
 ) -> list[Problem]:
     """Why the environment may not serve what its stack file releases; empty where it may.
+
+    The age of the data is that at the moment a release comes new into the environment. What it serves, or did and goes back
+    to, is not asked again: a stack that nobody has changed must not begin to fail because days pass, and going back must
+    always work.
 
     Args:
         stack: the environment.
         settings: what its stack file says.
         known: what is stable.
         workloads: the declarations; releases of others are not looked at.
+        today: the day up to which the age of the data is counted.
         wanted: what to ask for, if it is not all that the stack requires.
     """
     wanted = wanted or requirements(stack)
@@ -107,7 +124,7 @@ def refusals(
         for name, releases in settings.releases.items()
         if name in workloads
         for role, release in releases.served.items()
-        for problem in _refusals(_Case(stack, wanted, workloads[name], releases, role, release, known))
+        for problem in _refusals(_Case(stack, wanted, workloads[name], releases, role, release, known, today))
     ]
 
 
@@ -122,6 +139,7 @@ class _Case:
     role: str
     release: Release
     known: Known
+    today: date
 
     @property
     def key(self) -> str:
@@ -130,6 +148,10 @@ class _Case:
     @property
     def what(self) -> str:
         return f"is version {self.release.version}"
+
+    @property
+    def served(self) -> bool:
+        return self.known.serves(self.workload.name, self.release.image)
 
 
 def _refusals(case: _Case) -> Iterator[Problem]:
@@ -143,7 +165,9 @@ def _refusals(case: _Case) -> Iterator[Problem]:
 
 def _gate(case: _Case) -> Iterator[Problem]:
     before = compared_with(case.releases, case.role, case.release, case.known.here.get(case.workload.name))
-    failed = [each for each in case.workload.gate.check(case.release.evidence.metrics, before) if not each.passed]
+    evidence = case.release.evidence
+    found = case.workload.gate.check(evidence.metrics, before, evidence.age(case.today), served=case.served)
+    failed = [each for each in found if not each.passed]
     if failed:
         fix = f"train a better version, or go back: `modelstack rollback {case.workload.name} --stack {case.stack}`"
         yield Problem(case.key, f"{case.what}, which does not pass the gate", "; ".join(map(str, failed)), fix=fix)
@@ -166,10 +190,8 @@ def compared_with(releases: WorkloadReleases, role: str, release: Release, here:
 def _proven(case: _Case) -> Iterator[Problem]:
     source, name = case.wanted.source, case.workload.name
     there = case.known.source.get(name)
-    here = case.known.here.get(name)
     # What is served here, or was and is gone back to, was proven when it came: by now the source is further.
-    proven = {*(here.proven if here else ()), *([there.image] if there else ())}
-    if case.release.image in proven:
+    if case.served or (there is not None and case.release.image == there.image):
         return
     found = f"version {there.version}, image {there.image}" if there else f"nothing is stable in {source}"
     what = f"{case.what}, whose image is not the one that is stable in {source}"

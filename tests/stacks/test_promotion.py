@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pulumi
 import pytest
 
+from infra import promotion
 from tests.harness import run_stack
-from tests.releases import approved, image, outputs, release, released, run_released, stacks
+from tests.releases import AGED, approved, image, outputs, release, released, run_released, stacks
 
 
 def refusal(stack, block, world=None):
@@ -30,6 +33,17 @@ def test_stage_refuses_evidence_that_does_not_pass():
     bad = release(3)
     bad["evidence"]["metrics"] = {**bad["evidence"]["metrics"], "wape": 0.5}
     assert "wape <= 0.42: found 0.5, bound 0.42" in refusal("stage", {"stable": 3, "versions": [bad]})
+
+
+def test_the_age_of_the_data_is_counted_up_to_the_day_it_is_and_of_what_comes_new():
+    old = release(3)
+    old["evidence"]["until"] = "1992-10-07"
+    block = {"stable": 3, "versions": [old]}
+    with mock.patch.object(promotion, "WORKLOADS", {"markdown": AGED}):
+        said = refusal("stage", block, stacks())
+        served = run_stack("stage", stacks(stage=outputs(block)), replaced={"releases": {"markdown": block}})
+    assert int(said.partition("age of the data <= 90 days: found ")[2].partition(",")[0]) > 12_000, said
+    assert served.all("Endpoint"), "the stack says itself that it has been served"
 
 
 def test_development_asks_nobody():

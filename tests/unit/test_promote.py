@@ -15,7 +15,21 @@ from infra.known import parse
 from infra.promotion import Known
 from infra.releases import Release
 from local import paths
-from tests.releases import APPROVER, DIGEST, MARKDOWN, METRICS, RUN, TRAINER, approved, image, outputs, release, released
+from tests.releases import (
+    AGED,
+    APPROVER,
+    DIGEST,
+    MARKDOWN,
+    METRICS,
+    RUN,
+    TODAY,
+    TRAINER,
+    approved,
+    image,
+    outputs,
+    release,
+    released,
+)
 
 FILE = """\
 # kept
@@ -57,12 +71,12 @@ def world(tmp_path):
             text = FILE % registry
             self.file(stack).write_text(stackfile.with_releases(text, "markdown", block) if block else text)
 
-        def desk(self, stack, known=None):
-            return Desk(stack=stack, file=self.file(stack), workload=MARKDOWN, known=known or Known())
+        def desk(self, stack, known=None, workload=MARKDOWN):
+            return Desk(stack=stack, file=self.file(stack), workload=workload, known=known or Known(), today=TODAY)
 
-        def promoter(self, source, stack, known=None, evidence=None):
+        def promoter(self, source, stack, known=None, evidence=None, workload=MARKDOWN):
             return Promoter(
-                desk=self.desk(stack, known),
+                desk=self.desk(stack, known, workload),
                 source=self.desk(source),
                 evidence=lambda: evidence or Evidence(),
                 carry=lambda *args: self.carried.append(args),
@@ -123,6 +137,31 @@ def test_a_release_that_fails_the_gate_is_not_written(world):
     world.has("stage")
     with pytest.raises(UserError, match=r"does not pass the gate"):
         world.promoter("dev", "stage", evidence=Evidence(metrics=bad)).promote(None)
+
+
+def of_day(until):
+    """A release of version 3 whose data is of a day, as the only one."""
+    made = release(3)
+    return {"stable": 3, "versions": [made | {"evidence": made["evidence"] | {"until": until}}]}
+
+
+@pytest.mark.parametrize("recorded", [None, "2026-08-25"])
+def test_a_day_cannot_be_invented(world, recorded):
+    world.has("dev", of_day("2026-11-24"))
+    world.has("stage")
+    said = rf"(?s)where: evidence\.until.*found: 2026-11-24.*right: {recorded or 'nothing'}"
+    with pytest.raises(UserError, match=said):
+        world.promoter("dev", "stage", evidence=Evidence(until=recorded)).promote(None)
+
+
+def test_a_release_whose_data_is_too_old_is_not_written_and_one_in_time_is_with_its_day(world):
+    world.has("stage")
+    world.has("dev", of_day("2026-08-25"))
+    with pytest.raises(UserError, match=r"age of the data <= 90 days: found 91, bound 90"):
+        world.promoter("dev", "stage", evidence=Evidence(until="2026-08-25"), workload=AGED).promote(None)
+    world.has("dev", of_day("2026-08-26"))
+    edit = world.promoter("dev", "stage", evidence=Evidence(until="2026-08-26"), workload=AGED).promote(None)
+    assert block_of(edit) == of_day("2026-08-26")
 
 
 def test_a_release_that_stage_has_not_run_is_not_written_to_prod(world):
@@ -209,6 +248,7 @@ def test_an_edit_of_a_file_that_somebody_else_edits_is_not_written_over_theirs(w
 
 def test_a_release_that_says_what_was_recorded_is_verified():
     verify("markdown", release(3), Evidence())
+    verify("markdown", of_day("2026-11-23")["versions"][0], Evidence(until="2026-11-23"))
 
 
 def test_an_unknown_workload_is_refused_with_those_there_are():

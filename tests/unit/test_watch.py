@@ -17,7 +17,7 @@ from infra.known import parse
 from infra.promotion import Known
 from local import paths
 from tests.canaries import counters
-from tests.releases import MARKDOWN, approved, outputs, released
+from tests.releases import MARKDOWN, TODAY, approved, outputs, released
 
 FILE = """\
 config:
@@ -259,7 +259,7 @@ def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
     file.write_text(stackfile.with_releases(FILE, "markdown", block))
     here = outputs(block)
     here["releases"]["markdown"]["proven"] = [made["image"] for made in block["versions"]]
-    desk = Desk(stack="prod", file=file, workload=MARKDOWN, known=Known(here=parse(here)))
+    desk = Desk(stack="prod", file=file, workload=MARKDOWN, known=Known(here=parse(here)), today=TODAY)
     ended = watch.Trial(stable=3, canary=4, percent=50).ended(desk, Outcome.passed)
     after = stackfile.releases(ended.after)["markdown"]
     assert after == approved("prod", released(4, 3))
