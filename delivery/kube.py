@@ -47,10 +47,14 @@ def kubeconfig_file(path: str) -> Path:
 
 
 class ApiError(Exception):
-    """The API server refused. `status` is the HTTP status."""
+    """The API server refused, or the pod that it was to ask.
 
-    def __init__(self, status: int, message: str) -> None:
-        self.status = status
+    `status` is the HTTP status. `reason` is the API server's own word, for example `Forbidden`; empty where it was not the one
+    who answered.
+    """
+
+    def __init__(self, status: int, message: str, reason: str = "") -> None:
+        self.status, self.reason = status, reason
         super().__init__(message)
 
 
@@ -181,7 +185,11 @@ class Cluster:
 
 def _refusal(response: httpx.Response) -> ApiError:
     try:
-        message = str(response.json().get("message") or response.text)
+        answer = response.json()
     except ValueError:
-        message = response.text
-    return ApiError(response.status_code, message)
+        answer = None
+    if not isinstance(answer, dict):
+        return ApiError(response.status_code, response.text)
+    told = cast("Object", answer)
+    reason = text_at(told, "reason") if told.get("kind") == "Status" else ""
+    return ApiError(response.status_code, text_at(told, "message") or response.text, reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pydantic import TypeAdapter
@@ -85,7 +84,8 @@ class Pods:
         try:
             return self.cluster.proxied(self.namespace, pod, port, path)
         except ApiError as error:
-            if error.status == HTTPStatus.FORBIDDEN:
+            # For a pod that has just ended somebody else may answer: who has its address now, or the network's proxy.
+            if error.reason == "Forbidden":
                 fix = f"have a role in namespace {self.namespace} that may `get` pods/proxy"
                 raise UserError("You may not ask pods through the API server.", found=error, fix=fix) from None
             return None

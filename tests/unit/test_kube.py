@@ -15,12 +15,20 @@ from infra.errors import UserError
 
 POD = "/api/v1/namespaces/serving/pods/"
 
+ANSWERS = {
+    f"{POD}one:6000/proxy/metrics": (200, b"told"),
+    f"{POD}denied:6000/proxy/metrics": (403, b'{"kind": "Status", "reason": "Forbidden", "message": "no role"}'),
+    f"{POD}ended:6000/proxy/metrics": (403, b"denied destination"),
+    f"{POD}odd:6000/proxy/metrics": (403, b'["odd"]'),
+    f"{POD}own:6000/proxy/metrics": (403, b'{"reason": "Forbidden", "message": "not you"}'),
+}
+
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if "slow" in self.path:
             time.sleep(1)
-        status, body = (200, b"told") if self.path == f"{POD}one:6000/proxy/metrics" else (503, b'{"message": "no route"}')
+        status, body = ANSWERS.get(self.path, (503, b'{"message": "no route"}'))
         self.send_response(status)
         self.end_headers()
         self.wfile.write(body)
@@ -66,6 +74,21 @@ def test_a_pod_that_cannot_be_reached_is_told_from_a_cluster_that_cannot(cluster
     assert refused.value.status == 503
     with contextlib.closing(at(1)) as gone, pytest.raises(UserError, match="cluster does not answer"):
         gone.proxied("serving", "one", 6000, "/metrics")
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "message"),
+    [
+        ("denied", "Forbidden", "no role"),
+        ("ended", "", "denied destination"),
+        ("odd", "", '["odd"]'),
+        ("own", "", "not you"),
+    ],
+)
+def test_a_refusal_by_the_api_server_is_told_from_one_by_who_was_asked(cluster, pod, reason, message):
+    with pytest.raises(ApiError) as refused:
+        cluster.proxied("serving", pod, 6000, "/metrics")
+    assert (refused.value.status, refused.value.reason, str(refused.value)) == (403, reason, message)
 
 
 def test_a_pod_that_is_slow_is_not_waited_for(cluster, monkeypatch):

@@ -45,7 +45,7 @@ class Cluster:
     """One pod of each variant. Figures grow from one look to the next."""
 
     def __init__(self, told):
-        self.told, self.asked, self.status, self.recorded = told, 0, {}, {}
+        self.told, self.asked, self.status, self.recorded, self.reason = told, 0, {}, {}, ""
 
     def items(self, path, params):
         assert path == "/api/v1/namespaces/serving/pods"
@@ -59,7 +59,7 @@ class Cluster:
 
     def proxied(self, namespace, pod, port, path):
         if status := self.status.get(pod):
-            raise ApiError(status, "no")
+            raise ApiError(status, "no", self.reason)
         if (port, path) == (variant.RECORDED_PORT, "/recorded"):
             return json.dumps(self.recorded.get(pod, []))
         assert (port, path) == (variant.METRICS_PORT, "/metrics")
@@ -164,9 +164,16 @@ def test_a_pod_that_does_not_answer_is_no_reason_to_give_up(world):
 
 def test_who_may_not_ask_pods_is_told_what_is_missing(world, capsys):
     world.has(BLOCK, canary=GOOD)
-    world.cluster.status["canary"] = 403
+    world.cluster.status["canary"], world.cluster.reason = 403, "Forbidden"
     assert world.run(*WATCH) == 1
     assert "pods/proxy" in capsys.readouterr().err
+
+
+def test_a_403_that_is_not_the_api_servers_is_no_matter_of_roles(world, capsys):
+    world.has(BLOCK, canary=GOOD)
+    world.cluster.status["canary"] = 403
+    assert world.run(*WATCH) == 4, "somebody else answered for a pod that had ended"
+    assert "pods/proxy" not in capsys.readouterr().err
 
 
 NOTHING_TO_WATCH = {
