@@ -67,25 +67,29 @@ class Move:
                     before()
                 if made.diff:
                     made.write()
-        self._tell(made, after, told or {})
-        if self.apply and not self.dry_run:
+        following = after or (
+            "modelstack status" if self._applies else f'eval "$(modelstack env)" && pulumi up --stack {self.stack}'
+        )
+        self._tell(made, following, told or {})
+        if self._applies:
             from delivery.stack import Stack
 
             with reporter(self.command.split()[0]) as progress, lock.exclusive(self.command):
                 stack = Stack(self.stack)
                 stack.up(progress, stack.preview(progress))
+        if made.diff and not self.as_json:
+            print("Nothing was written." if self.dry_run else f"Next: {following}")
 
-    def _tell(self, made: Edit, after: str, besides: Mapping[str, object]) -> None:
-        following = after or f'eval "$(modelstack env)" && pulumi up --stack {self.stack}'
+    @property
+    def _applies(self) -> bool:
+        return self.apply and not self.dry_run
+
+    def _tell(self, made: Edit, following: str, besides: Mapping[str, object]) -> None:
         if self.as_json:
             told = {"stack": self.stack, "workload": self.workload.name, "changed": bool(made.diff), "diff": made.diff}
             print(json.dumps({**besides, **told, "written": bool(made.diff) and not self.dry_run, "next": following}))
-            return
-        if not made.diff:
-            print("It is so already: nothing changes.")
-            return
-        print(made.diff)
-        print("Nothing was written." if self.dry_run else f"Next: {following}")
+        else:
+            print(made.diff or "It is so already: nothing changes.", flush=True)
 
 
 def declared(name: str) -> Workload:

@@ -130,11 +130,12 @@ class Desk:
         """
         kept = edits.versions(self.block())
         if version not in kept:
+            bring = f"promote {self.name} --to" if promotion.requirements(self.stack).source else f"release {self.name} --stack"
             raise UserError(
                 f"{self.stack} keeps no release of {self.name} version {version}.",
                 where=self.file.name,
                 found=", ".join(f"version {number}" for number in kept) or "none",
-                fix="name one of those",
+                fix=f"name one of those, or bring it there first: modelstack {bring} {self.stack} --version {version}",
             )
         return kept[version]
 

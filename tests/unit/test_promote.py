@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from delivery import edits, keys, lock, moves, stackfile
+from delivery import edits, keys, lock, moves, stack, stackfile
 from delivery.models import ModelVersion
 from delivery.promote import Desk, Promoter, verify
 from infra.errors import UserError
@@ -110,7 +110,11 @@ def test_an_approval_for_another_stack_does_not_come_along(world):
 
 
 REFUSED = {
-    "a version that is not kept": ({"version": 7}, {}, "dev keeps no release of markdown version 7"),
+    "a version that is not kept": (
+        {"version": 7},
+        {},
+        "(?s)dev keeps no release.*modelstack release markdown --stack dev --version 7",
+    ),
     "a version that was deleted": ({}, {"gone": 3}, "no longer registered"),
     "a changed report": ({}, {"digest": image(1)}, "does not say what its run recorded"),
     "invented metrics": ({}, {"metrics": METRICS | {"wape": 0.5}}, "does not say what its run recorded"),
@@ -365,3 +369,23 @@ def test_a_release_that_is_new_to_the_stack_brings_its_model(world, monkeypatch)
     )
     moves._bring(world.promoter("dev", "stage"), None)
     assert brought == [("stage", "markdown", release(3)["run"])]
+
+
+def test_the_next_command_comes_last_and_is_none_that_was_given_already(world, move, monkeypatch, capsys):
+    class Stack:
+        def __init__(self, name):
+            self.name = name
+
+        def preview(self, progress):
+            return f"plan of {self.name}"
+
+        def up(self, progress, plan):
+            print(f"up with the {plan}")
+
+    monkeypatch.setattr(stack, "Stack", Stack)
+    move.apply = True
+    move.make(lambda: world.promoter("dev", "stage").promote(None))
+    assert capsys.readouterr().out.endswith("\nup with the plan of stage\nNext: modelstack status\n")
+    move.apply = False
+    move.make(lambda: world.promoter("dev", "stage").promote(None))
+    assert "Next" not in capsys.readouterr().out, "nothing was changed"
