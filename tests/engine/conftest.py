@@ -70,7 +70,9 @@ def free_port() -> int:
 @contextmanager
 def running(log: Path, *command: object, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as file:
-        process = subprocess.Popen([str(word) for word in command], stdout=file, stderr=file, cwd=cwd)
+        # It ends with this process, however that ends.
+        with_parent = ["setpriv", "--pdeathsig", "TERM", "--"]
+        process = subprocess.Popen([*with_parent, *map(str, command)], stdout=file, stderr=file, cwd=cwd)
     try:
         yield process
     finally:
