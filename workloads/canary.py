@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from workloads.declared import Declared
-from workloads.gate import Finding, Rule
+from workloads.gate import Candidate, Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ class CanaryRules(Declared):
 
     def check(self, compared: Metrics) -> tuple[Finding, ...]:
         """One finding per rule, in their order; one that failed says why the rule is there."""
-        return tuple(_with_reason(rule, rule.check(compared, None)) for rule in self.rules)
+        return tuple(_with_reason(rule, rule.check(Candidate(metrics=compared))) for rule in self.rules)
 
 
 def _with_reason(rule: CanaryRule, found: Finding) -> Finding:

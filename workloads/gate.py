@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,6 +18,20 @@ from pydantic import Field, model_validator
 from workloads.declared import Declared
 
 Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """All that rules may ask about a version. Each asks for what matters to it."""
+
+    metrics: Metrics
+    """What the back-test found."""
+    stable: Metrics | None = None
+    """What it found for the version that is stable now; None where there is none."""
+    age: int | None = None
+    """Days since the last day of its data; None where the evidence does not say which that is."""
+    served: bool = False
+    """Whether the version is served already, or was and is gone back to, where that is asked."""
 
 
 class Rule(Declared):
@@ -40,10 +55,10 @@ class Rule(Declared):
         bound = f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
         return f"{self.metric} {bound}" + (f" x {self.of}" if self.of else "")
 
-    def check(self, metrics: Metrics, stable: Metrics | None) -> Finding:  # noqa: ARG002 rules are asked alike
-        """What the rule finds in the evidence; what is stable does not matter to it."""
-        value = _finite(metrics, self.metric)
-        unit = 1.0 if self.of is None else _finite(metrics, self.of)
+    def check(self, candidate: Candidate) -> Finding:
+        """What the rule finds in the evidence."""
+        value = _finite(candidate.metrics, self.metric)
+        unit = 1.0 if self.of is None else _finite(candidate.metrics, self.of)
         times = self.at_most if self.at_most is not None else self.at_least
         bound = None if unit is None or times is None else times * unit
         if value is None or bound is None:
@@ -65,10 +80,10 @@ class Regression(Declared):
     def __str__(self) -> str:
         return f"{self.metric} <= {self.at_most:g} x {self.metric} of what is stable"
 
-    def check(self, metrics: Metrics, stable: Metrics | None) -> Finding:
+    def check(self, candidate: Candidate) -> Finding:
         """What the rule finds. Where nothing is stable, or that has no such metric, there is nothing to be worse than."""
-        value = _finite(metrics, self.metric)
-        before = None if stable is None else _finite(stable, self.metric)
+        value = _finite(candidate.metrics, self.metric)
+        before = None if candidate.stable is None else _finite(candidate.stable, self.metric)
         if value is None:
             return Finding(rule=str(self), value=None, bound=None, passed=False, note="the evidence lacks the metric")
         if before is None:
@@ -86,9 +101,10 @@ class Age(Declared):
     def __str__(self) -> str:
         return f"age of the data <= {self.at_most_days} days"
 
-    def check(self, age: int | None, *, served: bool) -> Finding:
+    def check(self, candidate: Candidate) -> Finding:
         """What the rule finds. What is served has come in time, and does not have to go because days pass."""
-        if served:
+        age = candidate.age
+        if candidate.served:
             passed, note = True, "served here already: not asked again"
         elif age is None:
             passed, note = False, "the evidence does not say of which day its data is"
@@ -122,17 +138,9 @@ class Gate(Declared):
     def check(
         self, metrics: Metrics, stable: Metrics | None = None, age: int | None = None, *, served: bool = False
     ) -> tuple[Finding, ...]:
-        """One finding per rule, in their order.
-
-        Args:
-            metrics: what the back-test found.
-            stable: what it found for the version that is stable now; None where there is none.
-            age: days since the last day of its data; None where the evidence does not say which that is.
-            served: whether the version is served already, or was and is gone back to, where that is asked.
-        """
-        return tuple(
-            rule.check(age, served=served) if isinstance(rule, Age) else rule.check(metrics, stable) for rule in self.rules
-        )
+        """One finding per rule, in their order. The arguments are those of `Candidate`."""
+        candidate = Candidate(metrics=metrics, stable=stable, age=age, served=served)
+        return tuple(rule.check(candidate) for rule in self.rules)
 
 
 def _finite(metrics: Metrics, name: str) -> float | None:

@@ -16,7 +16,7 @@ from delivery.report.model import Review, Split, Stable, Traffic, Version
 from delivery.report.pull import LONGEST_PREVIEW, code, digest_line, markdown
 from tests.reports import large, reports, small
 from workloads.evidence import Report, canonical, digest
-from workloads.gate import Age, Finding
+from workloads.gate import Age, Candidate, Finding
 
 PASSED = Finding(rule="wape <= 0.42", value=0.41, bound=0.42, passed=True)
 FAILED = Finding(rule="wape <= 0.8 x wape_mean8", value=0.5, bound=0.4, passed=False)
@@ -179,13 +179,14 @@ def test_the_gate_tells_what_each_rule_found():
 
 
 def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_lines():
-    old = Age(at_most_days=90).check(120, served=False)
+    rule = Age(at_most_days=90)
+    old = rule.check(Candidate(metrics={}, age=120))
     shown = review(small(data_day="1992-10-07"), findings=(PASSED, old))
     assert "last day of the data1992-10-07" in Page(page(shown)).text
     assert "age of the data <= 90 days12090failed" in Page(page(shown)).text
     assert "| `age of the data <= 90 days` | 120 | 90 | **failed** |" in markdown(shown)
     assert "last day of the data" not in page(review()), "where it is not known, it is not made up"
-    untold = review(findings=(Age(at_most_days=90).check(None, served=False),))
+    untold = review(findings=(rule.check(Candidate(metrics={})),))
     assert "the evidence does not say of which day its data is" in Page(page(untold)).text
 
 
