@@ -52,6 +52,7 @@ def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, a
             return
         with _going_on(f"modelstack backtest {workload} --version {model.version}", progress):
             found, metrics = trainer.back_test(progress)
+        # Looked up again: what its run has on record may have been made just now.
         report, _ = report_of(access.models, find(access.models, workload, model.version))
     findings = declared.gate.check(metrics, age=report.age(clock.today()))
     if as_json:
