@@ -33,6 +33,14 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 """A key whose secret half is known to everyone: it approves nothing outside tests."""
 APPROVER = Approver(name="approver@example.com", key=base64.b64encode(KEY.public_key().public_bytes_raw()).decode())
 MARKDOWN = WORKLOADS["markdown"].model_copy(update={"approvers": (APPROVER,)})
+STACK_FILE = """\
+config:
+  modelstack:cluster: {kind: existing, context: c, host: c.example}
+  modelstack:images: {registry: registry.example}
+  modelstack:workloads:
+    markdown: {nodePort: 30001}
+"""
+"""Without releases."""
 OLDEST = 90
 """Days."""
 AGED = MARKDOWN.model_copy(update={"gate": Gate(rules=(*MARKDOWN.gate.rules, Age(at_most_days=OLDEST)))})

@@ -16,17 +16,9 @@ from delivery.training_log import Evidence
 from infra import clock
 from infra.known import parse
 from infra.promotion import Known
-from tests.releases import AGED, DIGEST, METRICS, RUN, TODAY, outputs, release, released
+from tests.releases import AGED, DIGEST, METRICS, RUN, STACK_FILE, TODAY, outputs, release, released
 from tests.reports import large
 from workloads.evidence import canonical, digest
-
-FILE = """\
-config:
-  modelstack:cluster: {kind: existing, context: c, host: c.example}
-  modelstack:images: {registry: registry.example}
-  modelstack:workloads:
-    markdown: {nodePort: 30001}
-"""
 
 
 class Models:
@@ -52,7 +44,7 @@ class Models:
 )
 def test_the_age_of_the_data_is_told_and_held_against_what_is_not_served_yet(tmp_path, known, passed):
     file = tmp_path / "Pulumi.stage.yaml"
-    file.write_text(stackfile.with_releases(FILE, "markdown", {"stable": 3, "versions": [release(3)]}))
+    file.write_text(stackfile.with_releases(STACK_FILE, "markdown", {"stable": 3, "versions": [release(3)]}))
     review = review_of(Desk(stack="stage", file=file, workload=AGED, known=known, today=TODAY), Models(), 3, None)
     *_, age = review.findings
     assert (age.rule, age.value, age.bound, age.passed) == ("age of the data <= 90 days", 120, 90, passed)

@@ -17,15 +17,8 @@ from infra.known import parse
 from infra.promotion import Known
 from local import paths
 from tests.canaries import counters
-from tests.releases import MARKDOWN, TODAY, approved, outputs, released
+from tests.releases import MARKDOWN, STACK_FILE, TODAY, approved, outputs, released
 
-FILE = """\
-config:
-  modelstack:cluster: {kind: existing, context: c, host: c.example}
-  modelstack:images: {registry: registry.example}
-  modelstack:workloads:
-    markdown: {nodePort: 30001}
-"""
 GOOD = {"answers": [100.0, 200.0] * 200}
 BAD = {"answers": [300.0, 600.0] * 200}
 BLOCK = released(3, 4, canary={"version": 4, "percent": 50})
@@ -76,7 +69,7 @@ def world(tmp_path, monkeypatch):
         file = tmp_path / "Pulumi.stage.yaml"
 
         def has(self, block, running=None, **told):
-            self.file.write_text(stackfile.with_releases(FILE, "markdown", block))
+            self.file.write_text(stackfile.with_releases(STACK_FILE, "markdown", block))
             here = outputs(running or block)
             here["releases"]["markdown"]["canary"] = (running or block).get("canary")
             monkeypatch.setattr(moves, "stable_in", lambda stack: parse(here) if stack == "stage" else {})
@@ -196,7 +189,7 @@ def test_there_is_nothing_to_watch_with(world, capsys, block, running, words):
 def test_releases_that_were_changed_meanwhile_stay_as_they_are(world, capsys, monkeypatch):
     world.has(BLOCK, canary=GOOD)
     changed = BLOCK | {"canary": {"version": 4, "percent": 10}}
-    text = stackfile.with_releases(FILE, "markdown", changed)
+    text = stackfile.with_releases(STACK_FILE, "markdown", changed)
     monkeypatch.setattr(watch.time, "sleep", lambda seconds: world.file.write_text(text))
     assert world.run(*WATCH) == 1
     assert "were changed while the canary was watched" in capsys.readouterr().err
@@ -263,7 +256,7 @@ def test_without_a_shadow_or_a_common_request_it_says_so(world, capsys):
 def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
     block = approved("prod", BLOCK)
     file = world.file.with_name("Pulumi.prod.yaml")
-    file.write_text(stackfile.with_releases(FILE, "markdown", block))
+    file.write_text(stackfile.with_releases(STACK_FILE, "markdown", block))
     here = outputs(block)
     here["releases"]["markdown"]["proven"] = [made["image"] for made in block["versions"]]
     desk = Desk(stack="prod", file=file, workload=MARKDOWN, known=Known(here=parse(here)), today=TODAY)
