@@ -85,17 +85,8 @@ class Costs:
 
 def main(sizes: Sequence[int]) -> None:
     shown = Table(title="Many workloads in one stack", min_width=110)
-    for column in (
-        "workloads",
-        "program",
-        "resources",
-        "preview s",
-        "ours to it",
-        "up, nothing to do s",
-        "ours to it",
-        "memory GiB",
-    ):
-        shown.add_column(column, justify="left" if column == "program" else "right")
+    for column in ("workloads", "program", "resources", "preview s", "ours to it", "no-op up s", "ours to it", "memory GiB"):
+        shown.add_column(column, justify="left" if column == "program" else "right", no_wrap=True)
     with tempfile.TemporaryDirectory(prefix="modelstack-bench-") as name:
         folder = Path(name)
         for size in sizes:
@@ -104,7 +95,7 @@ def main(sizes: Sequence[int]) -> None:
             bare = measure(folder / f"bare-{size}", BARE % (ours.resources - 1), size)
             same = measure(folder / f"same-{size}", _OBJECTS, size, ours.objects)
             shown.add_row(str(size), "ours", *cells(ours))
-            shown.add_row("", "as many bare resources", *cells(bare, ours, at_most=RATIO))
+            shown.add_row("", "as many ConfigMaps", *cells(bare, ours, at_most=RATIO))
             shown.add_row("", "the same objects, bare", *cells(same, ours))
             Console(width=120).print(shown)
 
