@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 STACK ?= dev
 MODELSTACK := .venv/bin/modelstack
 PYTEST := .venv/bin/pytest
-SOURCES := __main__.py components delivery infra local workloads tests
+SOURCES := __main__.py clients common components delivery infra local workloads tests
 
 .PHONY: help up down status test lint format e2e chaos bench bench-scale bench-start setup hosttools
 

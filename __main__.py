@@ -2,15 +2,18 @@
 
 import pulumi
 
-from infra import clock, environment, known, outputs, platform, promotion, settings
-from infra.errors import UserError
+from common import clock
+from common.errors import UserError
+from infra import foundation, outputs, platform
+from infra.promotion import deployed, rules
+from infra.settings import settings
 
 try:
     wanted = settings.from_config()
-    others = known.read(pulumi.get_stack(), wanted)
-    promotion.enforce(pulumi.get_stack(), wanted, others, clock.today())
+    others = deployed.read(pulumi.get_stack(), wanted)
+    rules.enforce(pulumi.get_stack(), wanted, others, clock.today())
 except UserError as problem:
     raise pulumi.RunError(str(problem)) from None
 
-ground = environment.create(wanted)
+ground = foundation.create(wanted)
 outputs.export(wanted, ground, platform.compose(wanted, ground), others)

@@ -10,7 +10,7 @@ import pulumi_docker as docker
 from pulumi import Output, ResourceOptions
 
 if TYPE_CHECKING:
-    from components.registry import Registry
+    from components.container_registry import Registry
 
 _TAG: Final = "current"
 """For people who look into the registry. Nothing pulls by it."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import pulumi
 
-from infra import naming
-from infra.known import OUTPUT as RELEASES
-from infra.releases import STABLE
+from common import naming
+from infra.promotion.deployed import OUTPUT as RELEASES
+from infra.settings.releases import STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from pulumi import Output
 
-    from components.endpoint import Endpoint
-    from components.seldon import SeldonEndpoint
-    from infra.environment import Environment
+    from components.serving.endpoint import Endpoint
+    from components.serving.seldon import SeldonEndpoint
+    from infra.foundation import Environment
     from infra.platform import Platform
-    from infra.promotion import Known, Stable
-    from infra.releases import WorkloadReleases
-    from infra.settings import Settings
+    from infra.promotion.rules import Known, Stable
+    from infra.settings.releases import WorkloadReleases
+    from infra.settings.settings import Settings
 
 
 class TrackingOutput(TypedDict):
@@ -51,7 +51,7 @@ class EndpointOutput(TypedDict):
 
 
 class ReleaseOutput(TypedDict):
-    """What a workload's endpoint has come to answer with. Stacks that releases go to rely on it: `infra.promotion`."""
+    """What a workload's endpoint has come to answer with. Stacks that releases go to rely on it: `infra.promotion.rules`."""
 
     version: int
     image: str

@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from components.endpoint import Canary, Endpoint, EndpointArgs, Gateway
+from common import naming
 from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.objects import selector
 from components.postgres import Postgres, PostgresArgs
+from components.serving.endpoint import Canary, Endpoint, EndpointArgs, Gateway
+from components.serving.variant import Capacity, Served
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
-from components.variant import Capacity, Served
-from infra import naming
-from infra import settings as config
-from infra.releases import CANARY, SHADOW, STABLE
+from infra.settings import settings as config
+from infra.settings.releases import CANARY, SHADOW, STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from components.seldon import SeldonEndpoint
-    from infra.environment import Environment
-    from infra.settings import Settings
+    from components.serving.seldon import SeldonEndpoint
+    from infra.foundation import Environment
+    from infra.settings.settings import Settings
     from workloads.declaration import Workload
 
 RUNS, ACCOUNTS = "tracking", "accounts"
@@ -212,7 +212,7 @@ def _engine(serving: config.Serving, node_port: int) -> tuple[type[Endpoint | Se
         case config.DeploymentServing():
             return Endpoint, node_port, Gateway()
         case config.SeldonServing():
-            from components.seldon import SeldonEndpoint  # noqa: PLC0415 most environments do without, and its import takes time
+            from components.serving.seldon import SeldonEndpoint  # noqa: PLC0415 most environments do without, and its import takes time
 
             return (
                 SeldonEndpoint,

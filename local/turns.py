@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from local.progress import Progress
+    from common.progress import Progress
 
 
 @contextmanager

@@ -15,14 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
-from local import paths
+from common import paths
+from common.errors import UserError
 from local.turns import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from local.progress import Progress
+    from common.progress import Progress
 
 SUITE: Final = "bookworm"
 BASE_PACKAGES: Final = ("ca-certificates", "python3", "python3-venv")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from delivery.figures import RESTARTS, Figures
+from delivery.trials.figures import RESTARTS, Figures
 
 BOUNDS = (0.001, 0.01, 0.1, 1.0, float("inf"))
 

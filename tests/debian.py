@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from local import paths
+from common import paths
 
 PACKAGES = {
     "nginx": ("nginx",),

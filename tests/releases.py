@@ -9,8 +9,8 @@ from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from infra import approval, promotion
-from infra.releases import Release
+from infra.promotion import approval, rules
+from infra.settings.releases import Release
 from tests.harness import run_stack
 from workloads.catalogue import WORKLOADS
 from workloads.declaration import Approver
@@ -105,7 +105,7 @@ def stacks(**known):
 def run_released(stack, block=None, world=None, replaced=None):
     """What a stack declares that may serve these releases: approved for it, and stable in the stack before it."""
     block = approved(stack, block or released())
-    with mock.patch.object(promotion, "WORKLOADS", {"markdown": MARKDOWN}):
+    with mock.patch.object(rules, "WORKLOADS", {"markdown": MARKDOWN}):
         return run_stack(
             stack, world or stacks(stage=outputs(block)), replaced={"releases": {"markdown": block}} | (replaced or {})
         )

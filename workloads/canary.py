@@ -1,8 +1,8 @@
 """The rules by which a version that is tried on part of the requests is promoted or given up.
 
 They are asked of what was seen of the canary beside the stable version in the same time: both get the same kind of requests,
-for the router draws lots. What so few requests may show by chance is taken off before a rule sees it (`delivery.comparison`): a
-bound is what the workload will put up with, however many requests there were.
+for the router draws lots. What so few requests may show by chance is taken off before a rule sees it (see
+`delivery.trials.comparison`): a bound is what the workload will put up with, however many requests there were.
 """
 
 from __future__ import annotations

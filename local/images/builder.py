@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
-from local import paths, userland
+from common import paths
+from common.errors import UserError
+from local import userland
 from local.images.confined import Command, full_disk
 from local.images.context import Context
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Generator, Sequence
 
-    from local.progress import Progress, Step
+    from common.progress import Progress, Step
 
 STORAGE_LIMIT: Final = 30 * 1024**3
 """Bytes of layers kept between builds; above it, what no tag needs goes."""

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
+from common.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.errors import UserError
+from common.errors import UserError
 from local.images.ignore import Ignore
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.errors import UserError
-from local import node, paths
+from common import paths
+from common.errors import UserError
+from local import node
 from local.node.config import parse_range
 
 if TYPE_CHECKING:

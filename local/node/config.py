@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
-from local import paths
+from common import paths
+from common.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,20 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
-from local import paths, userland
-from local.node import files, machine, namespace, objects, pki, ports, record, seed
-from local.node.api import Api, ApiError
+from clients.node_api import Api, ApiError
+from common import paths
+from common.errors import UserError
+from local import userland
+from local.node import machine, namespace, ports, record, seed
 from local.node.cgroups import Cgroup
 from local.node.config import DNS_SERVICE, DOMAIN, NODE_NAME
+from local.node.kubernetes import files, objects, pki
 from local.turns import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from common.progress import Progress, Step
     from local.node.config import NodeConfig
-    from local.progress import Progress, Step
 
 _PATIENCE: Final = 180.0
 """Seconds until a part of a starting node counts as failed."""

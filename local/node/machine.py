@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
+from common.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from local.node.config import INSIDE, NODE_ADDRESS, NODE_NAME, SERVICE_RANGE
-from local.node.services import BINARY
+from local.node.kubernetes.services import BINARY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import socket
 
 import psutil
 
-from infra.errors import UserError
+from common.errors import UserError
 
 
 def require_free(ports: list[int]) -> None:

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from local import paths, userland
+from common import paths
+from local import userland
 from local.node import namespace, record
 from local.node.cgroups import Cgroup
 from local.node.config import RESOLVER

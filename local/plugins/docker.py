@@ -18,7 +18,8 @@ from local.plugins import bare
 if __name__ == "__main__":
     bare.without_sdk()
 
-from local.images import Builder, Login, registry
+from clients import image_digest
+from local.images import Builder, Login
 from local.images.confined import Cancelled
 from local.images.context import Context
 from local.plugins.serve import (
@@ -97,8 +98,8 @@ class DockerProvider(Provider):
         plain = reveal(request.state)
         try:
             pushed = "@" in str(plain.get("repoDigest"))
-            gone = pushed and registry.digest(plain["repoDigest"], _login(reveal(request.inputs))) is None
-        except registry.UnreachableError:
+            gone = pushed and image_digest.digest(plain["repoDigest"], _login(reveal(request.inputs))) is None
+        except image_digest.UnreachableError:
             gone = False  # a registry that is down says nothing about what it holds
         return None if gone else super().read(request)
 
@@ -109,8 +110,8 @@ class DockerProvider(Provider):
         auth = plain.get("authConfig")
         login = Login(auth["address"], auth["username"], auth["password"]) if auth else None
         try:
-            found = registry.digest(plain["name"], login)
-        except registry.UnreachableError as error:
+            found = image_digest.digest(plain["name"], login)
+        except image_digest.UnreachableError as error:
             raise Failed(str(error)) from error
         if found is None:
             raise Failed(f"there is no image {plain['name']} in its registry")

@@ -23,7 +23,7 @@ from contextlib import suppress
 REPORTED = 32
 """Exit status of a program whose failure has been reported: the engine adds nothing."""
 INTERRUPTED = 130
-PLAIN_ERRORS = {("pulumi.errors", "RunError"), ("infra.errors", "UserError")}
+PLAIN_ERRORS = {("pulumi.errors", "RunError"), ("common.errors", "UserError")}
 """Errors that are told by their text alone, with whatever derives from them."""
 PR_SET_PDEATHSIG = 1
 

@@ -17,11 +17,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local import paths
+from common import paths
 from local.toolchain import download
 
 if TYPE_CHECKING:
-    from local.progress import Progress
+    from common.progress import Progress
 
 RESOURCE_PLUGINS = ("command", "docker", "kubernetes", "random")
 """Providers that the programs use and that have a stand-in here."""

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from infra.errors import UserError
+from common.errors import UserError
 from local.plugins import serve
 from local.plugins.values import from_struct, to_struct
 

@@ -13,12 +13,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from local import paths
+from common import paths
 from local.toolchain import download
 from local.toolchain.build import GoBuild
 
 if TYPE_CHECKING:
-    from local.progress import Progress
+    from common.progress import Progress
 
 HERE: Final = Path(__file__).parent
 MINIMUM: Final = (3, 181, 0)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
-from local import paths
+from common import paths
+from common.errors import UserError
 from local.turns import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from local.progress import Progress
+    from common.progress import Progress
 
 _TAIL_LINES: Final = 25
 _FALLBACKS: Final = (Path("/usr/local/go/bin/go"), Path("/usr/lib/go/bin/go"))

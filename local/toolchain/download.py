@@ -14,12 +14,12 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from local import paths
+from common import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.progress import Progress
+    from common.progress import Progress
 
 SITE: Final = "https://get.pulumi.com"
 PLATFORM: Final = f"linux-{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local import paths
+from common import paths
 from tests.bench import cluster, endpoint, preview
 
 NOTHING_TO_DO_SECONDS = 45

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from components.router_config import PREDICTIONS
-from components.variant import PORT
-from delivery.access import Access
-from delivery.endpoint import held_out
-from local import paths
+from clients.endpoint import held_out
+from common import paths
+from components.serving.router_config import PREDICTIONS
+from components.serving.variant import PORT
+from delivery.environments.access import Access
 from local.node.record import read_state
 from tests.bench.load import Target, once, rounds
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from local import paths
+from common import paths
 from tests.bench import servers
 from tests.bench.load import once, rounds
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from delivery import environment
-from local import paths
+from common import paths
+from delivery.stacks import backend
 from tests.bench.cluster import seconds_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _seconds(folder: Path, stack: str) -> float:
 
 
 def _variables(folder: Path) -> dict[str, str]:
-    found = {**os.environ, **environment.variables()}
+    found = {**os.environ, **backend.variables()}
     if folder != paths.CHECKOUT:
         del found["PULUMI_BACKEND_URL"]
     return found

@@ -22,8 +22,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from delivery import environment
-from local import paths
+from common import paths
+from delivery.stacks import backend
 from tests.bench.endpoint import verdict
 from tests.bench.preview import BARE, PROJECT
 from tests.engine.conftest import control_plane
@@ -144,7 +144,7 @@ def run(folder: Path, *words: str) -> tuple[str, Cost]:
     """A command of the engine: its output, and what it cost."""
     variables = {
         **os.environ,
-        **environment.variables(),
+        **backend.variables(),
         "KUBECONFIG": str(folder / "admin"),
         "PYTHONPATH": str(paths.CHECKOUT),
         # A file backend writes the whole state for each resource that is created, which is not measured here.
@@ -184,5 +184,5 @@ def held(process: int) -> int:
 
 
 if __name__ == "__main__":
-    environment.prepare()
+    backend.prepare()
     main([int(each) for each in sys.argv[1:]] or SIZES)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from components import router_config
-from local import paths
+from common import paths
+from components.serving import router_config
 from tests import debian
 from tests.bench.load import Target
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from local import paths
+from common import paths
 from tests.bench.endpoint import verdict
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from delivery.report.document import page
-from delivery.report.model import Review, Split, Stable, Traffic, Version
+from delivery.releases.report.document import page
+from delivery.releases.report.model import Review, Split, Stable, Traffic, Version
 from tests.browser.chromium import Browser
 from tests.reports import large, small
 from workloads.evidence import canonical, digest

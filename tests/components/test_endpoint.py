@@ -3,9 +3,9 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from components.endpoint import Canary, Endpoint, EndpointArgs, routes
-from components.router_config import config
-from components.variant import Capacity, Served
+from components.serving.endpoint import Canary, Endpoint, EndpointArgs, routes
+from components.serving.router_config import config
+from components.serving.variant import Capacity, Served
 from tests.harness import run
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"

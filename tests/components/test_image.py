@@ -3,8 +3,8 @@ from __future__ import annotations
 import pulumi
 import pulumi_random as random
 
+from components.container_registry import Registry, RegistryArgs
 from components.image import Image, ImageArgs
-from components.registry import Registry, RegistryArgs
 from tests.harness import run
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pulumi
 
-from components.registry import Registry, RegistryArgs
+from components.container_registry import Registry, RegistryArgs
 from tests.harness import run
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.router import Router, RouterArgs
-from components.router_config import Routes, Target
+from components.serving.router import Router, RouterArgs
+from components.serving.router_config import Routes, Target
 from tests.harness import run
 from tests.pods import container_of, pod_of
 

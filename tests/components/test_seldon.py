@@ -3,9 +3,9 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from components.endpoint import Canary, EndpointArgs, Gateway
-from components.seldon import SeldonEndpoint
-from components.variant import Capacity, Served
+from components.serving.endpoint import Canary, EndpointArgs, Gateway
+from components.serving.seldon import SeldonEndpoint
+from components.serving.variant import Capacity, Served
 from tests.harness import run
 from tests.pods import pods
 

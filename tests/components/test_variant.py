@@ -5,7 +5,7 @@ from dataclasses import replace
 import pulumi
 import pytest
 
-from components.variant import Capacity, Served, Variant, VariantArgs
+from components.serving.variant import Capacity, Served, Variant, VariantArgs
 from tests.harness import run
 from tests.pods import container_of, pod_of
 

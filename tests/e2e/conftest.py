@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from delivery import edits, environment, stackfile
-from delivery.kube import Cluster
-from local import paths
+from clients.kubernetes import Cluster
+from common import paths
+from delivery.releases import edits
+from delivery.stacks import backend, stack_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -57,7 +58,7 @@ class User:
 
     @cached_property
     def variables(self) -> dict[str, str]:
-        found = {**os.environ, **environment.variables()}
+        found = {**os.environ, **backend.variables()}
         found.pop("PULUMI_CONFIG_PASSPHRASE", None)
         return found
 
@@ -97,11 +98,11 @@ class User:
 
     @property
     def stack_file(self) -> Path:
-        return stackfile.path_of(self.stack)
+        return stack_file.path_of(self.stack)
 
     def releases(self) -> dict:
         """The releases of the markdown workload in the stack file."""
-        return stackfile.releases(self.stack_file.read_text())["markdown"]
+        return stack_file.releases(self.stack_file.read_text())["markdown"]
 
     def release(self) -> dict:
         """The release that is stable there."""
@@ -121,7 +122,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def user() -> User:
-    if not environment.has_stack(STACK):
+    if not backend.has_stack(STACK):
         pytest.exit(f"stack {STACK} is not up: `make e2e` brings it up first", returncode=1)
     return User()
 

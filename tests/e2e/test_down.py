@@ -6,8 +6,8 @@ import subprocess
 import psutil
 import pytest
 
-from delivery import stackfile
-from local import paths
+from common import paths
+from delivery.stacks import stack_file
 from local.node.cgroups import Cgroup
 from local.node.config import NodeConfig
 
@@ -47,7 +47,7 @@ def test_down_leaves_nothing_behind(user):
     }
     assert host("iptables-save").count("\n") <= rules.count("\n")
     assert [path for path in (paths.NODE, paths.BACKEND, paths.PASSPHRASE, paths.KUBECONFIG) if path.exists()] == []
-    assert user.stack_file.read_text() == stackfile.without_salt(stackfile.without_releases(tied)), "as it was committed"
+    assert user.stack_file.read_text() == stack_file.without_salt(stack_file.without_releases(tied)), "as it was committed"
 
 
 def test_down_again_is_fine(user):

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from delivery import recovery
-from infra import settings
-from local import paths
+from common import paths
+from delivery.stacks import recovery
+from infra.settings import settings
 
 MODELSTACK = str(Path(sys.executable).with_name("modelstack"))
 DEPLOYMENTS = "/apis/apps/v1/namespaces/serving/deployments"

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from infra.errors import UserError
+from common.errors import UserError
 from local import node, userland
 from local.node import record
 from local.node.cgroups import Cgroup

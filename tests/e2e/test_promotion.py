@@ -16,9 +16,10 @@ import httpx
 import pytest
 from mlflow import MlflowClient, artifacts
 
-from delivery import edits, keys, stackfile
-from delivery.access import Access
-from local import paths
+from common import paths
+from delivery.environments.access import Access
+from delivery.releases import approval_keys, edits
+from delivery.stacks import stack_file
 from tests.e2e.conftest import PREDICTIONS, User
 
 pytestmark = pytest.mark.timeout(900)
@@ -43,7 +44,7 @@ config:
       nodePort: %(endpoint)d
 """
 PORTS = {"stage": (30010, 30011), "prod": (30020, 30021)}
-APPROVERS = paths.CHECKOUT / "workloads" / "markdown" / keys.APPROVERS
+APPROVERS = paths.CHECKOUT / "workloads" / "markdown" / approval_keys.APPROVERS
 
 
 @dataclass(eq=False)  # threads are told apart by what they are
@@ -87,7 +88,7 @@ def key(tmp_path_factory):
 @pytest.fixture(scope="module")
 def environments(user, key):
     """Stage and prod, up and without a release; gone afterwards, and every file as it was."""
-    files = {stack: stackfile.path_of(stack) for stack in PORTS}
+    files = {stack: stack_file.path_of(stack) for stack in PORTS}
     before = {file: file.read_text() for file in files.values()}
     approvers = APPROVERS.read_text() if APPROVERS.exists() else None
     user.modelstack("key", "--name", "approver@example.com", "--key", str(key), "--workload", "markdown")
@@ -129,7 +130,7 @@ def second(user, environments, models):
     )
     user.modelstack("release", "markdown", "--version", str(made))
     yield made
-    stackfile.write(user.stack_file, before)
+    stack_file.write(user.stack_file, before)
 
 
 def answering(stack, request):
@@ -193,11 +194,11 @@ def test_evidence_that_was_invented_is_refused(user, environments):
     before, file = user.stack_file.read_text(), environments["stage"].stack_file
     stage = file.read_text()
     wape = user.release()["evidence"]["metrics"]["wape"]
-    stackfile.write(user.stack_file, before.replace(f"wape: {wape}", "wape: 0.1"))
+    stack_file.write(user.stack_file, before.replace(f"wape: {wape}", "wape: 0.1"))
     try:
         said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
     finally:
-        stackfile.write(user.stack_file, before)
+        stack_file.write(user.stack_file, before)
     assert "does not say what its run recorded" in said
     assert file.read_text() == stage
 
@@ -224,7 +225,7 @@ def test_a_bad_model_stays_in_dev(user, environments, models, tmp_path):
         user.modelstack("release", "markdown", "--version", str(bad.version))
         said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
     finally:
-        stackfile.write(user.stack_file, before)
+        stack_file.write(user.stack_file, before)
         models.delete_model_version("markdown", bad.version)
     assert "does not pass the gate" in said
     assert "found 0.7, bound 0.42" in said
@@ -251,7 +252,7 @@ def drifting(user, second, models, tmp_path):
     made = models.create_model_version("markdown", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
     user.modelstack("release", "markdown", "--version", str(made.version))
     yield int(made.version)
-    stackfile.write(user.stack_file, before)
+    stack_file.write(user.stack_file, before)
     models.delete_model_version("markdown", made.version)
 
 
@@ -291,7 +292,7 @@ def test_a_canary_is_tried_aborted_promoted_and_rolled_back_without_a_lost_reque
         told = json.loads(user.modelstack(*watch("prod"), "--json").splitlines()[-1])
         assert (told["verdict"], told["written"]) == ("passed", True), told
         assert environments["prod"].releases()["stable"] == second
-        stackfile.write(environments["prod"].stack_file, trying)
+        stack_file.write(environments["prod"].stack_file, trying)
 
         said = user.modelstack("canary", "markdown", "--stack", "prod", "--traffic", "10")
         assert changed(said) == ["-        percent: 50", "+        percent: 10"]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from delivery import stackfile
+from delivery.stacks import stack_file
 
 PREDICTIONS = "/api/v1.0/predictions"
 
@@ -39,15 +39,15 @@ def test_a_bad_stack_file_is_refused_before_anything_runs(user, edit):
         "wrong type": good.replace(
             "modelstack:tracking:", "modelstack:training: {keepRunsSeconds: soon}\n  modelstack:tracking:"
         ),
-        "release of nothing": stackfile.with_releases(good, "markdwon", user.releases()),
+        "release of nothing": stack_file.with_releases(good, "markdwon", user.releases()),
     }[edit]
     words = {"unknown key": "clutser", "wrong type": "keepRunsSeconds", "release of nothing": "markdwon"}[edit]
-    stackfile.write(user.stack_file, bad)
+    stack_file.write(user.stack_file, bad)
     try:
         said = user.modelstack("up", "--stack", user.stack, code=1)
         by_pulumi = user.pulumi("preview", code=None)
     finally:
-        stackfile.write(user.stack_file, good)
+        stack_file.write(user.stack_file, good)
     for message in (said, by_pulumi):
         assert words in message
         assert "Traceback" not in message

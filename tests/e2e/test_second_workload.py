@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from delivery import edits, stackfile
+from delivery.releases import edits
+from delivery.stacks import stack_file
 from tests.e2e.conftest import PREDICTIONS
 
 pytestmark = pytest.mark.timeout(600)
@@ -84,13 +85,13 @@ def second(user):
         }
         user.modelstack("release", WORKLOAD, "--stack", user.stack)
         user.pulumi("up", "--yes", "--skip-preview")
-        block = stackfile.releases(user.stack_file.read_text())[WORKLOAD]
+        block = stack_file.releases(user.stack_file.read_text())[WORKLOAD]
         release, url = edits.versions(block)[block["stable"]], user.outputs()["endpoints"][WORKLOAD]["url"]
         reached(url)
         yield Second(release=release, url=url, registered=registered, **was)
     finally:
         if user.stack_file.read_text() != before:
-            stackfile.write(user.stack_file, before)
+            stack_file.write(user.stack_file, before)
             user.pulumi("up", "--yes", "--skip-preview")
         cluster.close()
 
@@ -110,7 +111,7 @@ def test_its_evidence_comes_out_again_from_the_model_that_was_registered(user, s
 
 
 def test_its_first_release_adds_its_lines_and_a_node_port_to_the_stack_file(user, second):
-    added = stackfile.diff("f", second.stack_file, user.stack_file.read_text())
+    added = stack_file.diff("f", second.stack_file, user.stack_file.read_text())
     assert re.search(r"^\+    tuna:\n\+      nodePort: 3\d{4}$", added, re.MULTILINE), added
     assert [line for line in added.splitlines() if line.startswith("-") and line != "--- a/f"] == [], "lines of others stay"
 
@@ -156,7 +157,7 @@ def test_status_tells_of_both(user, second):
 
 
 def test_without_its_release_its_endpoint_is_gone_and_all_else_as_it_was(user, cluster, second):
-    stackfile.write(user.stack_file, second.stack_file)
+    stack_file.write(user.stack_file, second.stack_file)
     user.pulumi("up", "--yes", "--skip-preview")
     assert resources(user) == second.resources, "what was added for it is gone, and nothing else has changed"
     assert WORKLOAD not in user.outputs()["endpoints"]

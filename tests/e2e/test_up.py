@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import psutil
 
-from delivery import lock
-from local import paths
+from common import paths
+from delivery.stacks import lock
 from local.node import record
 
 SERVICE = "/api/v1/namespaces/tracking/services/tracking"

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from delivery import environment
-from delivery.stack import Stack
-from infra.errors import UserError
-from local import paths
+from common import paths
+from common.errors import UserError
+from delivery.stacks import backend
+from delivery.stacks.stack import Stack
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def home(tmp_path, monkeypatch, engine_home):
 def test_the_engine_works_there_and_writes_no_log_of_every_property(home):
     (home / "logs").mkdir(parents=True)
     (home / "logs" / "pulumi-yesterday.log").write_text("of a checkout from before")
-    environment.prepare()
+    backend.prepare()
     command = ["pulumi", "stack", "ls", "--json", "--non-interactive"]
-    done = subprocess.run(command, env={**os.environ, **environment.variables()}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={**os.environ, **backend.variables()}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), "nor does it complain"
     assert (home / "logs").read_bytes() == b""
-    environment.prepare()
+    backend.prepare()
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def shared(home, tmp_path, monkeypatch):
 
 
 def test_a_backend_that_somebody_named_keeps_the_states_and_its_secrets_are_opened_as_they_say(shared, monkeypatch):
-    assert environment.stacks() == []
+    assert backend.stacks() == []
     stack = Stack("team", create=True)
     try:
-        assert environment.stacks() == ["team"]
+        assert backend.stacks() == ["team"]
         assert [file.name for file in (shared / ".pulumi" / "stacks" / "modelstack").glob("*.json")] == ["team.json"]
-        assert "unset" not in environment.export_lines()
+        assert "unset" not in backend.export_lines()
         stack.command("config", "set", "--secret", "word", "told")
         assert stack.command("config", "get", "word").strip() == "told"
         monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of a stranger")
@@ -64,7 +64,7 @@ def test_what_another_checkouts_variables_have_left_in_the_shell_is_not_taken_fo
     monkeypatch.setattr(paths, "BACKEND", paths.CHECKOUT / ".modelstack" / "state")
     monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///elsewhere/.modelstack/state")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "/elsewhere/.modelstack/passphrase")
-    found = environment.variables()
+    found = backend.variables()
     assert found["PULUMI_BACKEND_URL"] == paths.BACKEND.as_uri()
     assert found["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
 
@@ -72,4 +72,4 @@ def test_what_another_checkouts_variables_have_left_in_the_shell_is_not_taken_fo
 def test_a_backend_that_cannot_be_reached_is_named(shared, monkeypatch):
     monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///nowhere/at/all")
     with pytest.raises(UserError, match=r"(?s)cannot be reached.*file:///nowhere/at/all"):
-        environment.stacks()
+        backend.stacks()

@@ -51,7 +51,7 @@ def test_modules_beside_the_program_are_found_and_those_of_the_plugins_are_not(p
         ("import not_installed\n", "ModuleNotFoundError: No module named 'not_installed'", "executor.py"),
         ("import pulumi\npulumi.Output.from_input(1).apply(lambda _: 1 / 0)\n", "ZeroDivisionError", "site-packages"),
         (
-            "from infra.errors import UserError\nraise UserError('The port is taken.', fix='free it')\n",
+            "from common.errors import UserError\nraise UserError('The port is taken.', fix='free it')\n",
             "do:    free it",
             "Traceback",
         ),

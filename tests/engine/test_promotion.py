@@ -8,7 +8,7 @@ import shutil
 import pytest
 import yaml
 
-from delivery import stackfile
+from delivery.stacks import stack_file
 from tests.engine.plain import opened, template
 from tests.harness import CHECKOUT
 from tests.releases import APPROVER, approved, image, outputs, release, released
@@ -36,7 +36,7 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     made.environment["KUBECONFIG"] = str(folder / "kubeconfig")
     for stack in ("dev", "stage", "prod"):
         # Where an environment is up, the checkout's file is tied to that one's passphrase.
-        text = stackfile.without_salt((CHECKOUT / f"Pulumi.{stack}.yaml").read_text())
+        text = stack_file.without_salt((CHECKOUT / f"Pulumi.{stack}.yaml").read_text())
         (made.folder / f"Pulumi.{stack}.yaml").write_text(text)
         status, said = made.run("stack", "init", stack)
         assert status == 0, said
@@ -58,8 +58,8 @@ def releases(checkout, stack, block):
     """Writes releases into a stack file, beside whatever is committed."""
     text = (CHECKOUT / f"Pulumi.{stack}.yaml").read_text()
     file = checkout.folder / f"Pulumi.{stack}.yaml"
-    salt = stackfile.salt(file.read_text())
-    file.write_text(stackfile.with_salt(stackfile.with_releases(text, "markdown", block), salt))
+    salt = stack_file.salt(file.read_text())
+    file.write_text(stack_file.with_salt(stack_file.with_releases(text, "markdown", block), salt))
 
 
 def preview(checkout, stack, block):

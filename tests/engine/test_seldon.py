@@ -10,9 +10,9 @@ from unittest import mock
 import pulumi
 import pytest
 
-from components import seldon
-from components.endpoint import Canary, EndpointArgs
-from components.variant import Capacity, Served
+from components.serving import seldon
+from components.serving.endpoint import Canary, EndpointArgs
+from components.serving.variant import Capacity, Served
 from local.plugins.kubernetes import api
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"

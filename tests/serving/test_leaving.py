@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-from components.router_config import Routes, Target, config
+from components.serving.router_config import Routes, Target, config
 from tests import debian
 from tests.serving import tiny
 from tests.serving.microservice import ask, free_ports, running

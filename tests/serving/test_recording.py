@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from delivery.figures import STARTED, Figures, parse
+from delivery.trials.figures import STARTED, Figures, parse
 from tests.serving import tiny
 from tests.serving.microservice import running
 from tests.serving.test_service import NAMES

@@ -7,7 +7,7 @@ from functools import cache
 import pulumi
 import pytest
 
-from delivery import outputs
+from delivery.environments import outputs
 from tests.harness import Secret, revealed, run_stack
 from tests.releases import RUN, image, released, run_released
 from workloads.catalogue import WORKLOADS

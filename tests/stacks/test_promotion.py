@@ -7,7 +7,7 @@ from unittest import mock
 import pulumi
 import pytest
 
-from infra import promotion
+from infra.promotion import rules
 from tests.harness import run_stack
 from tests.releases import AGED, approved, image, outputs, release, released, run_released, stacks
 
@@ -39,7 +39,7 @@ def test_the_age_of_the_data_is_counted_up_to_the_day_it_is_and_of_what_comes_ne
     old = release(3)
     old["evidence"]["until"] = "1992-10-07"
     block = {"stable": 3, "versions": [old]}
-    with mock.patch.object(promotion, "WORKLOADS", {"markdown": AGED}):
+    with mock.patch.object(rules, "WORKLOADS", {"markdown": AGED}):
         said = refusal("stage", block, stacks())
         served = run_stack("stage", stacks(stage=outputs(block)), replaced={"releases": {"markdown": block}})
     assert int(said.partition("age of the data <= 90 days: found ")[2].partition(",")[0]) > 12_000, said

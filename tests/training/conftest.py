@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests are no package; `panels`
 
 import panels
 
-from workloads.markdown.assemble import of_store
 from workloads.markdown.model import Demand, Settings
-from workloads.markdown.train import fitted
+from workloads.markdown.steps.assemble import of_store
+from workloads.markdown.steps.train import fitted
 
 
 @pytest.fixture(scope="session")

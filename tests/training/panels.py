@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from local import paths
+from common import paths
 from workloads.markdown.features import BRANDS
 from workloads.markdown.history import PANEL
 

@@ -19,8 +19,8 @@ import pytest
 from workloads import run
 from workloads.gate import Age, Gate
 from workloads.training import again, reports
-from workloads.tuna import backtest, history, register, source, train
-from workloads.tuna.train import MODEL
+from workloads.tuna.steps import backtest, history, register, source, train
+from workloads.tuna.steps.train import MODEL
 from workloads.tuna.workload import TUNA
 
 if TYPE_CHECKING:

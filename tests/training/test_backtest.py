@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from workloads.evidence import Bin, Quantiles, Report, canonical, digest, parse
-from workloads.markdown import backtest, response, weeks
-from workloads.markdown.assemble import ASSEMBLED
-from workloads.markdown.backtest import report
+from workloads.markdown import response, weeks
 from workloads.markdown.features import FEATURES
 from workloads.markdown.metrics import last_week, mean8
 from workloads.markdown.onnx_model import to_onnx
 from workloads.markdown.serving import REQUEST_EXAMPLE
+from workloads.markdown.steps import backtest
+from workloads.markdown.steps.assemble import ASSEMBLED
+from workloads.markdown.steps.backtest import report
 from workloads.markdown.workload import MARKDOWN
 from workloads.run import Context
 from workloads.training import diagnostics

@@ -9,12 +9,12 @@ import pandas as pd
 import panels
 import pytest
 
-from workloads.markdown.assemble import assemble, of_store
 from workloads.markdown.features import FEATURES, INPUT_NAMES, LEVELS, features, inputs_of
 from workloads.markdown.history import KEYS, matrix_of, requests_of_store
-from workloads.markdown.prepare import prepare
 from workloads.markdown.serving import REQUEST_COLUMNS, features_of_request
 from workloads.markdown.spark import session
+from workloads.markdown.steps.assemble import assemble, of_store
+from workloads.markdown.steps.prepare import prepare
 
 
 @pytest.mark.parametrize("week", [45, 55, 64])

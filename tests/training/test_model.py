@@ -11,7 +11,6 @@ import pytest
 from workloads.markdown.features import inputs_of, own_price
 from workloads.markdown.history import matrix_of
 from workloads.markdown.onnx_model import AGREEMENT, to_onnx
-from workloads.markdown.optimise import best_prices
 from workloads.markdown.serving import (
     CANDIDATES,
     REQUEST_COLUMNS,
@@ -22,6 +21,7 @@ from workloads.markdown.serving import (
     best_of,
     features_of_request,
 )
+from workloads.markdown.steps.optimise import best_prices
 from workloads.training.onnx import disagreement
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from workloads import run
 from workloads.declaration import Step
-from workloads.markdown import source
+from workloads.markdown.steps import source
 from workloads.markdown.workload import MARKDOWN
 from workloads.training.source import FACTS
 

@@ -14,16 +14,17 @@ import pandas as pd
 import panels
 import pytest
 
-from local import paths
+from common import paths
 from workloads.run import Context
 from workloads.training import reports
 from workloads.training.onnx import disagreement
-from workloads.tuna import backtest, history, source, train, weeks
+from workloads.tuna import weeks
 from workloads.tuna.features import BRANDS, FEATURES, SEEN, features, level, numbered, seen
-from workloads.tuna.history import requests_of
 from workloads.tuna.onnx_model import AGREEMENT, to_onnx
-from workloads.tuna.register import CODE, HELD_OUT_AHEAD, HELD_OUT_WEEK
 from workloads.tuna.serving import REQUEST_COLUMNS, REQUEST_EXAMPLE, answer, features_of_request
+from workloads.tuna.steps import backtest, history, source, train
+from workloads.tuna.steps.history import requests_of
+from workloads.tuna.steps.register import CODE, HELD_OUT_AHEAD, HELD_OUT_WEEK
 from workloads.tuna.workload import TUNA
 
 if TYPE_CHECKING:

@@ -24,25 +24,29 @@ MARKDOWN = Workload(
         Step(
             name="source",
             summary="read the panel and verify its fingerprint",
-            run="workloads.markdown.source:run",
+            run="workloads.markdown.steps.source:run",
             evidence=True,
         ),
         Step(
             name="prepare",
             summary="units, prices and deals per store, brand and week",
-            run="workloads.markdown.prepare:run",
+            run="workloads.markdown.steps.prepare:run",
             evidence=True,
         ),
-        Step(name="features", summary="what the model sees", run="workloads.markdown.assemble:run", evidence=True),
-        Step(name="train", summary="fit on weeks up to 148", run="workloads.markdown.train:run"),
-        Step(name="optimise", summary="the price that earns most, per store and brand", run="workloads.markdown.optimise:run"),
+        Step(name="features", summary="what the model sees", run="workloads.markdown.steps.assemble:run", evidence=True),
+        Step(name="train", summary="fit on weeks up to 148", run="workloads.markdown.steps.train:run"),
+        Step(
+            name="optimise",
+            summary="the price that earns most, per store and brand",
+            run="workloads.markdown.steps.optimise:run",
+        ),
         Step(
             name="backtest",
             summary="weeks 149 to 160 against the baselines",
-            run="workloads.markdown.backtest:run",
+            run="workloads.markdown.steps.backtest:run",
             evidence=True,
         ),
-        Step(name="log", summary="model and evidence to the tracking server", run="workloads.markdown.register:run"),
+        Step(name="log", summary="model and evidence to the tracking server", run="workloads.markdown.steps.register:run"),
     ),
     # No rule on the age of the data (`Age`): of a panel of 1992, any bound that is meant would refuse every version.
     gate=Gate(

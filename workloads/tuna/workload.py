@@ -20,17 +20,23 @@ TUNA = Workload(
         Step(
             name="source",
             summary="read the weekly sales and verify their fingerprint",
-            run="workloads.tuna.source:run",
+            run="workloads.tuna.steps.source:run",
             evidence=True,
         ),
         Step(
-            name="features", summary="what is known one to four weeks before", run="workloads.tuna.history:run", evidence=True
+            name="features",
+            summary="what is known one to four weeks before",
+            run="workloads.tuna.steps.history:run",
+            evidence=True,
         ),
-        Step(name="train", summary="fit on weeks up to 295", run="workloads.tuna.train:run"),
+        Step(name="train", summary="fit on weeks up to 295", run="workloads.tuna.steps.train:run"),
         Step(
-            name="backtest", summary="weeks 296 to 398 against the baselines", run="workloads.tuna.backtest:run", evidence=True
+            name="backtest",
+            summary="weeks 296 to 398 against the baselines",
+            run="workloads.tuna.steps.backtest:run",
+            evidence=True,
         ),
-        Step(name="log", summary="model and evidence to the tracking server", run="workloads.tuna.register:run"),
+        Step(name="log", summary="model and evidence to the tracking server", run="workloads.tuna.steps.register:run"),
     ),
     gate=Gate(
         rules=(

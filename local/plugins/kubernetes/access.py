@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 import yaml
 
-from infra.errors import UserError
-from local.plugins.kubernetes import objects
+from common.errors import UserError
+from local.plugins.kubernetes.manifests import objects
 
 if TYPE_CHECKING:
     from local.plugins.values import Object, Value

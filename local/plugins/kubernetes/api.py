@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from local.plugins.kubernetes import objects
+from local.plugins.kubernetes.manifests import objects
 from local.plugins.serve import Failed
 
 if TYPE_CHECKING:

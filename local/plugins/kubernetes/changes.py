@@ -6,9 +6,9 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from local.plugins.kubernetes import naming, objects
 from local.plugins.kubernetes.api import ApiError, NoSuchKind
-from local.plugins.kubernetes.waiting import Patience, until_deleted
+from local.plugins.kubernetes.manifests import naming, objects
+from local.plugins.kubernetes.readiness.waiting import Patience, until_deleted
 
 if TYPE_CHECKING:
     import threading

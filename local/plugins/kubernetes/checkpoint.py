@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from local.plugins.kubernetes import objects
+from local.plugins.kubernetes.manifests import objects
 from local.plugins.values import reveal
 
 if TYPE_CHECKING:

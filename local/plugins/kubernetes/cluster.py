@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from local.plugins.kubernetes import objects
 from local.plugins.kubernetes.api import APPLY, MERGE, Api, ApiError
+from local.plugins.kubernetes.manifests import objects
 
 if TYPE_CHECKING:
     from local.plugins.values import Object

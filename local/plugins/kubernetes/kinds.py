@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from local.plugins.kubernetes import objects
+from local.plugins.kubernetes.manifests import objects
 from local.plugins.serve import Failed
 
 if TYPE_CHECKING:

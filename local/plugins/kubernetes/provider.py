@@ -7,21 +7,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import yaml
 
-from infra.errors import UserError
-from local.plugins.kubernetes import (
-    changes,
-    checkpoint,
-    difference,
-    immutable,
-    kinds,
-    naming,
-    objects,
-    readiness,
-    settings,
-    waiting,
-)
+from common.errors import UserError
+from local.plugins.kubernetes import changes, checkpoint, kinds, settings
 from local.plugins.kubernetes.api import Api, ApiError, NoSuchKind, Unreachable
 from local.plugins.kubernetes.cluster import Cluster
+from local.plugins.kubernetes.manifests import difference, immutable, naming, objects
+from local.plugins.kubernetes.readiness import rules, waiting
 from local.plugins.serve import Checked, Created, Difference, Failed, Found, InitFailed, Kind, Provider
 from local.plugins.values import has_unknown, reveal
 
@@ -134,7 +125,7 @@ class Kubernetes(Provider):
         )
 
     def _is_unready(self, live: Object) -> bool:
-        judge = readiness.judge_of({"apiVersion": live.get("apiVersion"), "kind": live.get("kind")})
+        judge = rules.judge_of({"apiVersion": live.get("apiVersion"), "kind": live.get("kind")})
         if judge is None or objects.kind(live) != "Job":
             return False
         try:
@@ -184,10 +175,10 @@ class Kubernetes(Provider):
         return naming.field_manager(urn, inputs, state) if self._settings.server_side else "pulumi-kubernetes"
 
     def _await(self, made: Object, inputs: Object, urn: str, given: float, *, created: bool = True) -> Object:
-        judge = readiness.judge_of(inputs)
+        judge = rules.judge_of(inputs)
         if judge is None or (judge.once and not created):
             return made
-        patience = waiting.Patience(readiness.seconds(inputs, given, judge.seconds), self.cancelled, self._say(urn))
+        patience = waiting.Patience(rules.seconds(inputs, given, judge.seconds), self.cancelled, self._say(urn))
         return waiting.until_ready(self.cluster, made, judge, patience)
 
     def _latest(self, made: Object) -> Object:
@@ -242,7 +233,7 @@ class Kubernetes(Provider):
                 return
             self.cluster.delete(old.live, changes.propagation(inputs))
             if changes.awaitable_deletion(inputs):
-                seconds = readiness.seconds(inputs, request.timeout, _DELETION_SECONDS)
+                seconds = rules.seconds(inputs, request.timeout, _DELETION_SECONDS)
                 waiting.until_deleted(self.cluster, old.live, waiting.Patience(seconds, self.cancelled, say))
         except Unreachable as error:
             if not self._settings.delete_unreachable:
@@ -272,7 +263,7 @@ class Kubernetes(Provider):
         manager = self._manager(request.urn, inputs, request.state)
         state = checkpoint.write(live, inputs, request.inputs, manager)
         shown = objects.mark_secrets(objects.underscored(inputs), request.inputs)
-        judge = None if imported else readiness.judge_of(old_inputs)
+        judge = None if imported else rules.judge_of(old_inputs)
         reasons = waiting.reasons_now(self.cluster, live, judge) if judge is not None and judge.read else []
         if reasons:
             raise InitFailed(

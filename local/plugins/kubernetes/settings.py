@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from infra.errors import UserError
+from common.errors import UserError
 from local.plugins.kubernetes import access
-from local.plugins.kubernetes.immutable import Mutable
+from local.plugins.kubernetes.manifests.immutable import Mutable
 from local.plugins.serve import Difference, Kind
 from local.plugins.values import UNKNOWN, has_unknown, reveal
 

@@ -1,0 +1,1 @@
+"""Clients of what is reached over a network: container registry, model registry, cluster, endpoint."""

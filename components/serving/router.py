@@ -1,0 +1,158 @@
+"""The router of an endpoint: NGINX with a configuration of its own, before all variants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+from pulumi_kubernetes import apps, core, policy
+
+from components.objects import labels, name_of
+from components.pods import CONTAINER_SECURITY, POD_SECURITY, http_probe, resources, scratch
+from components.serving.router_config import PORT, Routes, config, content_name, leave
+from components.serving.variant import FINISH_SECONDS, LEAVE_SECONDS, ROLE_LABEL, WORKLOAD_LABEL, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, HostAliasArgsDict, PodSpecArgsDict, ServiceSpecArgsDict
+
+ROLE: Final = "router"
+SERVICE_PORT: Final = 80
+_CONFIG_FOLDER: Final = "/etc/modelstack"
+_CONFIG_FILE: Final = "nginx.conf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterArgs:
+    """What to route where."""
+
+    namespace: Input[str]
+    image: Input[str]
+    routes: Routes
+    cluster_ips: Mapping[str, Input[str]]
+    """What the names in `routes` stand for, by variant."""
+    replicas: int
+    node_port: int | None
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """What finds its pods."""
+        return {WORKLOAD_LABEL: self.routes.workload, ROLE_LABEL: ROLE}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What its objects bear."""
+        return {**labels(f"{self.routes.workload}-{ROLE}"), **self.selector}
+
+
+class Router(pulumi.ComponentResource):
+    """ConfigMap, Deployment, disruption budget, and the Service by which the endpoint is known."""
+
+    service: Output[str]
+    """Name of the Service: the workload's."""
+
+    def __init__(self, name: str, args: RouterArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:router:Router", name, None, opts)
+        text = config(args.routes)
+        config_map = core.v1.ConfigMap(
+            f"{name}-config",
+            metadata={"name": content_name(name, text), "namespace": args.namespace, "labels": args.labels},
+            data={_CONFIG_FILE: text},
+            immutable=True,
+            opts=ResourceOptions(parent=self),
+        )
+        deployment = apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata={"name": name, "namespace": args.namespace, "labels": args.labels},
+            spec={
+                "replicas": args.replicas,
+                "selector": {"match_labels": args.selector},
+                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_unavailable": 0, "max_surge": 1}},
+                "revision_history_limit": 3,
+                "template": {
+                    "metadata": {"labels": args.labels},
+                    "spec": _pod(args, name_of(config_map)),
+                },
+            },
+            opts=ResourceOptions(parent=self),
+        )
+        service = core.v1.Service(
+            f"{name}-service",
+            metadata={"name": args.routes.workload, "namespace": args.namespace, "labels": args.labels},
+            spec=_service(args),
+            # Its endpoints are awaited, and there are none before there are pods.
+            opts=ResourceOptions(parent=self, depends_on=[deployment]),
+        )
+        policy.v1.PodDisruptionBudget(
+            f"{name}-budget",
+            metadata={"name": name, "namespace": args.namespace, "labels": args.labels},
+            spec={"max_unavailable": 1, "selector": {"match_labels": args.selector}},
+            opts=ResourceOptions(parent=self),
+        )
+        self.service = name_of(service)
+        self.register_outputs({"service": self.service})
+
+
+def _pod(args: RouterArgs, config_map: Output[str]) -> PodSpecArgsDict:
+    pod: PodSpecArgsDict = {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "security_context": POD_SECURITY,
+        "termination_grace_period_seconds": LEAVE_SECONDS + FINISH_SECONDS + 5,
+        # NGINX looks its upstreams up when it starts and ends if one is unknown. Written down here they need no DNS, which
+        # after a restart of the node may come up later than the router; and a Service with another address rolls the router.
+        "host_aliases": _aliases(args),
+        "containers": [_container(args)],
+        "volumes": [{"name": "config", "config_map": {"name": config_map}}, scratch("tmp", "64Mi")],
+    }
+    if args.replicas > 1:
+        pod["topology_spread_constraints"] = [spread(args.selector)]
+    return pod
+
+
+def _aliases(args: RouterArgs) -> Output[list[HostAliasArgsDict]]:
+    """The names of the variants' Services, by address.
+
+    An address stands there once: in a preview, the API server gives all Services that are still to be made the same one.
+    """
+
+    def by_address(addresses: Mapping[str, str]) -> list[HostAliasArgsDict]:
+        hosts: dict[str, list[Input[str]]] = {}
+        for target in args.routes.targets:
+            hosts.setdefault(addresses[target.variant], []).append(target.host)
+        return [{"ip": address, "hostnames": names} for address, names in hosts.items()]
+
+    return Output.all(**args.cluster_ips).apply(by_address)
+
+
+def _container(args: RouterArgs) -> ContainerArgsDict:
+    return {
+        "name": "nginx",
+        "image": args.image,
+        "ports": [{"name": "http", "container_port": PORT}],
+        # One worker process passes on several thousand requests a second, more than the pods behind it answer, on a sixth of
+        # their processor time. On a full machine that is shared out by what pods ask for: with less it would be their brake.
+        "resources": resources(cpu="200m", memory="64Mi"),
+        "security_context": CONTAINER_SECURITY,
+        "startup_probe": http_probe("/healthz", "http", period=1, failures=30),
+        "readiness_probe": http_probe("/healthz", "http", period=5, failures=3),
+        "liveness_probe": http_probe("/healthz", "http", period=10, failures=6),
+        "lifecycle": {"pre_stop": {"exec_": {"command": leave(seconds=LEAVE_SECONDS)}}},
+        "volume_mounts": [
+            {"name": "config", "mount_path": _CONFIG_FOLDER, "read_only": True},
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 - a mount of the pod's own
+        ],
+    }
+
+
+def _service(args: RouterArgs) -> ServiceSpecArgsDict:
+    if args.node_port is None:
+        return {"selector": args.selector, "ports": [{"name": "http", "port": SERVICE_PORT, "target_port": "http"}]}
+    return {
+        "type": "NodePort",
+        "selector": args.selector,
+        "ports": [{"name": "http", "port": SERVICE_PORT, "target_port": "http", "node_port": args.node_port}],
+    }

@@ -1,0 +1,241 @@
+"""The NGINX configuration of an endpoint's router, as text from plain data.
+
+Checked against the real program in tests/unit/components/test_router_config.py: `nginx -t` and requests through it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+
+PORT = 8080
+SCRATCH = "/tmp"  # noqa: S108 - a mount of the pod's own
+MAX_BODY_BYTES = 1024 * 1024
+"""The service's own limit (workloads/serving/request.py). Here it spares the service the reading."""
+PREDICTIONS = "/api/v1.0/predictions"
+PASSED = ("/api/v1.0/metadata", "/api/v1.0/health/status")
+"""What else of the service is shown to the world."""
+HUNDRED = 100
+_LEAVING = "leaving"
+"""A file in the scratch folder: it is there when the router is about to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a variant answers."""
+
+    variant: str
+    """`stable`, `canary` or `shadow`; also the name in `X-Variant`."""
+    address: str
+    """`host:port`. A Service's name: NGINX resolves it when it starts, and not again."""
+
+    @property
+    def host(self) -> str:
+        """The address without its port."""
+        return self.address.rpartition(":")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routes:
+    """Who gets which requests."""
+
+    workload: str
+    stable: Target
+    canary: Target | None = None
+    canary_percent: int = 0
+    """Of the requests, by chance for each; the rest goes to stable."""
+    shadow: Target | None = None
+    """Gets a copy of every prediction's request. Its answers are dropped."""
+    access_log: bool = False
+    """A line of JSON for each request, on standard output."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.canary_percent <= HUNDRED:
+            raise ValueError(f"canary_percent is {self.canary_percent}; right would be 0 to 100, for example 10")
+        if self.canary_percent and self.canary is None:
+            raise ValueError(f"canary_percent is {self.canary_percent} but there is no canary")
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every variant there is."""
+        return tuple(target for target in (self.stable, self.canary, self.shadow) if target)
+
+
+def content_name(name: str, content: str) -> str:
+    """`name` with a hash of `content`: another configuration is another object, and whoever mounts it is rolled."""
+    return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+
+def config(routes: Routes, *, port: int = PORT, scratch: str = SCRATCH) -> str:
+    """The whole nginx.conf.
+
+    Args:
+        routes: who gets which requests.
+        port: where to listen.
+        scratch: the folder that can be written to.
+    """
+    return _CONFIG % {
+        "port": port,
+        "scratch": scratch,
+        "body": MAX_BODY_BYTES,
+        "log": _ACCESS_LOG if routes.access_log else "access_log off;",
+        "upstreams": "\n".join(_UPSTREAM % {"variant": each.variant, "address": each.address} for each in routes.targets),
+        "split": _split(routes),
+        "leaving": _LEAVING,
+        "mirror": "mirror /shadow;" if routes.shadow else "mirror off;",
+        "shadow": _SHADOW if routes.shadow else "",
+        "predictions": PREDICTIONS,
+        "passed": "\n".join(_PASSED % path for path in PASSED),
+        "errors": "\n".join(_error(status, info, routes.workload) for status, info in _ERRORS.items()),
+    }
+
+
+def leave(scratch: str = SCRATCH, *, seconds: int) -> list[str]:
+    """The command that is run before a router ends: for some seconds it tells its callers, with each answer, to come no more.
+
+    NGINX closes idle connections when it is told to quit, and a request that is on its way on one is lost. So each caller is
+    told in time. (NGINX 1.27 could be told to wait, `keepalive_min_timeout`; Debian's is older.)
+    """
+    return ["sh", "-c", f"touch {scratch}/{_LEAVING} && sleep {seconds}"]
+
+
+def _split(routes: Routes) -> str:
+    """`split_clients` refuses a share of 0 % and rounds the others, so what is certain is not left to it."""
+    match routes.canary_percent:
+        case 0:
+            shares = f"* {routes.stable.variant};"
+        case percent if percent == HUNDRED:
+            shares = "* canary;"
+        case percent:
+            shares = f"{percent}% canary; * {routes.stable.variant};"
+    return f"split_clients $request_id $variant {{ {shares} }}"
+
+
+def _error(status: HTTPStatus, info: str, workload: str) -> str:
+    """An answer of the router's own, in the shape of the service's."""
+    body = {
+        "status": {"code": status, "info": info, "reason": status.name, "status": "FAILURE"},
+        "meta": {"tags": {"workload": workload}},
+    }
+    return (
+        f"        error_page {status:d} @{status:d};\n"
+        f"        location @{status:d} {{ default_type application/json; return {status:d} '{json.dumps(body)}\\n'; }}"
+    )
+
+
+# No apostrophe in these: they stand between apostrophes in the configuration.
+_ERRORS = {
+    HTTPStatus.BAD_REQUEST: "this is not HTTP that can be read",
+    HTTPStatus.NOT_FOUND: f"$request_method $uri: there is no such path; predictions are asked for with POST {PREDICTIONS}",
+    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        f"the request is larger than {MAX_BODY_BYTES} bytes: send its rows in parts; found $content_length bytes"
+    ),
+    HTTPStatus.REQUEST_URI_TOO_LONG: "the address is too long: send the rows in the body",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "the router failed on this request; the reason is in its log",
+    HTTPStatus.BAD_GATEWAY: "no replica of variant $variant can be reached; try again in a moment",
+    HTTPStatus.SERVICE_UNAVAILABLE: "the router is overloaded; try again in a moment",
+    HTTPStatus.GATEWAY_TIMEOUT: "variant $variant did not answer in time; try again with fewer rows",
+}
+
+_ACCESS_LOG = """log_format json escape=json
+        '{"time":"$time_iso8601","request":"$request_id","method":"$request_method","path":"$uri",'
+        '"status":$status,"bytes":$request_length,"seconds":$request_time,"upstream":"$upstream_response_time",'
+        '"variant":"$variant","version":"$upstream_http_x_model_version","run":"$upstream_http_x_model_run"}';
+    access_log /dev/stdout json;"""
+
+# The Service stands twice: a retry needs a second server to go to, and behind the Service's address that is often another pod.
+# None is ever marked down, for both are the same. Connections are renewed now and then, so that new pods get their share.
+_UPSTREAM = """    upstream %(variant)s {
+        server %(address)s max_fails=0;
+        server %(address)s max_fails=0;
+        keepalive 32;
+        keepalive_timeout 20s;
+        keepalive_requests 10000;
+        keepalive_time 5m;
+    }"""
+
+_PASSED = "        location = %s { proxy_pass http://$variant; }"
+
+# The next request on a client's connection waits for the copy, hence the short times.
+_SHADOW = """
+        location = /shadow {
+            internal;
+            proxy_pass http://shadow$request_uri;
+            proxy_connect_timeout 500ms;
+            proxy_read_timeout 2s;
+            proxy_next_upstream off;
+            log_not_found off;
+        }"""
+
+# A prediction changes nothing, so it may be asked for again when a connection breaks (a pod that is leaving, say), though it is
+# a POST. One that took long before is not repeated: it would take long again.
+_CONFIG = """worker_processes 1;
+pid %(scratch)s/nginx.pid;
+error_log stderr warn;
+worker_shutdown_timeout 30s;
+
+events {
+    worker_connections 4096;
+}
+
+http {
+    client_body_temp_path %(scratch)s/body;
+    proxy_temp_path %(scratch)s/proxy;
+    fastcgi_temp_path %(scratch)s/fastcgi;
+    uwsgi_temp_path %(scratch)s/uwsgi;
+    scgi_temp_path %(scratch)s/scgi;
+
+    server_tokens off;
+    %(log)s
+    keepalive_requests 100000;
+    client_header_buffer_size 8k;
+    client_max_body_size %(body)d;
+    client_body_buffer_size %(body)d;
+
+%(upstreams)s
+
+    %(split)s
+
+    server {
+        listen %(port)d backlog=1024;
+
+        add_header X-Variant $variant always;
+        add_header X-Request-ID $request_id always;
+
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $host;
+        proxy_set_header X-Request-ID $request_id;
+        proxy_connect_timeout 2s;
+        proxy_send_timeout 10s;
+        proxy_read_timeout 30s;
+        proxy_next_upstream error timeout non_idempotent;
+        proxy_next_upstream_tries 2;
+        proxy_next_upstream_timeout 5s;
+        proxy_buffers 16 32k;
+        proxy_max_temp_file_size 0;
+
+        location = %(predictions)s {
+            if (-f %(scratch)s/%(leaving)s) { rewrite ^ /%(leaving)s last; }
+            %(mirror)s
+            proxy_pass http://$variant;
+        }
+        # The same, for the last time on a connection.
+        location = /%(leaving)s {
+            internal;
+            keepalive_timeout 0;
+            %(mirror)s
+            proxy_pass http://$variant%(predictions)s;
+        }
+%(passed)s
+%(shadow)s
+        location = /healthz { access_log off; default_type text/plain; return 200 "ok\\n"; }
+        location / { return 404; }
+
+%(errors)s
+    }
+}
+"""

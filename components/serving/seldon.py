@@ -1,0 +1,77 @@
+"""Where a workload answers, with engine `seldon`: a SeldonDeployment, for clusters with Seldon's operator (1.17) and Istio.
+
+The operator makes the Deployments, Services and autoscalers, and Istio's routes from the gateway to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pulumi
+from pulumi import Output, ResourceOptions
+from pulumi_kubernetes import apiextensions, networking
+
+from components.objects import labels
+from components.serving import seldon_rules, seldon_spec
+from components.serving.endpoint import variant_traffic
+from components.serving.variant import WORKLOAD_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.serving.endpoint import EndpointArgs
+
+API_VERSION: Final = "machinelearning.seldon.io/v1"
+KIND: Final = "SeldonDeployment"
+TIMEOUT_SECONDS: Final = 660
+"""Longer than Kubernetes gives a Deployment to progress (600 s), so that the operator has said by then what failed."""
+
+
+class SeldonEndpoint(pulumi.ComponentResource):
+    """One workload's endpoint. `name` is the workload's."""
+
+    url: Output[str]
+    """Where predictions are asked for, without the path. Known once the operator says that all variants are available.
+
+    It is the gateway's: only there are requests shared out and copied. The operator's Services lead to one variant each.
+    """
+
+    def __init__(self, name: str, args: EndpointArgs, opts: ResourceOptions | None = None) -> None:
+        spec = seldon_spec.spec(name, args)
+        seldon_rules.check(name, spec)
+        super().__init__("modelstack:seldon:SeldonEndpoint", name, None, opts)
+        deployment = apiextensions.CustomResource(
+            f"{name}-deployment",
+            api_version=API_VERSION,
+            kind=KIND,
+            metadata={
+                "name": name,
+                "namespace": args.namespace,
+                "labels": {**labels(name), WORKLOAD_LABEL: name},
+                "annotations": {
+                    # After an update the state is Available until the operator has looked at it: an update is not awaited as
+                    # surely as a creation. It moves the route to a new variant only when that is ready.
+                    "pulumi.com/waitFor": "jsonpath={.status.state}=Available",
+                    "pulumi.com/timeoutSeconds": str(TIMEOUT_SECONDS),
+                },
+            },
+            spec=spec,
+            opts=ResourceOptions(parent=self),
+        )
+        networking.v1.NetworkPolicy(
+            f"{name}-variant-traffic",
+            metadata={"name": f"{name}-variants", "namespace": args.namespace},
+            spec=variant_traffic(
+                name, {"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": args.gateway.namespace}}}
+            ),
+            opts=ResourceOptions(parent=self),
+        )
+        address = f"{args.host}:{args.node_port}" if args.host else f"{args.gateway.service}.{args.gateway.namespace}.svc"
+        # The id is only known once the deployment is available.
+        self.url = Output.all(address, args.namespace, name, deployment.id).apply(_url)
+        self.register_outputs({"url": self.url})
+
+
+def _url(parts: Sequence[str]) -> str:
+    address, namespace, name, _ = parts
+    return f"http://{address}/seldon/{namespace}/{name}"

@@ -1,0 +1,93 @@
+"""The steps of a command as a live tree on a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from delivery.console.progress import Node
+
+_GLYPHS = {"running": ("•", "cyan"), "done": ("✓", "green"), "failed": ("✗", "red")}
+_SHOWN_CHILDREN = 12
+
+
+def duration(seconds: float) -> str:
+    """Seconds as one reads them: `4.2 s`, `3:05 min`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d} min" if minutes else f"{seconds:.1f} s"
+
+
+class TerminalSink:
+    """The steps under way as a live tree; each finished tree stays on the screen."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, highlight=False)
+        self._spinner = Spinner("dots", style="cyan")
+        self._live: Live | None = None
+        self._roots: list[Node] = []
+
+    def started(self, node: Node) -> None:
+        if node.parent is not None:
+            return
+        self._roots.append(node)
+        if self._live is None:
+            self._live = Live(
+                console=self._console,
+                transient=True,
+                refresh_per_second=8,
+                get_renderable=lambda: self._table(self._roots, final=False),
+            )
+            self._live.start()
+
+    def changed(self, node: Node) -> None:
+        """Nothing: the display draws itself anew several times a second."""
+
+    def tick(self) -> None:
+        """Nothing, for the same reason."""
+
+    def ended(self, node: Node) -> None:
+        if node.parent is not None:
+            return
+        self._roots.remove(node)
+        if not self._roots:
+            self.close()
+        self._console.print(self._table([node], final=True))
+
+    def said(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def close(self) -> None:
+        """Takes the live display off the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _table(self, roots: list[Node], *, final: bool) -> Table:
+        table = Table.grid(padding=(0, 1))
+        for root in roots:
+            self._add(table, root, 0, final=final)
+        return table
+
+    def _add(self, table: Table, node: Node, depth: int, *, final: bool) -> None:
+        running = node.state == "running"
+        symbol, colour = _GLYPHS[node.state]
+        share = node.share()
+        table.add_row(
+            self._spinner if running and not final else Text(symbol, style=colour),
+            Text("  " * depth + node.name, overflow="ellipsis"),
+            Text(duration(node.seconds(time.monotonic())), style="dim"),
+            ProgressBar(total=1.0, completed=share, width=20) if share is not None and running else "",
+            Text(node.text, style="dim", overflow="ellipsis", no_wrap=True),
+        )
+        for child in node.children[-_SHOWN_CHILDREN:] if running else node.children:
+            # Once a step is done, what went well two levels below it is of no interest.
+            if running or depth == 0 or child.state != "done":
+                self._add(table, child, depth + 1, final=final)

@@ -1,0 +1,1 @@
+"""One environment as it is and was: outputs, status, history."""

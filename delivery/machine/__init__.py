@@ -1,0 +1,1 @@
+"""This machine: up, down, doctor, and the checks before them."""

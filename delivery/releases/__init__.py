@@ -1,0 +1,1 @@
+"""Releases: how they are made, promoted, approved, rolled back and reported."""

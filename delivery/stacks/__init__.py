@@ -1,0 +1,1 @@
+"""Pulumi stacks: the engine, the state and its backend, the stack files."""

@@ -1,0 +1,144 @@
+"""One stack of this checkout, reached through Pulumi's Automation API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pulumi import automation
+from pulumi.automation.errors import CommandError
+
+from common import paths
+from common.errors import UserError
+from delivery.environments.history import update_of
+from delivery.stacks import backend
+from delivery.stacks.engine import Engine
+from delivery.stacks.events import Watcher, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from common.progress import Progress
+    from delivery.environments.history import Update
+
+PROJECT = "modelstack"
+
+
+class EngineError(UserError):
+    """The engine refused or failed; the message holds what it said."""
+
+
+class Stack:
+    """One stack. `name` is as in `pulumi stack select`."""
+
+    def __init__(self, name: str, *, create: bool = False) -> None:
+        """Selects the stack.
+
+        Args:
+            name: of the stack.
+            create: whether to create it if there is none.
+
+        Raises:
+            UserError: there is no such stack here.
+        """
+        self.name = name
+        if not (paths.BIN / "pulumi").exists():
+            raise UserError(f"Stack {name} is not up: this checkout has no engine yet.", fix="run `make up`")
+        backend.prepare()
+        self._engine = Engine()
+        self._options = automation.LocalWorkspaceOptions(pulumi_command=self._engine, env_vars=backend.variables())
+        make = automation.create_or_select_stack if create else automation.select_stack
+        try:
+            self._stack = make(stack_name=name, work_dir=str(paths.CHECKOUT), opts=self._options)
+        except automation.StackNotFoundError:
+            raise UserError(f"There is no stack {name} here.", where=backend.backend(), fix="run `make up`") from None
+        except CommandError as error:
+            raise _cannot_open(name, str(error)) from None
+
+    def command(self, *args: str) -> str:
+        """Runs `pulumi ARGS --stack NAME` and gives what it printed."""
+        try:
+            done = self._engine.run([*args, "--stack", self.name], str(paths.CHECKOUT), backend.variables())
+        except CommandError as error:
+            raise EngineError(
+                f"`pulumi {' '.join(args[:2])}` failed on stack {self.name}.", found=_last_lines(str(error))
+            ) from None
+        return done.stdout
+
+    def outputs(self) -> dict[str, Any]:  # the shape is the program's; `delivery.environments.outputs` reads it
+        """The outputs, secrets in plain; empty before the first update."""
+        return {key: output.value for key, output in self._stack.outputs().items()}
+
+    def updates(self) -> list[Update]:
+        """What the engine recorded of every update, the newest first."""
+        return [update_of(summary) for summary in self._stack.history()]
+
+    def preview(self, progress: Progress) -> int:
+        """How many resources an update would change, outputs aside."""
+        with progress.step("plan") as step, _failing_as("preview", self.name, Watcher(step)) as watcher:
+            self._stack.preview(on_event=watcher)
+            step.note(f"{len(watcher.changes)} to change" if watcher.changes else "nothing to change")
+            return len(watcher.changes)
+
+    def up(self, progress: Progress, expected: int | None = None) -> dict[str, str]:
+        """Updates the stack and gives what changed, URN to operation."""
+        with progress.step("apply") as step, _failing_as("up", self.name, Watcher(step, expected)) as watcher:
+            self._stack.up(on_event=watcher)
+            return watcher.changes
+
+    def refresh(self, progress: Progress, targets: list[str]) -> None:
+        """Reads `targets` (URNs) from their providers into the state."""
+        with progress.step("refresh") as step, _failing_as("refresh", self.name, Watcher(step)) as watcher:
+            self._stack.refresh(target=targets, on_event=watcher)
+
+    def destroy(self, progress: Progress) -> None:
+        """Destroys everything in the stack."""
+        expected = len(self.state().get("resources", []))
+        with progress.step("destroy") as step, _failing_as("destroy", self.name, Watcher(step, expected)) as watcher:
+            self._stack.destroy(on_event=watcher)
+
+    def state(self) -> dict[str, Any]:  # JSON of the engine
+        """The deployment as the engine exports it, secrets encrypted."""
+        exported: dict[str, Any] = json.loads(self.command("stack", "export"))  # JSON of the engine
+        return exported.get("deployment") or {}
+
+    def replace_state(self, deployment: dict[str, Any]) -> None:  # JSON of the engine
+        """Writes a deployment that `state` gave, changed."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "deployment.json"
+            file.write_text(json.dumps({"version": 3, "deployment": deployment}), encoding="utf-8")
+            self.command("stack", "import", "--file", str(file))
+
+    def remove(self) -> None:
+        """Forgets the stack: state and history. Its stack file stays."""
+        self.command("stack", "rm", "--yes", "--force", "--preserve-config")
+
+
+def _cannot_open(name: str, said: str) -> EngineError:
+    if "incorrect passphrase" in said:
+        return EngineError(
+            f"The secrets in Pulumi.{name}.yaml were encrypted with another passphrase.",
+            where=str(paths.PASSPHRASE),
+            fix="write that passphrase into this file",
+        )
+    return EngineError(f"Stack {name} cannot be opened.", found=_last_lines(said))
+
+
+@contextlib.contextmanager
+def _failing_as(operation: str, stack: str, watcher: Watcher) -> Generator[Watcher]:
+    """Turns the engine's failure into one UserError with its diagnostics."""
+    try:
+        yield watcher
+    except CommandError as error:
+        said = "\n".join(dict.fromkeys(watcher.diagnostics)) or _last_lines(str(error))
+        raise EngineError(
+            f"`pulumi {operation}` failed on stack {stack}:\n\n{said}\n",
+            fix="mend that, then run the same command again: it goes on from where it stopped",
+        ) from None
+
+
+def _last_lines(text: str, count: int = 15) -> str:
+    return "\n".join(plain(text).strip().splitlines()[-count:])

@@ -1,0 +1,1 @@
+"""Training runs and back-tests in the cluster, and how they are followed."""

@@ -1,0 +1,1 @@
+"""Canaries and shadows: what is measured, and the verdict."""

@@ -1,0 +1,61 @@
+"""What an environment stands on: its cluster and its registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from pulumi import ResourceOptions
+
+from components.cluster import (
+    Cluster,
+    EmbeddedCluster,
+    EmbeddedClusterArgs,
+    ExistingCluster,
+    ExistingClusterArgs,
+    KindCluster,
+    KindClusterArgs,
+)
+from components.container_registry import Registry, RegistryArgs
+from infra.settings import settings as config
+
+if TYPE_CHECKING:
+    from infra.settings.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where everything else is declared."""
+
+    cluster: Cluster
+    registry: Registry
+    host: str
+    """Where node ports are reached."""
+
+    @property
+    def on_cluster(self) -> ResourceOptions:
+        """For components whose objects live in the cluster."""
+        return ResourceOptions(providers=[self.cluster.provider])
+
+
+def create(settings: Settings) -> Environment:
+    """Declares the cluster and the registry that the settings ask for."""
+    cluster = _cluster(settings.cluster)
+    served_by = [cluster] if isinstance(cluster, EmbeddedCluster) else []
+    registry = Registry("registry", RegistryArgs(address=settings.images.registry, served_by=served_by))
+    return Environment(cluster=cluster, registry=registry, host=settings.cluster.host)
+
+
+def _cluster(settings: config.Cluster) -> Cluster:
+    match settings:
+        case config.EmbeddedCluster():
+            args = EmbeddedClusterArgs(
+                api_port=settings.api_port, registry_port=settings.registry_port, node_ports=str(settings.node_ports)
+            )
+            return EmbeddedCluster("cluster", args)
+        case config.KindCluster(name=name, node_ports=ports):
+            return KindCluster("cluster", KindClusterArgs(cluster_name=name, node_ports=range(ports.first, ports.last + 1)))
+        case config.ExistingCluster(context=context, kubeconfig=path):
+            return ExistingCluster("cluster", ExistingClusterArgs(context=context, kubeconfig=path))
+        case _:
+            assert_never(settings)

@@ -1,0 +1,142 @@
+"""What settings of one environment must agree on among themselves. Each rule yields the problems it finds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from infra.settings.problems import Problem, nearest
+from workloads.catalogue import WORKLOADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.settings.settings import Settings
+
+
+def conflicts(settings: Settings) -> list[Problem]:
+    """Every contradiction, rule by rule."""
+    rules = (
+        _ports_differ,
+        _node_ports_reachable,
+        _embedded_registry,
+        _replicas,
+        _workloads_exist,
+        _releases_have_workloads,
+        _versions_in_order,
+        _served_versions_kept,
+        _roles_differ,
+        _evidence_is_of_its_release,
+    )
+    return [problem for rule in rules for problem in rule(settings)]
+
+
+def _node_ports(settings: Settings) -> dict[str, int]:
+    endpoints = {f"workloads.{name}.nodePort": workload.node_port for name, workload in settings.workloads.items()}
+    return {"tracking.nodePort": settings.tracking.node_port, **endpoints}
+
+
+def free_node_port(settings: Settings) -> int | None:
+    """A node port for another endpoint: the first that can be reached and that nobody has by the settings; None without one."""
+    taken, reachable = _node_ports(settings).values(), settings.cluster.node_ports
+    return next((port for port in range(reachable.first, reachable.last + 1) if port not in taken), None)
+
+
+def _ports_differ(settings: Settings) -> Iterator[Problem]:
+    ports = _node_ports(settings)
+    if settings.cluster.kind == "embedded":
+        ports |= {"cluster.apiPort": settings.cluster.api_port, "cluster.registryPort": settings.cluster.registry_port}
+        for key in ("cluster.apiPort", "cluster.registryPort"):
+            if ports[key] in settings.cluster.node_ports:
+                yield Problem(key, f"lies within cluster.nodePorts, {settings.cluster.node_ports}", ports[key], fix="move one")
+    keys_by_port: dict[int, list[str]] = defaultdict(list)
+    for key, port in ports.items():
+        keys_by_port[port].append(key)
+    for port, (first, *others) in keys_by_port.items():
+        for key in others:
+            yield Problem(key, f"is the port of {first} as well", port, fix="give each a port of its own")
+
+
+def _node_ports_reachable(settings: Settings) -> Iterator[Problem]:
+    reachable = settings.cluster.node_ports
+    for key, port in _node_ports(settings).items():
+        if port not in reachable:
+            fix = f"take one of {reachable}" + ("" if settings.cluster.kind == "existing" else ", or widen cluster.nodePorts")
+            yield Problem(key, "cannot be reached: it lies outside the cluster's node ports", port, fix=fix)
+
+
+def _embedded_registry(settings: Settings) -> Iterator[Problem]:
+    if settings.cluster.kind != "embedded":
+        return
+    registry = f"localhost:{settings.cluster.registry_port}"
+    if settings.images.registry != registry:
+        what = "is not the embedded cluster's registry"
+        yield Problem("images.registry", what, settings.images.registry, registry, "write its address, or change registryPort")
+    if not settings.images.base.startswith(f"{registry}/"):
+        what = "does not come from the embedded cluster's registry"
+        yield Problem("images.base", what, settings.images.base, f"{registry}/base:bookworm", "write the one seeded there")
+
+
+def _replicas(settings: Settings) -> Iterator[Problem]:
+    for name, workload in settings.workloads.items():
+        if workload.replicas.min > workload.replicas.max:
+            found = f"min {workload.replicas.min}, max {workload.replicas.max}"
+            yield Problem(
+                f"workloads.{name}.replicas", "has a minimum above its maximum", found, "{min: 1, max: 2}", "swap them"
+            )
+
+
+def _workloads_exist(settings: Settings) -> Iterator[Problem]:
+    for name in settings.workloads:
+        if name not in WORKLOADS:
+            what = "is no workload of this repository"
+            yield Problem(
+                f"workloads.{name}", what, name, ", ".join(WORKLOADS), nearest(name, WORKLOADS, "declare it in workloads/")
+            )
+
+
+def _releases_have_workloads(settings: Settings) -> Iterator[Problem]:
+    for name in settings.releases:
+        if name not in settings.workloads:
+            known = ", ".join(settings.workloads) or "none"
+            fix = nearest(name, settings.workloads, f"add it under workloads (there: {known}), or remove the release")
+            yield Problem(f"releases.{name}", "is a release of a workload that this environment does not run", name, fix=fix)
+
+
+def _versions_in_order(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        numbers = [release.version for release in releases.versions]
+        if numbers != sorted(set(numbers)):
+            found, right = ", ".join(map(str, numbers)), ", ".join(map(str, sorted(set(numbers))))
+            what = "are not each there once, the oldest first"
+            yield Problem(f"releases.{name}.versions", what, found, right, "put them in order")
+
+
+def _served_versions_kept(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        kept = ", ".join(str(release.version) for release in releases.versions) or "a list of releases"
+        for role, version in releases.roles.items():
+            if releases.find(version) is None:
+                what = "is a version that has no release under versions"
+                fix = "name one of those, or bring it with `modelstack promote`"
+                yield Problem(f"releases.{name}.{role}", what, version, kept, fix)
+
+
+def _roles_differ(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        first: dict[int, str] = {}
+        for role, version in releases.roles.items():
+            if first.setdefault(version, role) != role:
+                what = f"is the version that is {first[version]} as well: it would be compared with itself"
+                yield Problem(f"releases.{name}.{role}", what, version, fix=f"remove {role}, or name another version")
+
+
+def _evidence_is_of_its_release(settings: Settings) -> Iterator[Problem]:
+    for name, releases in settings.releases.items():
+        for release in releases.versions:
+            evidence, key = release.evidence, f"releases.{name}.versions.{release.version}.evidence"
+            fix = f"modelstack release or promote {name} --version {release.version} writes the right one"
+            if evidence.version != release.version:
+                yield Problem(f"{key}.version", "is evidence of another version", evidence.version, str(release.version), fix)
+            if evidence.data != release.data:
+                yield Problem(f"{key}.data", "is evidence on other data than the release's", evidence.data, release.data, fix)

@@ -1,0 +1,286 @@
+"""The settings of one environment: what its stack file says, checked as a whole before anything is declared.
+
+A stack file holds one object per concern, `modelstack:<concern>`. Here are their types and the only reading of them: `load`
+for whoever has the file (no engine, no `pulumi` imported), `from_config` for the Pulumi program. Both go through `parse`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
+
+from pydantic import Field, ValidationError
+
+from common.errors import UserError
+from infra.settings import consistency
+from infra.settings.problems import problems_of, refusal
+from infra.settings.releases import WorkloadReleases
+from infra.settings.section import Section
+from infra.settings.types import (
+    Cpu,
+    HostName,
+    ImageReference,
+    Memory,
+    ModelName,
+    NodePort,
+    Port,
+    PortRange,
+    RegistryAddress,
+    Storage,
+    StorageClass,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECT: Final = "modelstack"
+_PREFIX: Final = f"{PROJECT}:"
+
+
+class _OwnCluster(Section):
+    """A cluster on this machine that is one environment's alone."""
+
+    @property
+    def namespace_prefix(self) -> str:
+        """Whose cluster it is needs none; others that live in it bring theirs."""
+        return ""
+
+    @property
+    def host(self) -> str:
+        """Where node ports are reached."""
+        return "localhost"
+
+
+class EmbeddedCluster(_OwnCluster):
+    """A Kubernetes of one node on this machine, started and stopped by the stack itself."""
+
+    kind: Literal["embedded"]
+    api_port: Port = 6443
+    """Where the API server listens, on the loopback address only, like the other ports."""
+    registry_port: Port = 5000
+    """Where the node's image registry listens."""
+    node_ports: PortRange = PortRange(30000, 30031)
+    """The node ports that are reachable on this machine."""
+
+
+class KindCluster(_OwnCluster):
+    """A cluster in Docker, made by the `kind` command. Wants Docker and the internet."""
+
+    kind: Literal["kind"]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["modelstack"])] = "modelstack"
+    """What `kind get clusters` calls it."""
+    node_ports: PortRange = PortRange(30000, 30031)
+    """The node ports that are reachable on this machine."""
+
+
+class ExistingCluster(Section):
+    """A cluster that others run."""
+
+    kind: Literal["existing"]
+    namespace_prefix: Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,19}-)?$", examples=["stage-"])] = ""
+    """Put before the names of namespaces, where several environments share the cluster."""
+    context: Annotated[str, Field(min_length=1, examples=["modelstack-stage"])]
+    """The context in the kubeconfig. Never the current one: that depends on what somebody did last."""
+    kubeconfig: Annotated[str, Field(min_length=1, examples=["~/.kube/config"])] | None = None
+    """Path of the kubeconfig; where it is absent, `$KUBECONFIG` or `~/.kube/config`."""
+    host: HostName
+    """Where its node ports are reached."""
+
+    @property
+    def node_ports(self) -> PortRange:
+        """What Kubernetes allows by default."""
+        return PortRange(30000, 32767)
+
+
+Cluster = Annotated[EmbeddedCluster | KindCluster | ExistingCluster, Field(discriminator="kind")]
+
+
+class Images(Section):
+    """Where images come from and go to."""
+
+    registry: RegistryAddress
+    """Every image is pushed to it, and every pod pulls from it by digest."""
+    base: ImageReference = "debian:bookworm-slim"
+    """What images are built on: a Debian bookworm."""
+
+
+class StorageClasses(Section):
+    """Which classes of storage volumes are made of. Where none is named, the cluster's default."""
+
+    volumes: StorageClass | None = None
+    """For one pod at a time (ReadWriteOnce)."""
+    shares: StorageClass | None = None
+    """For many pods at once (ReadWriteMany)."""
+
+
+class Database(Section):
+    """PostgreSQL, which keeps what MLflow knows."""
+
+    storage: Storage = "2Gi"
+    cpu: Cpu = "100m"
+    memory: Memory = "256Mi"
+    protect: bool = False
+    """Whether the engine refuses to delete its volume and password."""
+
+
+class Tracking(Section):
+    """The MLflow tracking server, its model registry and its artifacts."""
+
+    storage: Storage = "5Gi"
+    """For artifacts."""
+    node_port: NodePort = 30000
+    cpu: Cpu = "100m"
+    """Asked for; it may use more when there is more."""
+    memory: Memory = "768Mi"
+    workers: Annotated[int, Field(ge=1, le=16, examples=[2])] = 1
+    """Server processes; each takes some 250 MB, beside 250 MB for the first process."""
+    protect: bool = False
+    """Whether the engine refuses to delete its artifacts and password."""
+
+
+class Training(Section):
+    """Where workloads are trained."""
+
+    storage: Storage = "5Gi"
+    """The file share that steps hand data on through."""
+    keep_runs_seconds: Annotated[int, Field(ge=60, examples=[86400])] = 86400
+    """How long a finished run's pod and log stay in the cluster."""
+
+
+class DeploymentServing(Section):
+    """Endpoints are plain Deployments behind an NGINX router; the cluster needs no operator."""
+
+    engine: Literal["deployment"]
+
+
+class SeldonServing(Section):
+    """Endpoints are SeldonDeployments. Wants the Seldon operator (1.17.1) and Istio in the cluster."""
+
+    engine: Literal["seldon"]
+    gateway_service: Annotated[str, Field(min_length=1, examples=["istio-ingressgateway"])] = "istio-ingressgateway"
+    """The Service of Istio's ingress gateway, at which all endpoints answer."""
+    gateway_namespace: Annotated[str, Field(min_length=1, examples=["istio-system"])] = "istio-system"
+    """Its namespace."""
+    gateway_node_port: NodePort | None = None
+    """Where the gateway is reached from outside, if it is by a node port."""
+
+
+Serving = Annotated[DeploymentServing | SeldonServing, Field(discriminator="engine")]
+
+
+class Replicas(Section):
+    """Bounds of what the autoscaler may do."""
+
+    min: Annotated[int, Field(ge=1, le=100, examples=[1])] = 1
+    max: Annotated[int, Field(ge=1, le=100, examples=[4])] = 2
+
+
+class WorkloadSettings(Section):
+    """What one environment adds to a workload. What the workload *is* stands in `workloads/`, the same everywhere."""
+
+    replicas: Replicas = Replicas()
+    node_port: NodePort
+    """Where its endpoint answers. Engine `seldon` has one address for all: that of its gateway."""
+
+
+class Settings(Section):
+    """One environment."""
+
+    cluster: Cluster
+    images: Images
+    storage_classes: StorageClasses = StorageClasses()
+    database: Database = Database()
+    tracking: Tracking = Tracking()
+    training: Training = Training()
+    serving: Serving = DeploymentServing(engine="deployment")
+    """What makes endpoints."""
+    workloads: Mapping[ModelName, WorkloadSettings] = {}
+    """The workloads that have an endpoint here, once something of them is released. Every workload can be trained."""
+    releases: Mapping[ModelName, WorkloadReleases] = {}
+    """The model versions that each workload's endpoint answers with. A workload without any has no endpoint yet."""
+
+
+def parse(raw: Mapping[str, object], source: str) -> Settings:
+    """Checks the objects of a stack, keyed by concern.
+
+    Args:
+        raw: the concerns by name, without the project's prefix.
+        source: where they come from, for messages.
+
+    Raises:
+        UserError: names every problem there is, not just the first.
+    """
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        raise refusal(source, problems_of(error, Settings.model_json_schema())) from None
+    if conflicts := consistency.conflicts(settings):
+        raise refusal(source, conflicts)
+    return settings
+
+
+def load(stack_file: Path) -> Settings:
+    """The settings in a stack file, checked without the engine.
+
+    Raises:
+        UserError: there is no such file, it is no YAML, or its settings have problems.
+    """
+    where = str(stack_file)
+    try:
+        text = stack_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError("There is no such stack file.", where=where, fix="name a stack that has one") from None
+    except UnicodeDecodeError as error:
+        raise _no_yaml(where, error) from None
+    return parse_text(text, stack_file.name, where)
+
+
+def parse_text(text: str, source: str, where: str = "") -> Settings:
+    """The settings in a stack file's text; `where` is its place for messages, if that is more than its name.
+
+    Raises:
+        UserError: it is no YAML, or its settings have problems.
+    """
+    config = _config_of(text, where or source)
+    return parse({key.removeprefix(_PREFIX): value for key, value in config.items() if key.startswith(_PREFIX)}, source)
+
+
+def from_config() -> Settings:
+    """The settings of the stack that the engine runs the program for.
+
+    Raises:
+        UserError: the settings have problems.
+    """
+    import pulumi  # noqa: PLC0415 the command checks stack files without the half second this import takes
+    from pulumi.runtime import config as engine  # noqa: PLC0415 `pulumi.Config` cannot list keys, and an unknown one matters
+
+    config = pulumi.Config()
+    names = {key.removeprefix(_PREFIX) for key in (*engine.get_config_env(), *engine.CONFIG.get()) if key.startswith(_PREFIX)}
+    return parse({name: _plain(config.require(name)) for name in sorted(names)}, f"Pulumi.{pulumi.get_stack()}.yaml")
+
+
+def _no_yaml(where: str, error: Exception) -> UserError:
+    found = str(error).partition("\n\n")[0]  # the rest is ruamel's advice to programmers
+    return UserError("The stack file is no YAML.", where=where, found=found, fix="mend the line it names")
+
+
+def _plain(text: str) -> object:
+    """The engine hands objects over as JSON and strings as they are."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _config_of(text: str, where: str) -> Mapping[str, object]:
+    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 the program has no file to read, and a tenth of a second to spare
+
+    try:
+        document = cast("object", YAML(typ="safe").load(text))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
+    except YAMLError as error:
+        raise _no_yaml(where, error) from None
+    config = cast("Mapping[str, object]", document).get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise UserError("The stack file sets nothing.", where=where, example="config: {modelstack:cluster: ..., ...}")
+    return cast("Mapping[str, object]", config)

@@ -1,0 +1,1 @@
+"""Kubernetes objects as data: spelling, names, quantities, differences, immutable fields."""

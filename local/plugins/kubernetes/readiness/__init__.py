@@ -1,0 +1,1 @@
+"""When objects are ready, and why they are not."""

@@ -1,0 +1,97 @@
+"""Asking pods through an API server."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from clients import kubernetes
+from clients.kubernetes import ApiError, Cluster
+from common.errors import UserError
+
+POD = "/api/v1/namespaces/serving/pods/"
+
+ANSWERS = {
+    f"{POD}one:6000/proxy/metrics": (200, b"told"),
+    f"{POD}denied:6000/proxy/metrics": (403, b'{"kind": "Status", "reason": "Forbidden", "message": "no role"}'),
+    f"{POD}ended:6000/proxy/metrics": (403, b"denied destination"),
+    f"{POD}odd:6000/proxy/metrics": (403, b'["odd"]'),
+    f"{POD}own:6000/proxy/metrics": (403, b'{"reason": "Forbidden", "message": "not you"}'),
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if "slow" in self.path:
+            time.sleep(1)
+        status, body = ANSWERS.get(self.path, (503, b'{"message": "no route"}'))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def at(port):
+    return Cluster(
+        {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+            "users": [{"name": "u", "user": {}}],
+        }
+    )
+
+
+@pytest.fixture
+def cluster(server):
+    found = at(server.server_port)
+    yield found
+    found.close()
+
+
+def test_a_pod_is_asked_on_one_of_its_ports(cluster):
+    assert cluster.proxied("serving", "one", 6000, "/metrics") == "told"
+
+
+def test_a_pod_that_cannot_be_reached_is_told_from_a_cluster_that_cannot(cluster):
+    with pytest.raises(ApiError, match="no route") as refused:
+        cluster.proxied("serving", "gone", 6000, "/metrics")
+    assert refused.value.status == 503
+    with contextlib.closing(at(1)) as gone, pytest.raises(UserError, match="cluster does not answer"):
+        gone.proxied("serving", "one", 6000, "/metrics")
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "message"),
+    [
+        ("denied", "Forbidden", "no role"),
+        ("ended", "", "denied destination"),
+        ("odd", "", '["odd"]'),
+        ("own", "", "not you"),
+    ],
+)
+def test_a_refusal_by_the_api_server_is_told_from_one_by_who_was_asked(cluster, pod, reason, message):
+    with pytest.raises(ApiError) as refused:
+        cluster.proxied("serving", pod, 6000, "/metrics")
+    assert (refused.value.status, refused.value.reason, str(refused.value)) == (403, reason, message)
+
+
+def test_a_pod_that_is_slow_is_not_waited_for(cluster, monkeypatch):
+    monkeypatch.setattr(kubernetes, "_POD_SECONDS", 0.2)
+    with pytest.raises(ApiError, match="slow does not answer within"):
+        cluster.proxied("serving", "slow", 6000, "/metrics")

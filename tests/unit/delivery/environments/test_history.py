@@ -1,0 +1,98 @@
+"""What answered when, and what two environments say differently."""
+
+from __future__ import annotations
+
+import types
+from datetime import UTC, datetime
+
+import pytest
+
+from common.errors import UserError
+from delivery.environments import history
+from infra.settings import settings
+from tests.releases import RUN, approved, image, released
+
+
+def update(day, block=None, kind="update", *, emptied=False):
+    """An update at noon of a day of October."""
+    releases = {"markdown": block} if block else {}
+    ended = datetime(2026, 10, day, 12, tzinfo=UTC)
+    return history.Update(kind=kind, ended=ended, succeeded=True, emptied=emptied, releases=releases)
+
+
+UPDATES = [
+    update(1),
+    update(2, released(3)),
+    update(3, released(3)),
+    update(4, released(3, 4, canary={"version": 4, "percent": 10})),
+    update(5, approved("prod", released(4, 3))),
+    update(6, kind="refresh"),
+    update(6, kind="destroy"),  # of some targets
+    update(7, kind="destroy", emptied=True),
+]
+
+
+def test_each_change_of_what_answers_is_told_once_from_the_first_answer_to_the_end():
+    found = list(history.entries_of(reversed(UPDATES), "markdown"))
+    assert [(int(entry.since[8:10]), entry.stable, entry.canary) for entry in found] == [
+        (2, 3, ""),
+        (4, 3, "4 (10 %)"),
+        (5, 4, ""),
+        (7, None, ""),
+    ]
+    assert (found[0].run, found[0].image) == (RUN, image(3))
+    assert found[2].approved_by == "approver@example.com"
+    assert list(history.entries_of(UPDATES, "forecast")) == [], "what was never released has no history"
+
+
+@pytest.mark.parametrize(
+    ("at", "stable"),
+    [("2026-10-01", []), ("2026-10-02", [3]), ("2026-10-02T11:00:00Z", []), ("2026-10-06", [4]), ("2026-10-08", [])],
+)
+def test_what_answered_on_a_day_is_what_the_last_update_before_its_end_left(at, stable):
+    entries = list(history.entries_of(UPDATES, "markdown"))
+    assert [entry.stable for entry in history.answering(entries, history.moment(at))] == stable
+
+
+def test_what_is_no_date_is_refused_with_one_that_is():
+    with pytest.raises(UserError, match="2026-10-01"):
+        history.moment("last tuesday")
+
+
+def test_updates_are_read_as_the_engine_recorded_them():
+    value = types.SimpleNamespace(value='{"markdown": {"stable": 3}}')
+    made = {"kind": "update", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "failed", "resource_changes": {}}
+    found = history.update_of(types.SimpleNamespace(**made, config={history.CONFIG: value}))
+    assert (found.succeeded, found.releases["markdown"]["stable"], found.emptied) == (False, 3, False)
+    assert history.update_of(types.SimpleNamespace(**made, config={})).releases == {}
+
+
+@pytest.mark.parametrize(("changes", "emptied"), [({"delete": 60}, True), ({"delete": 1, "same": 59}, False)])
+def test_a_destruction_of_some_targets_leaves_the_rest(changes, emptied):
+    made = {"kind": "destroy", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "succeeded", "config": {}}
+    assert history.update_of(types.SimpleNamespace(**made, resource_changes=changes)).emptied == emptied
+
+
+def environment(**changes):
+    raw = {
+        "cluster": {"kind": "existing", "context": "c", "host": "c.example"},
+        "images": {"registry": "registry.example"},
+        "workloads": {"markdown": {"nodePort": 30001}},
+    }
+    return settings.parse(raw | changes, "Pulumi.test.yaml")
+
+
+def test_two_environments_differ_where_they_say_something_else():
+    one = environment(releases={"markdown": released(3)})
+    other = environment(releases={"markdown": released(4, 3)}, tracking={"memory": "2Gi"})
+    found = history.compared(one, other)
+    assert found["tracking.memory"] == ("768Mi", "2Gi")
+    assert found["releases.markdown.stable"] == (3, 4)
+    assert found["releases.markdown.versions.4.image"] == (None, image(4))
+    assert not [key for key in found if key.startswith("releases.markdown.versions.3")], "the same release is no difference"
+    assert history.compared(one, one) == {}
+
+
+def test_a_stack_that_does_not_exist_is_told_from_one_that_is_not_up():
+    with pytest.raises(UserError, match=r"no such stack file"):
+        history.history("nowhere", "markdown", at=None, as_json=False)

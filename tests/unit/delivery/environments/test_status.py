@@ -1,0 +1,87 @@
+"""What status makes of a Deployment and a stack file."""
+
+from components.serving import variant
+from delivery.environments import status
+from delivery.environments.outputs import Outputs
+from infra.settings.releases import Release, WorkloadReleases
+from tests.releases import AGED, MARKDOWN, RUN, TODAY, approved, image, release, released
+from tests.releases import DIGEST as DATA
+
+DIGEST = image(3)
+RELEASES = WorkloadReleases.model_validate(released(3))
+OUTPUTS = Outputs.model_validate(
+    {
+        "kubeconfig": "k",
+        "registry": "r",
+        "servingImage": "i",
+        "tracking": {"url": "u", "username": "n", "password": "p"},
+        "endpoints": {"markdown": {"url": "http://localhost:30001", "version": 3, "run": RUN, "image": "i"}},
+    }
+)
+
+
+def deployment(version, *, ready=1):
+    labels = {"modelstack.dev/workload": "markdown", "modelstack.dev/role": "stable", "modelstack.dev/version": str(version)}
+    return {
+        "metadata": {"labels": labels, "annotations": {"modelstack.dev/run": RUN}},
+        "spec": {"template": {"spec": {"containers": [{"image": f"localhost:5000/markdown-serving@{DIGEST}"}]}}},
+        "status": {
+            "replicas": 1,
+            **({"readyReplicas": ready} if ready else {}),
+            "conditions": [{"type": "Progressing", "status": "True", "lastUpdateTime": "2026-01-02T03:04:05Z"}],
+        },
+    }
+
+
+def test_what_runs_is_told_with_the_data_of_its_release():
+    found = status.variant(deployment(3), {"markdown": RELEASES}, OUTPUTS, TODAY)
+    assert (found.version, found.run, found.image, found.data) == (3, RUN, DIGEST, DATA)
+    assert (found.since, found.ready, found.replicas) == ("2026-01-02T03:04:05Z", 1, 1)
+    assert found.endpoint == "http://localhost:30001"
+
+
+def test_data_is_not_made_up_for_a_version_that_the_stack_file_does_not_release():
+    assert status.variant(deployment(2), {"markdown": RELEASES}, OUTPUTS, TODAY).data == ""
+
+
+def test_a_variant_without_a_ready_replica_has_none():
+    assert status.variant(deployment(3, ready=0), {}, OUTPUTS, TODAY).ready == 0
+
+
+def test_a_release_that_does_not_run_is_pending():
+    running = status.variant(deployment(2), {}, OUTPUTS, TODAY)
+    assert status.pending({"markdown": RELEASES}, [running]) == ["markdown version 3"]
+    assert status.pending({"markdown": RELEASES}, [status.variant(deployment(3), {}, OUTPUTS, TODAY)]) == []
+
+
+def test_labels_are_those_that_the_variants_carry():
+    assert {variant.WORKLOAD_LABEL, variant.VERSION_LABEL} == set(status.SELECTOR.split(","))
+
+
+def test_traffic_is_what_the_stack_file_gives():
+    releases = WorkloadReleases.model_validate(released(3, 4, 5, canary={"version": 4, "percent": 10}, shadow=5))
+    assert [status.traffic(role, releases) for role in ("stable", "canary", "shadow")] == ["90 %", "10 %", "copy"]
+    assert status.traffic("stable", RELEASES) == "100 %"
+
+
+def test_whether_the_evidence_passes_is_told_and_who_approved():
+    block = released(3)
+    found = status.variant(deployment(3), {"markdown": RELEASES}, OUTPUTS, TODAY)
+    assert (found.traffic, found.gate, found.approved_by) == ("100 %", "passed", "")
+    block["versions"][0]["evidence"]["metrics"]["wape"] = 0.5
+    worse = WorkloadReleases.model_validate(approved("prod", block))
+    found = status.variant(deployment(3), {"markdown": worse}, OUTPUTS, TODAY)
+    assert (found.gate, found.approved_by) == ("failed", "approver@example.com")
+
+
+def test_what_is_served_on_old_data_does_not_fail_and_its_age_is_told():
+    def gate(workload, until, **metrics):
+        evidence = release(3)["evidence"]
+        made = evidence | {"until": until, "metrics": evidence["metrics"] | metrics}
+        return status.gate(workload, Release.model_validate(release(3, evidence=made)), TODAY)
+
+    assert gate(AGED, "2026-08-26") == "passed"
+    assert gate(AGED, "2026-08-25") == "passed, age aside"
+    assert gate(AGED, "2026-08-26", wape=0.5) == "failed"
+    assert gate(AGED, "2026-08-25", wape=0.5) == "failed"
+    assert gate(MARKDOWN, "1992-10-07") == "passed", "it has no such rule"

@@ -1,0 +1,211 @@
+"""Releases: a version made immutable, once."""
+
+import hashlib
+import json
+
+import pytest
+
+from clients.model_registry import ModelVersion
+from common.errors import UserError
+from delivery.console.progress import Reporter
+from delivery.releases.releaser import Releaser
+from delivery.stacks import stack_file
+from infra.settings import settings
+
+REPORT = hashlib.sha256(b"report").hexdigest()
+STACK_FILE = """\
+# kept
+config:
+  modelstack:cluster: {kind: embedded}
+  modelstack:images:
+    registry: localhost:5000
+    base: localhost:5000/base:bookworm
+  modelstack:workloads:
+    markdown: {nodePort: 30001}   # kept too
+"""
+TAGS = {"data": f"sha256:{'d' * 64}", "revision": "1234567", "trainer": "t@example.com", "report": f"sha256:{REPORT}"}
+
+
+def version(number, name="markdown", **tags):
+    return ModelVersion(name=name, version=number, run=f"{number:032x}", tags={**TAGS, **tags})
+
+
+class Models:
+    """A registry with some versions."""
+
+    def __init__(self, *versions):
+        self.versions = {found.version: found for found in versions}
+
+    def newest(self, _name):
+        return self.versions[max(self.versions)] if self.versions else None
+
+    def version(self, _name, number):
+        return self.versions.get(number)
+
+    def fetch(self, _model, folder):
+        folder.mkdir()
+        (folder / "MLmodel").write_text("model")
+
+    def report(self, model):
+        return model.tag("report"), {"wape": 0.4}, model.tags.get("until")
+
+
+class Builder:
+    """Builds nothing, and pushes to a registry that is a dictionary."""
+
+    def __init__(self, registry):
+        self.registry, self.built = registry, []
+
+    def build(self, context, dockerfile, args, tag, progress):
+        self.built.append(
+            (tag, args, json.loads((context / "release.json").read_text()), (context / "model" / "MLmodel").exists())
+        )
+        return "id"
+
+    def push(self, tag, progress):
+        repository, _, label = tag.removeprefix("localhost:5000/").rpartition(":")
+        digest = "sha256:" + hashlib.sha256(tag.encode()).hexdigest()
+        self.registry[repository, label] = digest
+        return digest
+
+
+@pytest.fixture
+def world(tmp_path):
+    registry = {}
+    file = tmp_path / "Pulumi.dev.yaml"
+    file.write_text(STACK_FILE)
+    builder = Builder(registry)
+
+    def releaser(*versions, serving="localhost:5000/serving@sha256:1"):
+        return Releaser(
+            stack="dev",
+            file=file,
+            models=Models(*versions),
+            builder=builder,
+            registry="localhost:5000",
+            serving_image=serving,
+            pushed=lambda repository, tag: registry.get((repository, tag)),
+        )
+
+    return file, builder, releaser
+
+
+def test_the_newest_version_is_released_with_all_that_identifies_it(world):
+    file, builder, releaser = world
+    changes = releaser(version(1), version(2)).release("markdown", None, Reporter([]))
+    releases = stack_file.releases(file.read_text())["markdown"]
+    (release,) = releases["versions"]
+    assert releases["stable"] == 2
+    assert (release["version"], release["run"], release["data"]) == (2, f"{2:032x}", TAGS["data"])
+    assert release["trainer"] == "t@example.com"
+    evidence = {"version": 2, "data": TAGS["data"], "report": TAGS["report"], "metrics": {"wape": 0.4}}
+    assert release["evidence"] == evidence
+    assert "+      stable: 2" in changes
+    assert "# kept too" in file.read_text()
+    (built,) = builder.built
+    assert built[1] == {"SERVING": "localhost:5000/serving@sha256:1"}
+    assert built[2]["run"] == f"{2:032x}", "the image says what it is"
+    assert built[3], "the model is in the image's context"
+
+
+def test_a_release_says_of_which_day_its_data_is_where_the_report_does(world):
+    file, _, releaser = world
+    releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([]))
+    assert "until: '1992-10-07'" in file.read_text(), "as text: YAML's own dates are not what the engine hands over"
+    (release,) = settings.load(file).releases["markdown"].versions
+    assert release.evidence.until == "1992-10-07"
+    assert releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([])) == "", "and nothing changes again"
+
+
+def test_release_twice_is_release_once(world):
+    file, builder, releaser = world
+    releaser(version(1)).release("markdown", 1, Reporter([]))
+    once = file.read_text()
+    assert releaser(version(1)).release("markdown", 1, Reporter([])) == "", "and says so"
+    assert file.read_text() == once
+    assert len(builder.built) == 1, "an image that the registry has is not built again"
+
+
+def test_a_new_serving_image_makes_a_new_release_image(world):
+    _, builder, releaser = world
+    releaser(version(1)).release("markdown", 1, Reporter([]))
+    releaser(version(1), serving="localhost:5000/serving@sha256:2").release("markdown", 1, Reporter([]))
+    assert len({tag for tag, *_ in builder.built}) == 2
+
+
+def test_a_dry_run_shows_the_change_and_makes_nothing(world):
+    file, builder, releaser = world
+    assert "version: 1" in releaser(version(1)).release("markdown", None, Reporter([]), dry_run=True)
+    assert file.read_text() == STACK_FILE
+    assert not builder.built
+
+
+@pytest.mark.parametrize(
+    ("versions", "asked", "words"),
+    [
+        ((), None, "modelstack train markdown"),
+        ((version(1),), 7, "no version 7"),
+        ((ModelVersion(name="markdown", version=1, run="r"),), None, "no tag modelstack."),
+    ],
+)
+def test_what_cannot_be_released_is_refused_and_nothing_is_edited(world, versions, asked, words):
+    file, builder, releaser = world
+    with pytest.raises(UserError, match=words):
+        releaser(*versions).release("markdown", asked, Reporter([]))
+    assert file.read_text() == STACK_FILE
+    assert not builder.built
+
+
+def test_a_workload_that_the_stack_does_not_run_is_refused(world):
+    _, _, releaser = world
+    with pytest.raises(UserError, match="markdwon"):
+        releaser(version(1)).release("markdwon", None, Reporter([]))
+
+
+def test_the_first_release_of_a_workload_gives_its_endpoint_the_next_node_port(world):
+    file, _, releaser = world
+    releaser(version(1)).release("markdown", None, Reporter([]))
+    before = file.read_text()
+    changes = releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
+    assert "+      nodePort: 30002" in changes, "30000 is the tracking server's, 30001 markdown's"
+    assert [line for line in changes.splitlines() if line.startswith("-") and line != "--- a/Pulumi.dev.yaml"] == []
+    known = settings.load(file)
+    assert known.workloads["tuna"].node_port == 30002
+    assert known.releases["markdown"] == settings.parse_text(before, file.name).releases["markdown"], "it is left alone"
+    assert releaser(version(1, "tuna")).release("tuna", None, Reporter([])) == ""
+
+
+def test_a_port_that_somebody_has_chosen_stays(world):
+    file, _, releaser = world
+    file.write_text(STACK_FILE + "    tuna: {nodePort: 30017}\n")
+    releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
+    assert settings.load(file).workloads["tuna"].node_port == 30017
+
+
+def test_where_no_node_port_is_left_the_release_is_refused(world):
+    file, builder, releaser = world
+    full = STACK_FILE.replace("{kind: embedded}", "{kind: embedded, nodePorts: 30000-30001}")
+    file.write_text(full)
+    with pytest.raises(UserError, match=r"no node port left for an endpoint of tuna[\s\S]*widen cluster.nodePorts"):
+        releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
+    assert file.read_text() == full
+    assert not builder.built
+
+
+def test_a_release_that_the_settings_refuse_is_taken_back(world):
+    file, _, releaser = world
+    with pytest.raises(UserError):
+        releaser(version(1, revision="not a commit")).release("markdown", None, Reporter([]))
+    assert file.read_text() == STACK_FILE
+
+
+def test_a_failed_build_edits_nothing(world, monkeypatch):
+    file, builder, releaser = world
+
+    def full(*_args):
+        raise UserError("The disk is full.")
+
+    monkeypatch.setattr(builder, "build", full)
+    with pytest.raises(UserError, match="disk"):
+        releaser(version(1)).release("markdown", None, Reporter([]))
+    assert file.read_text() == STACK_FILE

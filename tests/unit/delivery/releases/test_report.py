@@ -1,0 +1,404 @@
+"""The page a reviewer reads, and its lines in a pull request: all figures, no harm, no state that is not told."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from delivery.releases.report import figures
+from delivery.releases.report.document import page
+from delivery.releases.report.markup import VOID
+from delivery.releases.report.model import Review, Split, Stable, Traffic, Version
+from delivery.releases.report.pull import LONGEST_PREVIEW, code, digest_line, markdown
+from tests.reports import large, reports, small
+from workloads.evidence import Report, canonical, digest
+from workloads.gate import Age, Candidate, Finding
+
+PASSED = Finding(rule="wape <= 0.42", value=0.41, bound=0.42, passed=True)
+FAILED = Finding(rule="wape <= 0.8 x wape_mean8", value=0.5, bound=0.4, passed=False)
+CANARY = Traffic(before=Split(stable=7), after=Split(stable=7, canary=8, percent=10))
+
+
+def version(report: Report, **changes) -> Version:
+    made = {"workload": "markdown", "version": 8, "run": "a" * 32, "data": report.data, "revision": "0123abc"}
+    return Version(report=report, digest=digest(canonical(report)), **made | changes)
+
+
+def review(report: Report | None = None, **changes) -> Review:
+    return Review(**{"version": version(report or small()), "stable": None, "findings": (PASSED,)} | changes)
+
+
+def errors(wape: float, **changes) -> Report:
+    """A report with this error."""
+    return small(metrics=small().metrics | {"wape": wape}, **changes)
+
+
+class Page(HTMLParser):
+    """A page's text, elements and exact figures, and whether its tags are closed in order."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.text, self.tags, self.figures, self._open = "", [], set(), []
+        self.feed(source)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "data":
+            self.figures.add(dict(attrs)["value"])
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "title", "desc"} & set(self._open):
+            self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def every_figure(report: Report) -> list[float]:
+    """The figures of a report, wherever they are in it."""
+    found: list[float] = []
+
+    def walk(value):
+        if isinstance(value, float | int):
+            found.append(value)
+        elif isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                walk(part)
+
+    walk(report.model_dump(mode="json", exclude={"format", "rows"}))
+    return found
+
+
+@pytest.mark.parametrize("report", [small(), large()], ids=["small", "large"])
+def test_every_figure_of_the_report_is_on_the_page(report: Report):
+    shown = Page(page(review(report))).figures
+    missing = {f"{value:.6g}" for value in every_figure(report)} - shown
+    assert not missing, "who approves has to be able to see all that was found"
+    assert f"{report.rows:,} rows" in Page(page(review(report))).text
+
+
+def test_every_name_and_identifier_is_on_the_page():
+    shown = Page(page(review(large(), version=version(large(), image="sha256:77", trainer="bob@example.com")))).text
+    report = large()
+    names = [name for slices in report.slices.values() for name in slices] + list(report.drift) + list(report.metrics)
+    identifiers = [
+        "a" * 32,
+        "0123abc",
+        "sha256:77",
+        report.data,
+        "bob@example.com",
+        "week 148",
+        "week 160",
+        digest(canonical(report)),
+    ]
+    assert not [name for name in names + identifiers if name not in shown]
+
+
+HARMFUL = "<script>alert(1)</script>"
+
+
+def harmful(text: str) -> Review:
+    """A review in which all that comes from outside is `text`."""
+    report = small()
+    brand = {text: report.slices["brand"]["1"], "2": report.slices["brand"]["2"]}
+    week = {text: report.slices["week"]["149"], "150": report.slices["week"]["150"]}
+    changed = small(
+        slices=report.slices | {"brand": brand, "week": week},
+        periods=(text, "150"),
+        drift={text: report.drift["price"]},
+        **dict.fromkeys(("unit", "method", "data_until", "learned_until"), text),
+        response=report.response and report.response.model_copy(update={"earnings_unit": text}),
+    )
+    findings = (Finding(rule=text, value=None, bound=None, passed=False, note=text),)
+    texts = dict.fromkeys(("run", "data", "revision", "image", "trainer", "approval"), text)
+    found = version(changed, **texts)
+    return review(version=found, stable=Stable(version=7, report=report), findings=findings, preview=text, environment=text)
+
+
+@pytest.mark.parametrize(
+    "text", [HARMFUL, '"><img src=x onerror=alert(1)>', "' onmouseover='x", "</style><b>", "]]><svg onload=x>"]
+)
+def test_a_name_with_markup_in_it_is_text(text: str):
+    harmless, found = Page(page(harmful("x" * len(text)))), Page(page(harmful(text)))
+    assert [tag for tag, _ in found.tags] == [tag for tag, _ in harmless.tags], "no element comes from a name"
+    assert [set(attrs) for _, attrs in found.tags] == [set(attrs) for _, attrs in harmless.tags], "and no attribute"
+    assert found.text.count(text) > 10, "and what it is can be read"
+
+
+def test_a_page_has_no_script_and_would_not_run_or_fetch_one():
+    source = page(harmful(HARMFUL))
+    (policy,) = [meta["content"] for meta in Page(source).named("meta") if meta.get("http-equiv")]
+    assert policy.startswith("default-src 'none'")
+    assert "script" not in policy
+    assert "<script" not in source
+    addresses = [value for _, attrs in Page(source).tags for name, value in attrs.items() if name in {"href", "src"}]
+    assert all(address.startswith(("#", "data:,")) for address in addresses), "one file that needs no other"
+    assert "url(" not in page_style(source)
+    assert "@import" not in page_style(source)
+
+
+def page_style(source: str) -> str:
+    return source[source.index("<style>") : source.index("</style>")]
+
+
+def test_what_hides_or_turns_text_is_made_visible():
+    shown = page(harmful("safe\u202etxt.exe\x1b[31m\x00"))
+    assert not set("\u202e\x1b\x00") & set(shown)
+    assert "safe�txt.exe�[31m�" in shown
+
+
+def test_the_verdict_is_that_of_all_rules():
+    assert "Gate passed" in page(review(findings=(PASSED, PASSED)))
+    assert "Gate failed, 1 of 2 rules" in page(review(findings=(PASSED, FAILED)))
+    unasked = review(findings=())
+    assert "No gate asked" in page(unasked)
+    assert not unasked.passed, "no gate is no pass"
+
+
+def test_the_gate_tells_what_each_rule_found():
+    lacking = Finding(rule="wape_worst_store <= 0.6", value=None, bound=0.6, passed=False, note="the evidence lacks the metric")
+    source = page(review(findings=(PASSED, FAILED, lacking)))
+    gate = source[source.index('id="gate"') : source.index('id="periods"')]
+    rows = [Page(row).text for row in re.findall(r"<tr.*?</tr>", gate)[1:4]]
+    assert rows == [
+        "wape <= 0.420.4100.420passed",
+        "wape <= 0.8 x wape_mean80.5000.400failed",
+        "wape_worst_store <= 0.6the evidence lacks the metric–0.600failed",  # noqa: RUF001 the sign for nothing
+    ]
+
+
+def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_lines():
+    rule = Age(at_most_days=90)
+    old = rule.check(Candidate(metrics={}, age=120))
+    shown = review(small(data_day="1992-10-07"), findings=(PASSED, old))
+    assert "last day of the data1992-10-07" in Page(page(shown)).text
+    assert "age of the data <= 90 days12090failed" in Page(page(shown)).text
+    assert "| `age of the data <= 90 days` | 120 | 90 | **failed** |" in markdown(shown)
+    assert "last day of the data" not in page(review()), "where it is not known, it is not made up"
+    untold = review(findings=(rule.check(Candidate(metrics={})),))
+    assert "the evidence does not say of which day its data is" in Page(page(untold)).text
+
+
+def test_without_a_stable_version_the_page_says_so():
+    shown = Page(page(review())).text
+    assert "nothing is stable here to compare with" in shown
+    assert "the baselines are all there is to compare with" in shown
+    assert "v7" not in shown
+
+
+def test_the_version_is_compared_with_the_stable_one():
+    shown = Page(page(review(large(better=0.9), stable=Stable(version=7, report=large())))).text
+    assert "Error 0.365 over 12 weeks (149 to 160); v7, which is stable, has 0.406: 10 % less." in shown
+    assert "The best baseline, mean8, has 0.602: 39 % less." in shown
+    assert "Better than v7 in 12 of 12 weeks." in shown
+    assert "not comparable" not in shown
+    close = page(review(errors(0.3001), stable=Stable(version=7, report=errors(0.3))))
+    assert "has 0.300: about the same." in close, "0 % less would be said of two errors that differ"
+    assert "Better than v7 in 0 of 12 weeks." in page(review(large(), stable=Stable(version=7, report=large()))), (
+        "the same is not better"
+    )
+
+
+def test_a_stable_version_that_was_tested_on_something_else_is_no_quiet_comparison():
+    moved = small(periods=("150", "151"), slices=small().slices | {"week": {"150": {"wape": 0.2}, "151": {"wape": 0.3}}})
+    shown = Page(page(review(stable=Stable(version=7, report=moved)))).text
+    assert "v7 was back-tested on other weeks (150 to 151, not 149 to 150): its figures are not comparable." in shown
+    assert "Better than v7 in 0 of 1 week." in shown, "of the weeks that both have"
+    other = small(data=f"sha256:{'1' * 64}")
+    assert "on other data of the same weeks" in page(review(stable=Stable(version=7, report=other)))
+    never = small(periods=("1", "2"), slices=small().slices | {"week": {"1": {"wape": 0.2}, "2": {"wape": 0.3}}})
+    assert "v7 was back-tested on none of these weeks" in page(review(stable=Stable(version=7, report=never)))
+
+
+def test_a_report_of_other_data_than_the_version_is_told():
+    assert "The report is of other data than the version" in page(review(version=version(small(), data="sha256:11")))
+
+
+def test_slices_are_sorted_and_the_worst_is_marked():
+    source = page(review())
+    part = source[source.index('id="by-brand"') : source.index('id="by-store"')]
+    names = [Page(row).text for row in re.findall(r'<th scope="row">.*?</th>', part)]
+    assert names == ["1 worst", "2"]
+    assert "From 0.150 (brand 2) to 0.450 (brand 1, the worst). 1 of 2 are above the error of all, 0.300." in source
+
+
+def test_a_workload_without_prices_has_no_price_response():
+    source = page(review(small(response=None)))
+    assert "Price response" not in source
+    assert "Price response" in page(review())
+
+
+@pytest.mark.parametrize(
+    ("preview", "words"),
+    [
+        (None, "No preview of stage was made"),
+        (" \n", "The preview of stage changes nothing"),
+        ("+ a & <b>\r\n~ c", "What the preview of stage says will change"),
+    ],
+)
+def test_the_infrastructure_is_told_in_each_state(preview: str | None, words: str):
+    source = page(review(preview=preview, environment="stage"))
+    assert words in source
+    if preview and preview.strip():
+        assert '<span class="added">+ a &amp; &lt;b&gt;\n</span><span class="changed">~ c</span>' in source
+
+
+def test_tables_have_headers_pictures_have_words_and_ids_are_unique():
+    found = Page(page(review(large(), stable=Stable(version=7, report=large()))))
+    assert all(header.get("scope") in {"col", "row"} for header in found.named("th"))
+    assert len(found.named("caption")) == len(found.named("table"))
+    ids = [attrs["id"] for _, attrs in found.tags if "id" in attrs]
+    assert len(ids) == len(set(ids)), "or a picture would have another's words"
+    for picture in found.named("svg"):
+        named = picture.get("aria-labelledby", "").split()
+        assert picture.get("aria-hidden") == "true" or (len(named) == 2 and set(named) <= set(ids))
+    links = [link["href"].removeprefix("#") for link in found.named("a")]
+    assert set(links) <= set(ids), "each link leads somewhere"
+    assert found.named("html") == [{"lang": "en"}]
+
+
+_TEXTS = st.none() | st.text(max_size=40)
+_FLOATS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+_FINDINGS = st.builds(Finding, rule=st.text(), note=st.text(), passed=st.booleans(), value=_FLOATS, bound=_FLOATS)
+_SPLITS = st.builds(
+    Split,
+    stable=st.none() | st.integers(7, 8),
+    canary=st.none() | st.just(8),
+    percent=st.integers(0, 100),
+    shadow=st.none() | st.just(8),
+)
+_REVIEWS = st.builds(
+    Review,
+    version=st.builds(version, reports(), image=_TEXTS, trainer=_TEXTS, run=st.text()),
+    stable=st.none() | st.builds(Stable, version=st.just(7), report=reports()),
+    findings=st.lists(_FINDINGS, max_size=3).map(tuple),
+    environment=_TEXTS,
+    traffic=st.none() | st.builds(Traffic, before=st.none() | _SPLITS, after=_SPLITS),
+    preview=_TEXTS,
+)
+
+
+@settings(max_examples=60)
+@given(found=_REVIEWS)
+def test_any_review_makes_a_page_whose_places_are_numbers(found: Review):
+    source = page(found)
+    source.encode()
+    for tag, attrs in Page(source).tags:
+        for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "d", "points", "transform"):
+            value = attrs.get(name, "") if tag != "meta" else ""
+            assert not re.search(r"nan|inf|e[+-]?\d{2}", value, re.IGNORECASE), f"{tag} {name}={value}"
+            assert not (name in {"width", "height"} and value.startswith("-")), "a width below zero is not drawn"
+    markdown(found).encode()
+    assert "\n" not in digest_line(found)
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (
+            review(errors(0.41), stable=Stable(version=7, report=errors(0.43)), traffic=CANARY),
+            "markdown v7 to v8, canary 0 to 10 %, error 0.43 to 0.41, gate passed",
+        ),
+        (review(errors(0.41)), "markdown v8, error 0.41, gate passed"),
+        (
+            review(errors(0.41), traffic=Traffic(before=None, after=Split(stable=8)), findings=(FAILED,)),
+            "markdown v8, share 0 to 100 %, error 0.41, gate failed, 1 of 1 rule",
+        ),
+        (
+            review(
+                errors(0.4121),
+                stable=Stable(version=7, report=errors(0.4149)),
+                traffic=Traffic(before=CANARY.after, after=Split(stable=8)),
+            ),
+            "markdown v7 to v8, share 10 to 100 %, error 0.415 to 0.412, gate passed",
+        ),
+        (
+            review(errors(0.4), traffic=Traffic(before=Split(stable=7), after=Split(stable=7, shadow=8)), findings=()),
+            "markdown v8, shadow, answers dropped, error 0.40, no gate asked",
+        ),
+        (
+            review(errors(0.41234), stable=Stable(version=7, report=errors(0.41232))),
+            "markdown v7 to v8, error 0.412 as before, gate passed",
+        ),
+        (
+            review(errors(0.4), traffic=Traffic(before=CANARY.after, after=CANARY.after)),
+            "markdown v8, canary 10 % as before, error 0.40, gate passed",
+        ),
+    ],
+)
+def test_a_line_says_what_a_pull_request_does(found: Review, line: str):
+    assert digest_line(found) == line
+
+
+def test_a_pull_request_shows_the_gate_the_figures_and_the_preview():
+    text = markdown(
+        review(errors(0.41), stable=Stable(version=7, report=errors(0.43)), findings=(PASSED, FAILED), preview="+ a")
+    )
+    assert text.startswith("**markdown v7 to v8, error 0.43 to 0.41, gate failed, 1 of 2 rules**\n\n| rule |")
+    assert "| `wape <= 0.8 x wape_mean8` | 0.500 | 0.400 | **failed** |" in text
+    assert "| error | 0.410 | 0.430 |" in text
+    assert "| worst brand, `1` | 0.450 | 0.450 |" in text
+    assert "report `sha256:" in text
+    assert "```diff\n+ a\n```" in text
+
+
+@given(text=st.text())
+def test_text_from_outside_stays_code_in_a_table(text: str):
+    shown = code(text)
+    assert shown[0] == shown[-1] == "`"
+    assert not re.search(r"[`\n\r]|(?<!\\)\|", shown[1:-1])
+
+
+def test_a_preview_cannot_leave_its_fence_and_a_long_one_is_cut():
+    text = markdown(review(preview="```\n</details>\n@everyone"))
+    assert "````diff\n```\n</details>\n@everyone\n````" in text
+    long = markdown(review(preview="x" * (LONGEST_PREVIEW + 5)))
+    assert "... and 5 characters more" in long
+    assert len(long) < 65_536, "more than a comment may have"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.406, "0.406"),
+        (-0.137, "−0.137"),  # noqa: RUF001 the minus sign
+        (12, "12"),
+        (0, "0"),
+        (9120.4, "9,120"),
+        (54.32, "54.3"),
+        (3.2e9, "3.20e+09"),
+        (1e-7, "1.00e-07"),
+    ],
+)
+def test_figures_are_short(value: float, text: str):
+    assert figures.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((0.0, 0.5, 1.0), ["0.0", "0.5", "1.0"]),
+        ((-100, -50, 1e-9), ["−100", "−50", "0"]),  # noqa: RUF001 the minus sign
+        ((1000, 20000), ["1,000", "20,000"]),
+        ((0, 5e8), ["0", "5.00e+08"]),
+    ],
+)
+def test_an_axis_is_written_with_as_many_places_throughout(values: tuple[float, ...], texts: list[str]):
+    assert figures.alike(values) == texts
+
+
+@pytest.mark.parametrize("when", [None, "2026-11-25T22:57:12Z by t@example.com"])
+def test_the_page_says_whether_the_evidence_was_made_again(when):
+    text = Page(page(review(version=version(small(), confirmed=when)))).text
+    assert (when or "not since training") in text

@@ -1,0 +1,73 @@
+"""What a version's evidence is said to be worth: by `modelstack report` before it is shown, and by `modelstack backtest`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import timedelta
+
+import pytest
+
+from clients.model_registry import ModelVersion
+from common import clock
+from delivery.releases import release_command
+from delivery.releases.promoter import Desk
+from delivery.releases.review import review_of
+from delivery.stacks import stack_file
+from delivery.training import commands
+from delivery.training.log import Evidence
+from infra.promotion.deployed import parse
+from infra.promotion.rules import Known
+from tests.releases import AGED, DIGEST, METRICS, RUN, STACK_FILE, TODAY, outputs, release, released
+from tests.reports import large
+from workloads.evidence import canonical, digest
+
+
+class Models:
+    """A model registry in which each version has the same evidence, on data of 120 days ago."""
+
+    content = canonical(large().model_copy(update={"data_day": TODAY - timedelta(days=120)}))
+
+    def version(self, name, version):
+        return ModelVersion(name=name, version=version, run=RUN, tags={"data": DIGEST, "revision": "1a2b3c4"})
+
+    def report_content(self, _model):
+        return digest(self.content), self.content
+
+
+@pytest.mark.parametrize(
+    ("known", "passed"),
+    [
+        (Known(), False),
+        (Known(here=parse(outputs(released(2)))), False),
+        (Known(here=parse(outputs(released(3)))), True),
+    ],
+    ids=["a first version", "a new version", "what is served"],
+)
+def test_the_age_of_the_data_is_told_and_held_against_what_is_not_served_yet(tmp_path, known, passed):
+    file = tmp_path / "Pulumi.stage.yaml"
+    file.write_text(stack_file.with_releases(STACK_FILE, "markdown", {"stable": 3, "versions": [release(3)]}))
+    review = review_of(Desk(stack="stage", file=file, workload=AGED, known=known, today=TODAY), Models(), 3, None)
+    *_, age = review.findings
+    assert (age.rule, age.value, age.bound, age.passed) == ("age of the data <= 90 days", 120, 90, passed)
+
+
+def test_a_back_test_says_what_the_gate_says_of_the_age_today(monkeypatch, capsys):
+    class Access:
+        models = Models()
+
+        def trainer(self, *_):
+            return self
+
+        def back_test(self, _progress):
+            return Evidence(version=3, run=RUN, report=DIGEST, outcome="confirmed"), METRICS
+
+    monkeypatch.setattr(commands.Access, "to", lambda _stack: Access())
+    monkeypatch.setattr(commands, "reporter", contextlib.nullcontext)
+    monkeypatch.setattr(release_command, "declared", lambda _name: AGED)
+    monkeypatch.setattr(clock, "today", lambda: TODAY)
+    commands.back_test("dev", "markdown", 3, cancel=False, as_json=True)
+    *_, age = json.loads(capsys.readouterr().out)["gate"]
+    assert (age["rule"], age["value"], age["bound"], age["passed"]) == ("age of the data <= 90 days", 120, 90, False)
+    commands.back_test("dev", "markdown", 3, cancel=False, as_json=False)
+    assert "age of the data <= 90 days 120 90 FAILED" in " ".join(capsys.readouterr().out.split())

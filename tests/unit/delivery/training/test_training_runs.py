@@ -1,0 +1,252 @@
+"""Training runs: made from a CronJob, followed to their end, taken up again."""
+
+import io
+import json
+
+import pytest
+
+from clients.kubernetes import ApiError
+from common.errors import UserError
+from delivery.console.progress import PlainSink, Reporter
+from delivery.environments.outputs import TrainingOutput
+from delivery.training.log import Evidence
+from delivery.training.training_runs import Trainer
+
+JOBS = "/apis/batch/v1/namespaces/training/jobs"
+PODS = "/api/v1/namespaces/training/pods"
+CRON_JOB = {
+    "metadata": {"name": "markdown-training", "uid": "u1"},
+    "spec": {
+        "suspend": True,
+        "jobTemplate": {
+            "metadata": {"labels": {"app": "markdown"}},
+            "spec": {
+                "backoffLimit": 0,
+                "template": {
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "training",
+                                "command": ["python", "-m", "workloads.run", "markdown"],
+                                "env": [{"name": "MODELSTACK_DATA", "value": "/data"}],
+                            }
+                        ]
+                    }
+                },
+            },
+        },
+    },
+}
+REGISTERED = {"event": "registered", "model": "markdown", "version": 3, "run": "abc"}
+GOOD_RUN = [
+    {"event": "step", "step": "source", "state": "started", "index": 1, "total": 2},
+    {"event": "step", "step": "source", "state": "done", "seconds": 0.1},
+    {"event": "metric", "name": "wape", "value": 0.4},
+    REGISTERED,
+]
+
+
+class Cluster:
+    """A cluster that runs each Job at once: its pod waits as told, then prints `lines`, and the Job ends as told."""
+
+    def __init__(self, lines=(), *, ends="Complete", waiting=(), events=(), connections=1):
+        self.lines = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+        self.ends, self.waiting, self.events = ends, list(waiting), list(events)
+        self.jobs, self.deleted, self.connections, self.ended = {}, [], connections, False
+
+    def get(self, path):
+        assert path.endswith("/cronjobs/markdown-training")
+        return CRON_JOB
+
+    def create(self, path, body):
+        assert path == JOBS
+        self.jobs[body["metadata"]["name"]] = body
+
+    def delete(self, path):
+        self.deleted.append(path)
+        self.jobs.pop(path.rpartition("/")[2])
+
+    def find(self, path):
+        name = path.rpartition("/")[2]
+        if name not in self.jobs:
+            return None
+        conditions = [{"type": self.ends, "status": "True", "reason": "BackoffLimitExceeded"}] if self.ended else []
+        return {**self.jobs[name], "status": {"conditions": conditions}}
+
+    def items(self, path, params=None):
+        if path == JOBS:
+            return [self.find(f"{JOBS}/{name}") for name in self.jobs]
+        if path.endswith("/events"):
+            return self.events
+        state = {"waiting": self.waiting.pop(0)} if self.waiting else {"running": {}}
+        created = {"name": "pod-1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        return [] if self.events else [{"metadata": created, "status": {"containerStatuses": [{"state": state}]}}]
+
+    def log(self, namespace, pod, *, follow):
+        self.connections -= 1
+        if self.connections > 0:
+            yield from self.lines[:2]
+            return
+        yield from self.lines
+        self.ended = True
+
+
+def trainer(cluster, tmp_path, version=None):
+    output = TrainingOutput(namespace="training", cron_job="markdown-training", image="i")
+    return Trainer(
+        workload="markdown",
+        cluster=cluster,
+        output=output,
+        revision="1234567",
+        trainer="t@example.com",
+        version=version,
+        logs=tmp_path,
+        sleep=lambda _seconds: None,
+    )
+
+
+def train(cluster, tmp_path):
+    out = io.StringIO()
+    return trainer(cluster, tmp_path).train(Reporter([PlainSink(out)])), out.getvalue()
+
+
+def test_a_run_shows_its_steps_and_gives_what_it_registered(tmp_path):
+    registered, shown = train(Cluster(GOOD_RUN), tmp_path)
+    assert (registered.version, registered.run) == (3, "abc")
+    assert "training markdown > source (1 of 2) done" in shown
+    assert "version 3, wape 0.400" in shown
+
+
+def test_the_job_is_the_cron_jobs_with_the_codes_revision(tmp_path):
+    cluster = Cluster(GOOD_RUN)
+    train(cluster, tmp_path)
+    (job,) = cluster.jobs.values()
+    env = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "MODELSTACK_REVISION", "value": "1234567"} in env
+    assert {"name": "MODELSTACK_TRAINER", "value": "t@example.com"} in env, "who trained may not approve"
+    assert {"name": "MODELSTACK_DATA", "value": "/data"} in env
+    assert job["metadata"]["ownerReferences"][0]["uid"] == "u1", "the CronJob's removal removes its runs"
+    assert "MODELSTACK_REVISION" not in json.dumps(CRON_JOB), "the CronJob's own description is not touched"
+
+
+def test_a_run_under_way_is_followed_and_no_second_one_is_started(tmp_path):
+    cluster = Cluster(GOOD_RUN)
+    owners = [{"name": "markdown-training"}]
+    cluster.jobs["markdown-0"] = {"metadata": {"name": "markdown-0", "ownerReferences": owners}}
+    _, shown = train(cluster, tmp_path)
+    assert list(cluster.jobs) == ["markdown-0"]
+    assert "training markdown, following markdown-0" in shown
+
+
+TESTED = [
+    {"event": "metric", "name": "wape", "value": 0.4},
+    {"event": "evidence", "version": 8, "run": "abc", "report": "sha256:1", "outcome": "confirmed"},
+]
+
+
+def back_test(cluster, tmp_path):
+    out = io.StringIO()
+    return trainer(cluster, tmp_path, version=8).back_test(Reporter([PlainSink(out)])), out.getvalue()
+
+
+def test_a_back_test_is_a_job_of_the_same_kind_that_names_the_version(tmp_path):
+    cluster = Cluster(TESTED)
+    (evidence, metrics), shown = back_test(cluster, tmp_path)
+    assert (evidence, metrics) == (Evidence(version=8, run="abc", report="sha256:1", outcome="confirmed"), {"wape": 0.4})
+    ((name, job),) = cluster.jobs.items()
+    assert name.startswith("markdown-v8-")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "workloads.run", "markdown", "--version", "8"]
+    assert "back-test of markdown v8 done" in shown
+    assert "confirmed, wape 0.400" in shown
+
+
+def test_training_and_back_tests_of_other_versions_are_not_taken_for_a_run_under_way(tmp_path):
+    cluster = Cluster(TESTED)
+    owners = [{"name": "markdown-training"}]
+    cluster.jobs = {
+        name: {"metadata": {"name": name, "ownerReferences": owners, "labels": labels}}
+        for name, labels in (("training", {}), ("v7", {"modelstack.dev/backtested-version": "7"}))
+    }
+    assert trainer(cluster, tmp_path).running() == "training"
+    assert trainer(cluster, tmp_path, version=7).running() == "v7"
+    assert trainer(cluster, tmp_path, version=8).running() is None
+
+
+def test_a_back_test_that_finds_other_evidence_fails_with_its_reason(tmp_path):
+    lines = ["failed: wape was 0.4 and is 0.5"]
+    with pytest.raises(UserError, match=r"(?s)back-test of markdown .*wape was 0.4 and is 0.5.*backtest markdown --version 8"):
+        back_test(Cluster(lines, ends="Failed"), tmp_path)
+
+
+def test_a_lost_connection_does_not_tell_lines_twice(tmp_path):
+    _, shown = train(Cluster(GOOD_RUN, connections=3), tmp_path)
+    assert shown.count("source (1 of 2) ...") == 1
+    assert len(next(tmp_path.glob("training-*.log")).read_text().splitlines()) == len(GOOD_RUN)
+
+
+def test_why_a_pod_does_not_start_yet_is_shown(tmp_path):
+    waiting = [{"reason": "ContainerCreating"}, {"reason": "ImagePullBackOff", "message": "no such image"}]
+    _, shown = train(Cluster(GOOD_RUN, waiting=waiting), tmp_path)
+    assert "waiting for the pod done" in shown
+    assert "ImagePullBackOff no such image" in shown
+
+
+def test_a_pod_that_cannot_start_fails_with_the_reason_and_leaves_no_job(tmp_path):
+    cluster = Cluster(waiting=[{"reason": "ErrImagePull", "message": "no such image"}] * 100)
+    with pytest.raises(UserError, match="no such image"):
+        train(cluster, tmp_path)
+    assert cluster.deleted, "a run that cannot start is no run to take up later"
+
+
+def test_a_job_that_is_allowed_no_pod_fails_with_the_clusters_reason(tmp_path):
+    cluster = Cluster(events=[{"reason": "FailedCreate", "message": "violates PodSecurity restricted"}])
+    with pytest.raises(UserError, match="violates PodSecurity"):
+        train(cluster, tmp_path)
+
+
+def test_a_failed_run_names_the_step_and_shows_the_last_lines(tmp_path):
+    lines = [
+        {"event": "step", "step": "train", "state": "started"},
+        "Traceback (most recent call last):",
+        "ValueError: no rows",
+        {"event": "step", "step": "train", "state": "failed"},
+    ]
+    with pytest.raises(UserError) as failure:
+        train(Cluster(lines, ends="Failed"), tmp_path)
+    assert "failed in step train" in str(failure.value)
+    assert "ValueError: no rows" in str(failure.value)
+    assert "BackoffLimitExceeded" in str(failure.value)
+    assert '"event"' not in str(failure.value), "the last lines are what programs printed, not our own events"
+
+
+def test_a_run_that_ends_without_a_model_has_failed(tmp_path):
+    with pytest.raises(UserError, match="without registering a model"):
+        train(Cluster(GOOD_RUN[:2]), tmp_path)
+
+
+def test_a_run_deleted_by_somebody_else_is_told(tmp_path):
+    cluster = Cluster(GOOD_RUN)
+    cluster.create = lambda _path, _body: None
+    with pytest.raises(UserError, match="deleted"):
+        train(cluster, tmp_path)
+
+
+def test_cancelling_ends_the_run_under_way(tmp_path):
+    cluster = Cluster(GOOD_RUN)
+    cluster.jobs["markdown-0"] = {"metadata": {"name": "markdown-0", "ownerReferences": [{"name": "markdown-training"}]}}
+    assert trainer(cluster, tmp_path).cancel() == "markdown-0"
+    assert trainer(cluster, tmp_path).cancel() is None
+
+
+def test_a_log_that_is_not_there_yet_is_asked_for_again(tmp_path):
+    cluster = Cluster(GOOD_RUN)
+    log, refusals = cluster.log, [ApiError(400, "container is waiting to start")]
+
+    def refusing(*args, **options):
+        if refusals:
+            raise refusals.pop()
+        return log(*args, **options)
+
+    cluster.log = refusing
+    assert train(cluster, tmp_path)[0].version == 3

@@ -1,0 +1,428 @@
+"""What an environment asks of a release, and that no way leads around it."""
+
+from __future__ import annotations
+
+import base64
+from datetime import date, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+
+from common.errors import UserError
+from delivery.releases import edits
+from infra.promotion import rules
+from infra.promotion.deployed import parse
+from infra.promotion.rules import Known, Stable, requirements
+from infra.settings import settings
+from tests.releases import (
+    AGED,
+    APPROVER,
+    DIGEST,
+    MARKDOWN,
+    METRICS,
+    OLDEST,
+    TODAY,
+    TRAINER,
+    approved,
+    image,
+    outputs,
+    release,
+    released,
+    signed,
+)
+
+WORKLOADS = {"markdown": MARKDOWN}
+AGED_WORKLOADS = {"markdown": AGED}
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+def parsed(block):
+    """The settings of an environment with these releases."""
+    raw = {
+        "cluster": {"kind": "existing", "context": "c", "host": "c.example"},
+        "images": {"registry": "registry.example"},
+        "workloads": {"markdown": {"nodePort": 30001}},
+    }
+    return settings.parse(raw | {"releases": {"markdown": block}}, "Pulumi.test.yaml")
+
+
+def known(here=None, source=None):
+    return Known(here=parse(outputs(here) if here else {}), source=parse(outputs(source) if source else {}))
+
+
+def refused(stack, block, what=None, workloads=WORKLOADS, today=TODAY):
+    """What is refused, in the words that a reader sees."""
+    problems = rules.refusals(stack, parsed(block), what or known(source=block), workloads, today=today)
+    return "\n".join(f"{p.key} {p.what}: {p.found} / {p.fix}" for p in problems)
+
+
+BAD = {"wape": 0.5, **{name: value for name, value in METRICS.items() if name != "wape"}}
+
+
+def evidence(metrics, version=3, until=None):
+    made = {"version": version, "data": DIGEST, "report": DIGEST, "metrics": metrics}
+    return made | ({"until": f"{until}"} if until else {})
+
+
+def dated(until, *versions):
+    """Releases, the first of them stable, on data of a day."""
+    made = [release(version, evidence=evidence(METRICS, version, until)) for version in sorted(versions)]
+    return {"stable": versions[0], "versions": made}
+
+
+def test_development_takes_any_version():
+    assert refused("dev", {"stable": 3, "versions": [release(3, evidence=evidence({}))]}, Known()) == ""
+
+
+def test_stage_takes_what_passes_the_gate_and_asks_for_nothing_else():
+    assert refused("stage", released(3), Known()) == ""
+
+
+def test_stage_refuses_what_does_not_pass_and_tells_value_and_bound():
+    said = refused("stage", {"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}, Known())
+    assert "releases.markdown.stable is version 3, which does not pass the gate" in said
+    assert "wape <= 0.42: found 0.5, bound 0.42" in said
+    assert "modelstack rollback markdown --stack stage" in said
+
+
+def test_stage_refuses_evidence_without_metrics():
+    said = refused("stage", {"stable": 3, "versions": [release(3, evidence=evidence({}))]}, Known())
+    assert "the evidence lacks the metric" in said
+
+
+def test_a_version_much_worse_than_the_stable_one_is_refused_though_it_keeps_every_bound():
+    better = {**METRICS, "wape": 0.3}
+    here = {"stable": 2, "versions": [release(2, evidence=evidence(better, 2))]}
+    said = refused("stage", released(3), known(here=here))
+    assert "wape <= 1.02 x wape of what is stable: found 0.4, bound 0.306" in said, (
+        "that the file no longer keeps the old release does not help: its metrics are the stack's own"
+    )
+
+
+@pytest.mark.parametrize("stack", ["stage", "prod"])
+@pytest.mark.parametrize(
+    ("until", "says"),
+    [
+        (TODAY, ""),
+        (TODAY - timedelta(days=90), ""),
+        (TODAY - timedelta(days=91), "age of the data <= 90 days: found 91, bound 90"),
+        (TODAY + timedelta(days=1), "age of the data <= 90 days: found -1, bound 90 (a day that is yet to come)"),
+        (None, "age of the data <= 90 days: found nothing, bound 90 (the evidence does not say of which day its data is)"),
+    ],
+)
+def test_the_data_of_a_release_that_comes_new_may_not_be_too_old(stack, until, says):
+    block = approved(stack, dated(until, 3))
+    said = refused(stack, block, workloads=AGED_WORKLOADS)
+    assert says in said
+    assert bool(said) == bool(says), said
+    canary = approved(stack, dated(until, 3, 4) | {"canary": {"version": 4, "percent": 10}})
+    here = known(here=dated(until, 3), source=dated(until, 4))
+    assert says in refused(stack, canary, here, workloads=AGED_WORKLOADS), "a canary answers customers, too"
+
+
+def test_development_asks_for_no_age():
+    assert refused("dev", dated(None, 3), Known(), workloads=AGED_WORKLOADS) == ""
+
+
+@pytest.mark.parametrize("stack", ["stage", "prod"])
+def test_a_stack_that_nobody_has_changed_does_not_fail_because_days_pass(stack):
+    block = approved(stack, dated(TODAY, 3))
+    years = TODAY + timedelta(days=1000)
+    assert refused(stack, block, known(here=block), workloads=AGED_WORKLOADS, today=years) == ""
+    assert "found 1000, bound 90" in refused(stack, block, known(source=block), workloads=AGED_WORKLOADS, today=years), (
+        "what has never been served there is no old acquaintance because its file says so"
+    )
+
+
+@pytest.mark.parametrize("stack", ["stage", "prod"])
+def test_going_back_is_not_refused_for_the_age_of_the_data(stack):
+    back = approved(stack, dated("2020-01-01", 2, 3))
+    stable = Stable(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(2), image(3)}))
+    assert refused(stack, back, Known(here={"markdown": stable}), workloads=AGED_WORKLOADS) == ""
+    gone = Stable(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(3)}))
+    said = refused(stack, back, Known(here={"markdown": gone}), workloads=AGED_WORKLOADS)
+    assert "is version 2, which does not pass the gate: age of the data" in said, "it was kept, and never served"
+
+
+def test_going_back_to_a_worse_version_is_no_regression():
+    better, worse = evidence({**METRICS, "wape": 0.3}, 3), evidence({**METRICS, "wape": 0.41}, 2)
+    block = {"stable": 2, "versions": [release(2, evidence=worse), release(3, evidence=better)]}
+    assert refused("stage", block, known(here=block | {"stable": 3})) == ""
+
+
+def test_a_canary_is_compared_with_the_stable_version_beside_it():
+    better = {"stable": 3, "canary": {"version": 4, "percent": 10}}
+    block = better | {"versions": [release(3, evidence=evidence({**METRICS, "wape": 0.3})), release(4)]}
+    assert "releases.markdown.canary is version 4, which does not pass" in refused("stage", block, Known())
+
+
+def test_prod_takes_what_is_approved_and_stable_in_stage():
+    assert refused("prod", approved("prod", released(3))) == ""
+
+
+def test_prod_refuses_what_nobody_approved():
+    said = refused("prod", released(3))
+    assert "is not approved for prod: nobody has approved it" in said
+    assert "modelstack approve markdown --version 3 --stack prod" in said
+
+
+def test_prod_refuses_what_is_not_stable_in_stage():
+    block = approved("prod", released(3))
+    assert "nothing is stable in stage" in refused("prod", block, Known())
+    said = refused("prod", block, known(source=released(2)))
+    assert f"version 2, image {image(2)}" in said
+    assert "modelstack promote markdown --to stage --version 3" in said
+
+
+def test_the_same_version_with_another_image_is_not_what_stage_ran():
+    block = approved("prod", {"stable": 3, "versions": [release(3, image=image(9))]})
+    assert "whose image is not the one" in refused("prod", block, known(source=released(3)))
+
+
+def test_prod_may_go_back_to_what_it_ran_though_stage_is_further():
+    block = approved("prod", released(2, 3))
+    here = {"markdown": Stable(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(2), image(3)}))}
+    assert refused("prod", block, Known(here=here, source=parse(outputs(released(5))))) == ""
+
+
+SIGNATURES = {
+    "by somebody who is not listed": (signed("prod", release(3), by="mallory@example.com"), "is not among the approvers"),
+    "by another key": (signed("prod", release(3), key=OTHER_KEY), "one of them was changed"),
+    "for another stack": (signed("stage", release(3)), "one of them was changed"),
+    "of another workload": (signed("prod", release(3), workload="demand"), "one of them was changed"),
+    "of another release": (
+        signed("prod", release(2)) | {"version": 3, "image": image(3), "evidence": evidence(METRICS)},
+        "one of them was changed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "reason"), SIGNATURES.values(), ids=SIGNATURES)
+def test_a_signature_that_does_not_count(made, reason):
+    assert reason in refused("prod", {"stable": 3, "versions": [made]})
+
+
+FIELDS = {
+    "run": "1" * 32,
+    "data": "sha256:" + "1" * 64,
+    "revision": "7654321",
+    "trainer": "somebody@example.com",
+    "image": image(9),
+    "evidence": evidence({**METRICS, "wape": 0.39}),
+    "evidence, its day": evidence(METRICS, until=TODAY),
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_whatever_is_changed_under_a_signature_breaks_it(field):
+    made = signed("prod", release(3)) | {field.partition(",")[0]: FIELDS[field]}
+    if field == "data":
+        made["evidence"] = made["evidence"] | {"data": made["data"]}
+    block = {"stable": 3, "versions": [made]}
+    assert "one of them was changed" in refused("prod", block, known(source=block))
+
+
+@pytest.mark.parametrize("until", [None, TODAY - timedelta(days=1)])
+def test_the_day_of_the_data_is_signed(until):
+    signed_for = approved("prod", dated(TODAY, 3))
+    assert refused("prod", signed_for) == ""
+    (made,) = signed_for["versions"]
+    changed = {"stable": 3, "versions": [made | {"evidence": evidence(METRICS, until=until)}]}
+    assert "one of them was changed" in refused("prod", changed)
+
+
+def test_a_signature_from_before_evidence_had_a_day_is_good():
+    made = signed("prod", release(3))
+    assert made["approval"]["signature"] == (
+        "81Bin+NxIaC+3JDe1LQyk2+4kWz8sji27Zct/57rr4wcqDzV4yBPpw+muyy0EhTjC52WdFUWMNBdSwluiaPJDw=="
+    )
+
+
+def test_who_trained_may_not_approve():
+    mine = release(3, trainer=APPROVER.name)
+    assert "somebody else has to approve" in refused("prod", {"stable": 3, "versions": [signed("prod", mine)]})
+
+
+def test_a_revoked_key_no_longer_counts_and_the_reason_is_told():
+    revoked = MARKDOWN.model_copy(update={"approvers": (APPROVER.model_copy(update={"revoked": "laptop stolen"}),)})
+    block = approved("prod", released(3))
+    assert "was revoked: laptop stolen" in refused("prod", block, workloads={"markdown": revoked})
+
+
+def test_a_second_key_of_the_same_person_may_replace_a_revoked_one():
+    old = APPROVER.model_copy(update={"key": MARKDOWN.approvers[0].key, "revoked": "old"})
+    other = OTHER_KEY.public_key().public_bytes_raw()
+    new = APPROVER.model_copy(update={"key": base64.b64encode(other).decode()})
+    workload = MARKDOWN.model_copy(update={"approvers": (old, new)})
+    block = {"stable": 3, "versions": [signed("prod", release(3), key=OTHER_KEY)]}
+    assert refused("prod", block, workloads={"markdown": workload}) == ""
+
+
+def test_a_stack_that_nobody_listed_asks_for_everything():
+    assert requirements("canada") == requirements("prod")
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(UserError) as error:
+        rules.enforce("prod", parsed({"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}), Known(), TODAY)
+    assert "Pulumi.prod.yaml has 3 problems." in str(error.value)
+
+
+# Edits of three stack files and updates of their stacks, in any order, by people who want one thing: a version in prod.
+STEPS = [
+    *(("write", stack, version, "good") for stack in ("stage", "prod") for version in (1, 2)),
+    ("write", "prod", 2, "bad"),
+    ("write", "prod", 1, ""),
+    *(("write", stack, 2, how) for stack in ("stage", "prod") for how in ("old", "undated")),
+    *(("canary", stack, 2, how) for stack in ("stage", "prod") for how in ("good", "bad", "old")),
+    ("days", "", 40, ""),
+    ("days", "", 60, ""),
+    *(("approve", "prod", version, who) for version in (1, 2) for who in ("approver", "trainer")),
+    *((what, stack, 0, "") for what in ("up", "up", "rollback", "forget") for stack in ("stage", "prod")),
+]
+
+
+YEARS = 1000
+"""Days."""
+EVIDENCE = {
+    "good": (METRICS, TODAY),
+    "old": (METRICS, TODAY - timedelta(days=OLDEST + 1)),
+    "undated": (METRICS, None),
+    "bad": (BAD, TODAY),
+    "": ({}, None),
+}
+
+
+class World:
+    """Three stack files, and what their stacks have come to serve."""
+
+    def __init__(self):
+        self.files = dict.fromkeys(("dev", "stage", "prod"))
+        self.up = {name: {} for name in self.files}
+        self.ran_in_stage, self.approved = set(), set()
+        self.today = TODAY
+        self.runs = {}
+        """The file that each stack is up with."""
+        self.known = {name: set() for name in self.files}
+        """Images that have been served in each stack and were kept ever since."""
+
+    def step(self, what, stack, version, how):
+        block = self.files.get(stack)
+        metrics, until = EVIDENCE.get(how, EVIDENCE["good"])
+        made = release(version, evidence=evidence(metrics, version, until))
+        match what:
+            case "days":
+                self.today += timedelta(days=version)
+            case "write":
+                self.files[stack] = edits.with_stable(block, made)
+            case "canary" if block and version != block["stable"] and block.get("shadow") != version:
+                self.files[stack] = edits.with_canary(block, made, 10)
+            case "approve" if block and version in edits.versions(block):
+                kept = edits.versions(block)[version]
+                good = how == "approver"
+                word = signed(stack, kept) if good else signed(stack, kept, by=TRAINER)
+                self.files[stack] = edits.approved(block, version, word["approval"])
+                if good and stack == "prod":
+                    self.approved.add(self.identity(kept))
+            case "rollback" if block and min(edits.versions(block)) < block["stable"]:
+                self.files[stack] = edits.rolled_back(block)
+            case "forget":
+                self.files[stack] = None
+            case "up":
+                self.update(stack)
+
+    def update(self, stack):
+        """What the program does: refuses, or serves and says so."""
+        block = self.files[stack]
+        if block is None:
+            self.up[stack], self.known[stack] = {}, set()
+            self.runs.pop(stack, None)
+            return
+        state, wanted = self.state(stack), parsed(block)
+        if self.refused(stack, block):
+            return
+        served = wanted.releases["markdown"].served
+        here = state.here.get("markdown")
+        told = outputs(block)
+        kept = {each.image for each in wanted.releases["markdown"].versions}
+        proven = {each.image for each in served.values()} | (kept & here.proven if here else set())
+        told["releases"]["markdown"]["proven"] = sorted(proven)
+        self.up[stack] = told
+        self.runs[stack] = block
+        for each in served.values():
+            if each.image not in self.known[stack]:
+                assert each.evidence.until, "came without a day"
+                assert (self.today - date.fromisoformat(each.evidence.until)).days <= OLDEST, "came new with too old data"
+        self.known[stack] = (self.known[stack] | {each.image for each in served.values()}) & kept
+        if stack == "stage":
+            self.ran_in_stage.add(served["stable"].image)
+        for each in served.values():
+            assert all(found.passed for found in MARKDOWN.gate.check(each.evidence.metrics)), "served without evidence"
+            if stack == "prod":
+                assert each.image in self.ran_in_stage, "served in prod without having run in stage"
+                raw = each.model_dump(mode="json", exclude_none=True)
+                assert self.identity(raw) in self.approved, "served in prod without an approval of this very release"
+        self.unchanged()
+
+    def state(self, stack):
+        return Known(here=parse(self.up[stack]), source=parse(self.up["stage"] if stack == "prod" else {}))
+
+    def refused(self, stack, block, days=0):
+        return refused(stack, block, self.state(stack), AGED_WORKLOADS, self.today + timedelta(days))
+
+    def unchanged(self):
+        """Days alone refuse nothing that is up, and not the way back from it."""
+        for stack, block in self.runs.items():
+            assert self.refused(stack, block, YEARS) == "", "it has been served all the time"
+            older = [version for version in edits.versions(block) if version < block["stable"]]
+            if older and image(max(older)) in self.known[stack]:
+                assert "age of the data" not in self.refused(stack, edits.rolled_back(block), YEARS), "it was served once"
+
+    @staticmethod
+    def identity(made):
+        return str(sorted((name, str(value)) for name, value in made.items() if name != "approval"))
+
+
+@settings_of_hypothesis(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(STEPS), min_size=5, max_size=30))
+def test_no_sequence_of_edits_and_updates_puts_an_unproven_release_into_prod(steps):
+    world = World()
+    for step in steps:
+        world.step(*step)
+
+
+@settings_of_hypothesis(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([step for step in STEPS if step[1] in {"stage", ""}]), min_size=4, max_size=15))
+def test_no_sequence_of_edits_updates_and_days_brings_in_old_data_as_new_or_refuses_what_is_served(steps):
+    world = World()
+    for step in steps:
+        world.step(*step)
+
+
+WAY = [
+    ("write", "stage", 1, "good"),
+    ("up", "stage", 0, ""),
+    ("write", "prod", 1, "good"),
+    ("approve", "prod", 1, "approver"),
+    ("up", "prod", 0, ""),
+]
+
+
+def test_the_way_that_releases_take_does_lead_to_prod():
+    world = World()
+    for step in WAY:
+        world.step(*step)
+    assert world.up["prod"]["releases"]["markdown"]["version"] == 1, "else the property above would hold for want of a way"
+
+
+def test_on_the_same_way_a_hundred_days_before_prod_are_too_many_and_after_it_are_none():
+    late, early = World(), World()
+    for step in (*WAY[:-1], ("days", "", 100, ""), WAY[-1]):
+        late.step(*step)
+    assert late.up["prod"] == {}, "approved in time, and brought up too late"
+    for step in (*WAY, ("days", "", 100, ""), WAY[-1]):
+        early.step(*step)
+    assert early.up["prod"]["releases"]["markdown"]["version"] == 1
