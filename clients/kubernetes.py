@@ -58,7 +58,7 @@ class ApiError(Exception):
         super().__init__(message)
 
 
-class Cluster:
+class KubernetesClient:
     """A cluster, reached as a kubeconfig says."""
 
     def __init__(self, kubeconfig: str | Object, context: str | None = None) -> None:
@@ -88,7 +88,7 @@ class Cluster:
         self._http = httpx.Client(base_url=self.server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False)
 
     @classmethod
-    def of_file(cls, path: str | None, context: str) -> Cluster:
+    def of_file(cls, path: str | None, context: str) -> KubernetesClient:
         """The cluster that a context of a kubeconfig names; `path` None: `$KUBECONFIG`, else `~/.kube/config`."""
         file = kubeconfig_file(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
         try:
@@ -152,7 +152,7 @@ class Cluster:
         except (httpx.RemoteProtocolError, httpx.ReadError):
             return
 
-    def proxied(self, namespace: str, pod: str, port: int, path: str) -> str:
+    def get_from_pod(self, namespace: str, pod: str, port: int, path: str) -> str:
         """What a pod answers on one of its ports, asked through the API server: no way into the cluster has to be opened.
 
         Raises:
