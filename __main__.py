@@ -6,10 +6,10 @@ from common import clock
 from common.errors import UserError
 from infra import foundation, outputs, platform
 from infra.promotion import deployed, rules
-from infra.settings import settings
+from infra.settings import loading
 
 try:
-    wanted = settings.from_config()
+    wanted = loading.from_config()
     others = deployed.read(pulumi.get_stack(), wanted)
     rules.enforce(pulumi.get_stack(), wanted, others, clock.today())
 except UserError as problem:

@@ -17,10 +17,10 @@ from components.cluster import (
     KindClusterArgs,
 )
 from components.container_registry import Registry, RegistryArgs
-from infra.settings import settings as config
+from infra.settings import model
 
 if TYPE_CHECKING:
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +46,16 @@ def create(settings: Settings) -> Environment:
     return Environment(cluster=cluster, registry=registry, host=settings.cluster.host)
 
 
-def _cluster(settings: config.Cluster) -> Cluster:
+def _cluster(settings: model.Cluster) -> Cluster:
     match settings:
-        case config.EmbeddedCluster():
+        case model.EmbeddedCluster():
             args = EmbeddedClusterArgs(
                 api_port=settings.api_port, registry_port=settings.registry_port, node_ports=str(settings.node_ports)
             )
             return EmbeddedCluster("cluster", args)
-        case config.KindCluster(name=name, node_ports=ports):
+        case model.KindCluster(name=name, node_ports=ports):
             return KindCluster("cluster", KindClusterArgs(cluster_name=name, node_ports=range(ports.first, ports.last + 1)))
-        case config.ExistingCluster(context=context, kubeconfig=path):
+        case model.ExistingCluster(context=context, kubeconfig=path):
             return ExistingCluster("cluster", ExistingClusterArgs(context=context, kubeconfig=path))
         case _:
             assert_never(settings)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from infra.foundation import Environment
     from infra.platform import Platform
     from infra.promotion.rules import Known, Stable
+    from infra.settings.model import Settings
     from infra.settings.releases import WorkloadReleases
-    from infra.settings.settings import Settings
 
 
 class TrackingOutput(TypedDict):

@@ -15,7 +15,7 @@ from components.serving.endpoint import Canary, Endpoint, EndpointArgs, Gateway
 from components.serving.variant import Capacity, Served
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
-from infra.settings import settings as config
+from infra.settings import model
 from infra.settings.releases import CANARY, SHADOW, STABLE
 from workloads.catalogue import WORKLOADS
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from components.serving.seldon import SeldonEndpoint
     from infra.foundation import Environment
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
     from workloads.declaration import Workload
 
 RUNS, ACCOUNTS = "tracking", "accounts"
@@ -206,12 +206,12 @@ def _endpoint(
     )
 
 
-def _engine(serving: config.Serving, node_port: int) -> tuple[type[Endpoint | SeldonEndpoint], int | None, Gateway]:
+def _engine(serving: model.Serving, node_port: int) -> tuple[type[Endpoint | SeldonEndpoint], int | None, Gateway]:
     """What makes endpoints, and where they answer."""
     match serving:
-        case config.DeploymentServing():
+        case model.DeploymentServing():
             return Endpoint, node_port, Gateway()
-        case config.SeldonServing():
+        case model.SeldonServing():
             from components.serving.seldon import SeldonEndpoint  # noqa: PLC0415 most environments do without, and its import takes time
 
             return (

@@ -11,7 +11,7 @@ from delivery.environments import outputs
 from delivery.releases.revision import person, revision
 from delivery.stacks import stack_file
 from infra.promotion import rules
-from infra.settings import settings as infra_settings
+from infra.settings import loading
 
 if TYPE_CHECKING:
     from clients.kubernetes import Cluster
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from delivery.releases.releaser import Releaser
     from delivery.stacks.stack import Stack
     from delivery.training.training_runs import Trainer
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Access:
     @classmethod
     def to(cls, name: str) -> Access:
         """Opens a stack that exists."""
-        infra_settings.load(stack_file.path_of(name))
+        loading.load(stack_file.path_of(name))
         from delivery.stacks.stack import Stack
 
         return cls(Stack(name))
@@ -40,7 +40,7 @@ class Access:
     @property
     def settings(self) -> Settings:
         """What the stack file says now."""
-        return infra_settings.load(stack_file.path_of(self.stack.name))
+        return loading.load(stack_file.path_of(self.stack.name))
 
     @cached_property
     def outputs(self) -> Outputs:

@@ -11,7 +11,8 @@ from common.errors import UserError
 from delivery.releases import edits
 from delivery.stacks import backend, stack_file
 from infra.promotion.deployed import OUTPUT
-from infra.settings import settings
+from infra.settings import loading
+from infra.settings.model import PROJECT, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from delivery.releases.edits import Block
 
 _WIDTH = 120
-CONFIG = f"{settings.PROJECT}:{OUTPUT}"
+CONFIG = f"{PROJECT}:{OUTPUT}"
 """The key of the releases in the configuration that the engine keeps with each update."""
 
 
@@ -165,7 +166,7 @@ def _show_history(entries: Iterable[Entry]) -> None:
 
 def differences(one: str, other: str, *, as_json: bool) -> None:
     """Prints what two stack files say differently."""
-    found = compared(*(settings.load(stack_file.path_of(stack)) for stack in (one, other)))
+    found = compared(*(loading.load(stack_file.path_of(stack)) for stack in (one, other)))
     if as_json:
         print(json.dumps({key: {one: left, other: right} for key, (left, right) in found.items()}, indent=2))
         return
@@ -185,7 +186,7 @@ def differences(one: str, other: str, *, as_json: bool) -> None:
     console.print(table)
 
 
-def compared(one: settings.Settings, other: settings.Settings) -> dict[str, tuple[object, object]]:
+def compared(one: Settings, other: Settings) -> dict[str, tuple[object, object]]:
     """The keys at which two environments differ, with both values; None where one has no such key."""
     left, right = (dict(_flat(each.model_dump(mode="json", by_alias=True))) for each in (one, other))
     keys = list(dict.fromkeys([*left, *right]))

@@ -13,13 +13,13 @@ from delivery.environments.access import Access
 from delivery.machine import preflight, summary, toolbox
 from delivery.stacks import backend, lock, recovery, stack_file
 from infra.promotion import rules
-from infra.settings import settings as infra_settings
+from infra.settings import loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from delivery.stacks.stack import Stack
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 ORDER = ("tools", "environment", "training", "release", "endpoint")
 
@@ -27,7 +27,7 @@ ORDER = ("tools", "environment", "training", "release", "endpoint")
 def main(stack: str, until: str) -> None:
     """Runs the command."""
     preflight.check_me()
-    infra_settings.load(stack_file.path_of(stack))
+    loading.load(stack_file.path_of(stack))
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
         Up(stack, until, progress).run()
 
@@ -65,7 +65,7 @@ class Up:
         summary.show(Access(stack), self.progress, changed=self.changed)
 
     def _settings(self) -> Settings:
-        return infra_settings.load(stack_file.path_of(self.name))
+        return loading.load(stack_file.path_of(self.name))
 
     def _done(self, part: str) -> bool:
         if self.until != part:

@@ -14,7 +14,7 @@ from common.errors import UserError
 from delivery.releases import edits
 from delivery.stacks import stack_file
 from infra.promotion import rules
-from infra.settings import consistency, settings
+from infra.settings import consistency, loading
 from infra.settings.problems import refusal
 from infra.settings.releases import CANARY, SHADOW, STABLE
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clients.model_registry import ModelVersion
     from delivery.releases.edits import Block
     from infra.promotion.rules import Known
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
     from workloads.declaration import Workload
 
 
@@ -99,7 +99,7 @@ class Desk:
         Raises:
             UserError: it is no good, or does not run the workload.
         """
-        found = settings.load(self.file)
+        found = loading.load(self.file)
         if self.name not in found.workloads:
             fix = f"add it to `modelstack:workloads` in {self.file.name}"
             example = f"{self.name}: {{nodePort: {consistency.free_node_port(found)}}}"
@@ -156,7 +156,7 @@ class Desk:
         if after != before:
             wanted = rules.requirements(self.stack)
             wanted = dataclasses.replace(wanted, approval=wanted.approval and not approval_later)
-            outcome = settings.parse_text(after, self.file.name)
+            outcome = loading.parse_text(after, self.file.name)
             workloads = {self.name: self.workload}
             problems = rules.refusals(self.stack, outcome, self.known, workloads, today=self.today, wanted=wanted)
             if problems:

@@ -16,7 +16,7 @@ from common import paths
 from common.errors import UserError
 from delivery.releases import edits
 from delivery.stacks import stack_file
-from infra.settings import consistency, settings
+from infra.settings import consistency, loading
 from infra.settings.problems import nearest
 from workloads.catalogue import WORKLOADS
 
@@ -112,7 +112,7 @@ class Releaser:
         if workload not in WORKLOADS:
             fix = nearest(workload, WORKLOADS, f"name one of: {', '.join(sorted(WORKLOADS))}")
             raise UserError("There is no such workload.", found=workload, fix=fix)
-        known = settings.load(self.file)
+        known = loading.load(self.file)
         if workload in known.workloads:
             return text
         port = consistency.free_node_port(known)
@@ -124,7 +124,7 @@ class Releaser:
     def _write(self, before: str, after: str) -> None:
         stack_file.write(self.file, after)
         try:
-            settings.load(self.file)
+            loading.load(self.file)
         except UserError:
             stack_file.write(self.file, before)
             raise

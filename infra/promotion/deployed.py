@@ -12,7 +12,7 @@ from infra.promotion.rules import Known, Stable, requirements
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 OUTPUT: Final = "releases"
 """The output that tells it. See `infra.outputs.ReleaseOutput`."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
 
+    from infra.settings.model import Settings
     from infra.settings.releases import Release, WorkloadReleases
-    from infra.settings.settings import Settings
     from workloads.declaration import Workload
 
 

@@ -16,7 +16,7 @@ from delivery.releases import edits
 from infra.promotion import rules
 from infra.promotion.deployed import parse
 from infra.promotion.rules import Known, Stable, requirements
-from infra.settings import settings
+from infra.settings import loading
 from tests.releases import (
     AGED,
     APPROVER,
@@ -46,7 +46,7 @@ def parsed(block):
         "images": {"registry": "registry.example"},
         "workloads": {"markdown": {"nodePort": 30001}},
     }
-    return settings.parse(raw | {"releases": {"markdown": block}}, "Pulumi.test.yaml")
+    return loading.parse(raw | {"releases": {"markdown": block}}, "Pulumi.test.yaml")
 
 
 def known(here=None, source=None):
