@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Self, assert_never
 
 from pulumi import ResourceOptions
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Foundation:
     """Where everything else is declared."""
 
     cluster: Cluster
@@ -37,13 +37,13 @@ class Environment:
         """For components whose objects live in the cluster."""
         return ResourceOptions(providers=[self.cluster.provider])
 
-
-def create(settings: Settings) -> Environment:
-    """Declares the cluster and the registry that the settings ask for."""
-    cluster = _cluster(settings.cluster)
-    served_by = [cluster] if isinstance(cluster, EmbeddedCluster) else []
-    registry = Registry("registry", RegistryArgs(address=settings.images.registry, served_by=served_by))
-    return Environment(cluster=cluster, registry=registry, host=settings.cluster.host)
+    @classmethod
+    def create(cls, settings: Settings) -> Self:
+        """Declares the cluster and the registry that the settings ask for."""
+        cluster = _cluster(settings.cluster)
+        served_by = [cluster] if isinstance(cluster, EmbeddedCluster) else []
+        registry = Registry("registry", RegistryArgs(address=settings.images.registry, served_by=served_by))
+        return cls(cluster=cluster, registry=registry, host=settings.cluster.host)
 
 
 def _cluster(settings: model.Cluster) -> Cluster:

@@ -10,7 +10,7 @@ from clients import container_registry
 from delivery.environments import outputs
 from delivery.releases.revision import person, revision
 from delivery.stacks import stack_file
-from infra.promotion import rules
+from infra.promotion import requirements
 from infra.settings import loading
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Access:
     @cached_property
     def evidence(self) -> Models:
         """The model registry in which this stack's releases were made: its own, or that of the stack they come from."""
-        origin = rules.origin(self.stack.name)
+        origin = requirements.origin(self.stack.name)
         return self.models if origin == self.stack.name else Access.to(origin).models
 
     @cached_property

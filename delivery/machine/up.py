@@ -12,7 +12,7 @@ from delivery.environments import embedded_node
 from delivery.environments.access import Access
 from delivery.machine import preflight, summary, toolbox
 from delivery.stacks import backend, lock, recovery, stack_file
-from infra.promotion import rules
+from infra.promotion import requirements
 from infra.settings import loading
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Up:
 
     def _unreleased(self, access: Access) -> Sequence[str]:
         """The workloads whose first release is to be made here. Elsewhere releases come by promotion."""
-        if rules.requirements(self.name).source is not None:
+        if requirements.for_stack(self.name).source is not None:
             return []
         settings = access.settings
         return [name for name in settings.workloads if name not in settings.releases]

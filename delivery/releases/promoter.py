@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from common.errors import UserError
 from delivery.releases import edits
 from delivery.stacks import stack_file
-from infra.promotion import rules
+from infra.promotion import requirements, rules
 from infra.settings import consistency, loading
 from infra.settings.problems import refusal
 from infra.settings.releases import CANARY, SHADOW, STABLE
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from clients.model_registry import ModelVersion
     from delivery.releases.edits import Block
-    from infra.promotion.rules import Known
+    from infra.promotion.deployed import DeployedReleases
     from infra.settings.model import Settings
     from workloads.declaration import Workload
 
@@ -82,7 +82,7 @@ class Desk:
     stack: str
     file: Path
     workload: Workload
-    known: Known
+    known: DeployedReleases
     today: date
 
     @property
@@ -119,7 +119,7 @@ class Desk:
         """
         block = self.block()
         if block is None:
-            source = rules.requirements(self.stack).source
+            source = requirements.for_stack(self.stack).source
             fix = f"modelstack promote {self.name} --to {self.stack}" if source else f"modelstack release {self.name}"
             raise UserError(f"Nothing of {self.name} is released in {self.stack} yet.", where=self.file.name, fix=fix)
         return block
@@ -132,7 +132,7 @@ class Desk:
         """
         kept = edits.versions(self.block())
         if version not in kept:
-            bring = f"promote {self.name} --to" if rules.requirements(self.stack).source else f"release {self.name} --stack"
+            bring = f"promote {self.name} --to" if requirements.for_stack(self.stack).source else f"release {self.name} --stack"
             raise UserError(
                 f"{self.stack} keeps no release of {self.name} version {version}.",
                 where=self.file.name,
@@ -154,7 +154,7 @@ class Desk:
         before = self.text
         after = stack_file.with_releases(before, self.name, block)
         if after != before:
-            wanted = rules.requirements(self.stack)
+            wanted = requirements.for_stack(self.stack)
             wanted = dataclasses.replace(wanted, approval=wanted.approval and not approval_later)
             outcome = loading.parse_text(after, self.file.name)
             workloads = {self.name: self.workload}

@@ -14,8 +14,8 @@ from delivery.environments.access import Access
 from delivery.releases import edits
 from delivery.releases.promoter import Desk, Promoter, verify
 from delivery.stacks import backend, lock, stack_file
-from infra.promotion import rules
-from infra.promotion.deployed import OUTPUT, parse
+from infra.promotion import requirements
+from infra.promotion.deployed import OUTPUT, DeployedReleases, parse
 from infra.settings.releases import CANARY, SHADOW, Release
 from workloads import catalogue
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from clients.model_registry import Models
     from delivery.releases.promoter import Edit
-    from infra.promotion.rules import Stable
+    from infra.promotion.deployed import DeployedRelease
     from workloads.declaration import Workload
 
 
@@ -109,12 +109,12 @@ def declared(name: str) -> Workload:
 
 def desk_of(stack: str, workload: Workload) -> Desk:
     """Where a workload's releases in a stack are changed."""
-    wanted = rules.requirements(stack)
-    known = rules.Known(here=stable_in(stack), source=stable_in(wanted.source) if wanted.proven and wanted.source else {})
+    wanted = requirements.for_stack(stack)
+    known = DeployedReleases(here=stable_in(stack), source=stable_in(wanted.source) if wanted.proven and wanted.source else {})
     return Desk(stack=stack, file=stack_file.path_of(stack), workload=workload, known=known, today=clock.today())
 
 
-def stable_in(stack: str) -> Mapping[str, Stable]:
+def stable_in(stack: str) -> Mapping[str, DeployedRelease]:
     """What a stack told, after its last update, that it serves; nothing where it has never been up."""
     if not backend.has_stack(stack):
         return {}
@@ -130,7 +130,7 @@ def promoter(move: Move, source: str | None) -> Promoter:
     Raises:
         UserError: releases are made in that stack, and come from nowhere.
     """
-    origin = source or rules.requirements(move.stack).source
+    origin = source or requirements.for_stack(move.stack).source
     if origin is None:
         fix = f"modelstack release {move.workload.name} --stack {move.stack}"
         raise UserError(f"Releases are made in {move.stack}, not promoted to it.", fix=fix)
@@ -140,7 +140,7 @@ def promoter(move: Move, source: str | None) -> Promoter:
 
 def registry_of(stack: str) -> Models:
     """The model registry in which a stack's releases were made."""
-    return Access.to(rules.origin(stack)).models
+    return Access.to(requirements.origin(stack)).models
 
 
 def promote(move: Move, source: str | None, version: int | None) -> None:
@@ -237,7 +237,7 @@ def _bring_model(stack: str, workload: str, release: Mapping[str, Any]) -> None:
 
 def _approval_next(move: Move, moves: Promoter, version: int | None) -> str:
     """The command that comes next where the stack asks for an approval that is not there."""
-    if not rules.requirements(move.stack).approval:
+    if not requirements.for_stack(move.stack).approval:
         return ""
     wanted = version if version is not None else (moves.source.block() or {}).get("stable")
     if "approval" in edits.versions(move.desk.block()).get(wanted or 0, {}):

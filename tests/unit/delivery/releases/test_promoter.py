@@ -13,8 +13,7 @@ from common.errors import UserError
 from delivery.releases import approval_keys, edits, release_command
 from delivery.releases.promoter import Desk, Promoter, verify
 from delivery.stacks import lock, stack, stack_file
-from infra.promotion.deployed import parse
-from infra.promotion.rules import Known
+from infra.promotion.deployed import DeployedReleases, parse
 from infra.settings.releases import Release
 from tests.releases import (
     AGED,
@@ -73,7 +72,7 @@ def world(tmp_path):
             self.file(stack).write_text(stack_file.with_releases(text, "markdown", block) if block else text)
 
         def desk(self, stack, known=None, workload=MARKDOWN):
-            return Desk(stack=stack, file=self.file(stack), workload=workload, known=known or Known(), today=TODAY)
+            return Desk(stack=stack, file=self.file(stack), workload=workload, known=known or DeployedReleases(), today=TODAY)
 
         def promoter(self, source, stack, known=None, evidence=None, workload=MARKDOWN):
             return Promoter(
@@ -106,7 +105,7 @@ def test_promotion_adds_the_release_and_makes_it_stable(world):
 def test_an_approval_for_another_stack_does_not_come_along(world):
     world.has("stage", approved("stage", released(3)))
     world.has("prod")
-    known = Known(source=parse(outputs(released(3))))
+    known = DeployedReleases(source=parse(outputs(released(3))))
     assert "approval" not in block_of(world.promoter("stage", "prod", known).promote(None))["versions"][0]
 
 
@@ -173,7 +172,7 @@ def test_a_release_that_stage_has_not_run_is_not_written_to_prod(world):
     world.has("stage", released(3))
     world.has("prod")
     with pytest.raises(UserError, match=r"not the one that is stable in stage"):
-        world.promoter("stage", "prod", Known(source=parse(outputs(released(2))))).promote(None)
+        world.promoter("stage", "prod", DeployedReleases(source=parse(outputs(released(2))))).promote(None)
 
 
 def test_where_nothing_is_released_there_is_nothing_to_promote_try_or_go_back_to(world):
