@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Final, cast
 
 from delivery.console.tables import plain_table, wide_console
 from delivery.stacks import stack_file
-from infra.settings import settings
+from infra.settings import loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from delivery.stacks.stack_file import Block
+    from infra.settings.model import Settings
 
 _WIDTH: Final = 120
 
 
 def differences(one: str, other: str, *, as_json: bool) -> None:
     """Prints what two stack files say differently."""
-    found = compared(*(settings.load(stack_file.path_of(stack)) for stack in (one, other)))
+    found = compared(*(loading.load(stack_file.path_of(stack)) for stack in (one, other)))
     if as_json:
         print(json.dumps({key: {one: left, other: right} for key, (left, right) in found.items()}, indent=2))
         return
@@ -33,7 +34,7 @@ def differences(one: str, other: str, *, as_json: bool) -> None:
     wide_console(_WIDTH).print(table)
 
 
-def compared(one: settings.Settings, other: settings.Settings) -> dict[str, tuple[object, object]]:
+def compared(one: Settings, other: Settings) -> dict[str, tuple[object, object]]:
     """The keys at which two environments differ, with both values; None where one has no such key."""
     left, right = (dict(_flat(each.model_dump(mode="json", by_alias=True))) for each in (one, other))
     keys = list(dict.fromkeys([*left, *right]))

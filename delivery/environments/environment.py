@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from delivery.environments import outputs
 from delivery.stacks import backend, stack_file
-from infra.promotion import rules
-from infra.settings import settings as infra_settings
+from infra.promotion import requirements
+from infra.settings import loading
 
 if TYPE_CHECKING:
     from clients.kubernetes import KubernetesClient
     from clients.model_registry import ModelRegistry
     from delivery.environments.outputs import Outputs
     from delivery.stacks.stack import Stack
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Environment:
         Raises:
             UserError: the stack file has problems, or there is no such stack.
         """
-        infra_settings.load(stack_file.path_of(name))
+        loading.load(stack_file.path_of(name))
         from delivery.stacks.stack import Stack
 
         return cls(Stack.select(name))
@@ -40,7 +40,7 @@ class Environment:
     @property
     def settings(self) -> Settings:
         """What the stack file says now."""
-        return infra_settings.load(stack_file.path_of(self.stack.name))
+        return loading.load(stack_file.path_of(self.stack.name))
 
     @cached_property
     def outputs(self) -> Outputs:
@@ -58,7 +58,7 @@ class Environment:
     @cached_property
     def origin_registry(self) -> ModelRegistry:
         """The model registry in which the environment's releases are made: its own, or that of the first stack on their way."""
-        origin = rules.origin(self.stack.name)
+        origin = requirements.origin(self.stack.name)
         return self.model_registry if origin == self.stack.name else Environment.open(origin).model_registry
 
     @cached_property
@@ -74,7 +74,7 @@ class Environment:
 
 def origin_registry(stack: str) -> ModelRegistry:
     """The model registry in which a stack's releases are made, whether the stack itself is up or not."""
-    return Environment.open(rules.origin(stack)).model_registry
+    return Environment.open(requirements.origin(stack)).model_registry
 
 
 def is_up(stack: str) -> bool:

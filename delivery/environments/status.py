@@ -12,7 +12,7 @@ from common.errors import UserError
 from delivery.console.tables import plain_table, short, wide_console
 from delivery.environments import embedded_node, outputs
 from delivery.stacks import backend, stack_file
-from infra.settings import settings as infra_settings
+from infra.settings import loading
 from infra.settings.releases import CANARY, SHADOW, STABLE
 from workloads.catalogue import WORKLOADS
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from clients.kubernetes import Object
+    from infra.settings.model import Settings
     from infra.settings.releases import Release, WorkloadReleases
-    from infra.settings.settings import Settings
     from workloads.declaration import Workload
 
 SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
@@ -86,7 +86,7 @@ def known_stacks() -> list[str]:
 
 def of(name: str) -> StackStatus:
     """One stack's status. What is wrong with it is part of the answer."""
-    settings = infra_settings.load(stack_file.path_of(name))
+    settings = loading.load(stack_file.path_of(name))
     found = embedded_node.embedded(settings)
     if not backend.has_stack(name):
         return _without_cluster(name, "not up", settings)

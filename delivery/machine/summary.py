@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clients import endpoint
 from delivery.console.terminal import duration
 from delivery.environments import held_out
-from infra.promotion import rules
+from infra.promotion import requirements
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def show(environment: Environment, progress: Reporter, *, changed: bool) -> None
 
 def next_commands(stack: str, workload: str) -> list[tuple[str, str]]:
     """What to try now."""
-    source = rules.requirements(stack).source
+    source = requirements.for_stack(stack).source
     if source is not None:
         return [
             (f"modelstack promote {workload} --to {stack}", f"what is stable in {source} into the stack file"),

@@ -14,14 +14,14 @@ from delivery.machine import preflight, summary, toolbox
 from delivery.releases.releaser import releaser_of
 from delivery.stacks import backend, lock, recovery, stack_file
 from delivery.training.training_runs import runs_of
-from infra.promotion import rules
-from infra.settings import settings as infra_settings
+from infra.promotion import requirements
+from infra.settings import loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from delivery.stacks.stack import Stack
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 ORDER = ("tools", "environment", "training", "release", "endpoint")
 
@@ -29,7 +29,7 @@ ORDER = ("tools", "environment", "training", "release", "endpoint")
 def main(stack: str, until: str) -> None:
     """Runs the command."""
     preflight.check_me()
-    infra_settings.load(stack_file.path_of(stack))
+    loading.load(stack_file.path_of(stack))
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
         Up(stack, until, progress).run()
 
@@ -67,7 +67,7 @@ class Up:
         summary.show(Environment(stack), self.progress, changed=self.changed)
 
     def _settings(self) -> Settings:
-        return infra_settings.load(stack_file.path_of(self.name))
+        return loading.load(stack_file.path_of(self.name))
 
     def _done(self, part: str) -> bool:
         if self.until != part:
@@ -150,7 +150,7 @@ class Up:
 
     def _unreleased(self, environment: Environment) -> Sequence[str]:
         """The workloads whose first release is to be made here. Elsewhere releases come by promotion."""
-        if rules.requirements(self.name).source is not None:
+        if requirements.for_stack(self.name).source is not None:
             return []
         settings = environment.settings
         return [name for name in settings.workloads if name not in settings.releases]

@@ -16,7 +16,7 @@ from delivery.releases.promoter import Promoter, verify
 from delivery.releases.release_command import ReleasePlan
 from delivery.releases.stack_editor import declared, read_releases
 from delivery.stacks import lock
-from infra.promotion import rules
+from infra.promotion import requirements
 from infra.settings.releases import CANARY, SHADOW, Release
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _promoter(editor: StackEditor, source: str | None) -> tuple[Promoter, Callab
     Raises:
         UserError: releases are made in that stack, and are not promoted to it.
     """
-    origin = source or rules.requirements(editor.stack).source
+    origin = source or requirements.for_stack(editor.stack).source
     if origin is None:
         fix = f"modelstack release {editor.name} --stack {editor.stack}"
         raise UserError(f"Releases are made in {editor.stack}, not promoted to it.", fix=fix)
@@ -193,6 +193,6 @@ def _copy_model(stack: str, workload: str, candidate: Candidate, registry: Calla
 
 def _approval_next(editor: StackEditor, candidate: Candidate) -> str:
     """The command that comes next if the stack asks for an approval that is not there yet; else empty."""
-    if not rules.requirements(editor.stack).approval or "approval" in editor.versions.get(candidate.version, {}):
+    if not requirements.for_stack(editor.stack).approval or "approval" in editor.versions.get(candidate.version, {}):
         return ""
     return f"somebody else approves: modelstack approve {editor.name} --version {candidate.version} --stack {editor.stack}"

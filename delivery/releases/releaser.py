@@ -18,7 +18,7 @@ from common.errors import UserError
 from delivery.releases import edits
 from delivery.releases.stack_editor import open_editor
 from delivery.stacks import stack_file
-from infra.settings import consistency, settings
+from infra.settings import consistency, loading
 from infra.settings.problems import nearest
 from workloads.catalogue import WORKLOADS
 
@@ -153,7 +153,7 @@ def with_endpoint(editor: StackEditor) -> str:
     Raises:
         UserError: every node port is taken.
     """
-    found = settings.parse_text(editor.text, editor.file.name)
+    found = loading.parse_text(editor.text, editor.file.name)
     if editor.name in found.workloads:
         return editor.text
     port = consistency.free_node_port(found)

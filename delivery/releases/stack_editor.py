@@ -11,10 +11,9 @@ from common import clock
 from common.errors import UserError
 from delivery.releases import edits
 from delivery.stacks import backend, stack_file
-from infra.promotion import rules
-from infra.promotion.deployed import OUTPUT, parse
-from infra.promotion.rules import Known
-from infra.settings import consistency, settings
+from infra.promotion import requirements, rules
+from infra.promotion.deployed import OUTPUT, DeployedReleases, parse
+from infra.settings import consistency, loading
 from infra.settings.problems import refusal
 from workloads import catalogue
 
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from delivery.releases.edits import Block
-    from infra.promotion.rules import Stable
-    from infra.settings.settings import Settings
+    from infra.promotion.deployed import DeployedRelease
+    from infra.settings.model import Settings
     from workloads.declaration import Workload
 
 
@@ -81,7 +80,7 @@ class StackReleases:
         Raises:
             UserError: they have problems, or the stack does not run the workload.
         """
-        found = settings.parse_text(self.text, self.file.name)
+        found = loading.parse_text(self.text, self.file.name)
         if self.name not in found.workloads:
             fix = f"add it to `modelstack:workloads` in {self.file.name}"
             example = f"{self.name}: {{nodePort: {consistency.free_node_port(found)}}}"
@@ -106,7 +105,7 @@ class StackReleases:
             UserError: there are none yet.
         """
         if self.block is None:
-            source = rules.requirements(self.stack).source
+            source = requirements.for_stack(self.stack).source
             fix = f"modelstack promote {self.name} --to {self.stack}" if source else f"modelstack release {self.name}"
             raise UserError(f"Nothing of {self.name} is released in {self.stack} yet.", where=self.file.name, fix=fix)
         return self.block
@@ -118,7 +117,7 @@ class StackReleases:
             UserError: it retains none of that version.
         """
         if version not in self.versions:
-            bring = f"promote {self.name} --to" if rules.requirements(self.stack).source else f"release {self.name} --stack"
+            bring = f"promote {self.name} --to" if requirements.for_stack(self.stack).source else f"release {self.name} --stack"
             raise UserError(
                 f"{self.stack} keeps no release of {self.name} version {version}.",
                 where=self.file.name,
@@ -137,7 +136,7 @@ class StackEditor(StackReleases):
         today: the day up to which the age of the data is counted.
     """
 
-    deployed: Known
+    deployed: DeployedReleases
     today: date
 
     def edit(self, block: Block, *, approval_later: bool = False) -> StackEdit:
@@ -155,9 +154,9 @@ class StackEditor(StackReleases):
     def edit_text(self, after: str, *, approval_later: bool = False) -> StackEdit:
         """The edit that makes `after` the text of the file, checked in the same way as `edit` does."""
         if after != self.text:
-            wanted = rules.requirements(self.stack)
+            wanted = requirements.for_stack(self.stack)
             wanted = dataclasses.replace(wanted, approval=wanted.approval and not approval_later)
-            outcome = settings.parse_text(after, self.file.name)
+            outcome = loading.parse_text(after, self.file.name)
             workloads = {self.name: self.workload}
             problems = rules.refusals(self.stack, outcome, self.deployed, workloads, today=self.today, wanted=wanted)
             if problems:
@@ -193,20 +192,20 @@ def open_editor(stack: str, workload: Workload) -> StackEditor:
     Raises:
         UserError: there is no such stack file, or the engine cannot be asked.
     """
-    wanted = rules.requirements(stack)
-    source: Mapping[str, Stable] = deployed_in(wanted.source) if wanted.proven and wanted.source else {}
+    wanted = requirements.for_stack(stack)
+    source: Mapping[str, DeployedRelease] = deployed_in(wanted.source) if wanted.proven and wanted.source else {}
     read = read_releases(stack, workload)
     return StackEditor(
         stack=stack,
         file=read.file,
         text=read.text,
         workload=workload,
-        deployed=Known(here=deployed_in(stack), source=source),
+        deployed=DeployedReleases(here=deployed_in(stack), source=source),
         today=clock.today(),
     )
 
 
-def deployed_in(stack: str) -> Mapping[str, Stable]:
+def deployed_in(stack: str) -> Mapping[str, DeployedRelease]:
     """What a stack exported, after its last update, about the releases it serves; empty if it has never been up."""
     if not backend.has_stack(stack):
         return {}

@@ -60,7 +60,7 @@ class Release(Section):
     """Who started the training. Somebody else has to approve."""
     evidence: Evidence
     approval: Approval | None = None
-    """Where the environment asks for one: see `infra.promotion.rules`."""
+    """Where the environment asks for one: see `infra.promotion.requirements`."""
 
 
 class Canary(Section):

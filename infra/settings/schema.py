@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from infra.settings.settings import PROJECT, Settings
+from infra.settings.model import PROJECT, Settings
 
 PATH: Final = Path(__file__).resolve().parents[1] / "stack.schema.json"
 """Named in the first line of each stack file."""

@@ -10,7 +10,7 @@ import pytest
 from common.errors import UserError
 from delivery.environments import differences, history
 from delivery.stacks import stack_file, updates
-from infra.settings import settings
+from infra.settings import loading
 from tests.releases import RUN, approved, image, released
 
 
@@ -80,7 +80,7 @@ def environment(**changes):
         "images": {"registry": "registry.example"},
         "workloads": {"markdown": {"nodePort": 30001}},
     }
-    return settings.parse(raw | changes, "Pulumi.test.yaml")
+    return loading.parse(raw | changes, "Pulumi.test.yaml")
 
 
 def test_two_environments_differ_where_they_say_something_else():

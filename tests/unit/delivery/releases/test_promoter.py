@@ -16,8 +16,7 @@ from delivery.releases.promoter import Candidate, Promoter, verify
 from delivery.releases.release_command import ReleaseCommand, ReleasePlan
 from delivery.releases.stack_editor import StackEditor, StackReleases
 from delivery.stacks import lock, stack, stack_file
-from infra.promotion.deployed import parse
-from infra.promotion.rules import Known
+from infra.promotion.deployed import DeployedReleases, parse
 from infra.settings.releases import Release
 from tests.releases import (
     AGED,
@@ -81,7 +80,7 @@ def world(tmp_path):
 
         def editor(self, stack, known=None, workload=MARKDOWN):
             file, text = self.file(stack), self.file(stack).read_text()
-            deployed = known or Known()
+            deployed = known or DeployedReleases()
             return StackEditor(stack=stack, file=file, text=text, workload=workload, deployed=deployed, today=TODAY)
 
         def promoter(self, source, stack, known=None, evidence=None, workload=MARKDOWN):
@@ -127,7 +126,7 @@ def test_promotion_adds_the_release_and_makes_it_stable(world):
 def test_an_approval_for_another_stack_does_not_come_along(world):
     world.has("stage", approved("stage", released(3)))
     world.has("prod")
-    known = Known(source=parse(outputs(released(3))))
+    known = DeployedReleases(source=parse(outputs(released(3))))
     assert "approval" not in block_of(world.promote("stage", "prod", None, known=known))["versions"][0]
 
 
@@ -194,7 +193,7 @@ def test_a_release_that_stage_has_not_run_is_not_written_to_prod(world):
     world.has("stage", released(3))
     world.has("prod")
     with pytest.raises(UserError, match=r"not the one that is stable in stage"):
-        world.promote("stage", "prod", None, known=Known(source=parse(outputs(released(2)))))
+        world.promote("stage", "prod", None, known=DeployedReleases(source=parse(outputs(released(2)))))
 
 
 def test_where_nothing_is_released_there_is_nothing_to_promote_try_or_go_back_to(world):

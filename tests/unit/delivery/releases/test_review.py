@@ -15,8 +15,7 @@ from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
 from delivery.training import commands
 from delivery.training.log import BackTested
-from infra.promotion.deployed import parse
-from infra.promotion.rules import Known
+from infra.promotion.deployed import DeployedReleases, parse
 from tests.releases import AGED, DIGEST, METRICS, RUN, STACK_FILE, TODAY, outputs, release, released
 from tests.reports import large
 from workloads.evidence import canonical, digest
@@ -37,9 +36,9 @@ class Models:
 @pytest.mark.parametrize(
     ("known", "passed"),
     [
-        (Known(), False),
-        (Known(here=parse(outputs(released(2)))), False),
-        (Known(here=parse(outputs(released(3)))), True),
+        (DeployedReleases(), False),
+        (DeployedReleases(here=parse(outputs(released(2)))), False),
+        (DeployedReleases(here=parse(outputs(released(3)))), True),
     ],
     ids=["a first version", "a new version", "what is served"],
 )

@@ -17,8 +17,7 @@ from delivery.stacks import stack_file
 from delivery.trials import pods, watch
 from delivery.trials.pods import Pods
 from delivery.trials.verdict import WatchOutcome
-from infra.promotion.deployed import parse
-from infra.promotion.rules import Known
+from infra.promotion.deployed import DeployedReleases, parse
 from tests.canaries import counters
 from tests.releases import MARKDOWN, STACK_FILE, TODAY, approved, outputs, released
 
@@ -262,7 +261,7 @@ def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
     file.write_text(stack_file.with_releases(STACK_FILE, "markdown", block))
     here = outputs(block)
     here["releases"]["markdown"]["proven"] = [made["image"] for made in block["versions"]]
-    text, deployed = file.read_text(), Known(here=parse(here))
+    text, deployed = file.read_text(), DeployedReleases(here=parse(here))
     editor = StackEditor(stack="prod", file=file, text=text, workload=MARKDOWN, deployed=deployed, today=TODAY)
     ended = watch.Trial(stable=3, canary=4, percent=50).ended(editor, WatchOutcome.passed)
     after = stack_file.releases(ended.after)["markdown"]
