@@ -68,8 +68,8 @@ class Environment:
 
         found = self.settings.cluster
         if found.kind == "existing":
-            return KubernetesClient.of_file(found.kubeconfig, found.context)
-        return KubernetesClient(self.outputs.kubeconfig)
+            return KubernetesClient.from_file(found.kubeconfig, found.context)
+        return KubernetesClient.from_kubeconfig(self.outputs.kubeconfig)
 
 
 def origin_registry(stack: str) -> ModelRegistry:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from common.errors import UserError
 from delivery.console.tables import plain_table, short, wide_console
-from delivery.releases import edits
 from delivery.stacks import backend, stack_file
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def _entry(update: Update, block: Block | None) -> Entry:
         return Entry(since=since, stable=None)
     if "versions" not in block:  # as stack files had it before there were variants
         block = {"stable": block["version"], "versions": [block]}
-    stable = edits.versions(block)[int(block["stable"])]
+    stable = next(release for release in block["versions"] if release["version"] == block["stable"])
     canary = block.get("canary")
     return Entry(
         since=since,

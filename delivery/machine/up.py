@@ -175,7 +175,11 @@ def _objects(settings: Settings) -> recovery.Objects | None:
     from clients.kubernetes import KubernetesClient
 
     if settings.cluster.kind == "embedded":
-        return KubernetesClient(paths.KUBECONFIG.read_text(encoding="utf-8")) if paths.KUBECONFIG.is_file() else None
+        return (
+            KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+            if paths.KUBECONFIG.is_file()
+            else None
+        )
     if settings.cluster.kind == "existing":
-        return KubernetesClient.of_file(settings.cluster.kubeconfig, settings.cluster.context)
+        return KubernetesClient.from_file(settings.cluster.kubeconfig, settings.cluster.context)
     return None

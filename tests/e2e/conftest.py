@@ -110,7 +110,7 @@ class User:
         return edits.versions(releases)[releases["stable"]]
 
     def cluster(self) -> Operator:
-        return Operator(paths.KUBECONFIG.read_text())
+        return Operator.from_kubeconfig(paths.KUBECONFIG.read_text())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -47,7 +47,7 @@ def server():
 
 
 def at(port):
-    return KubernetesClient(
+    return KubernetesClient.from_kubeconfig(
         {
             "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
