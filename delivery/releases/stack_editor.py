@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common import clock
 from common.errors import UserError
 from delivery.releases import edits
-from delivery.stacks import backend, stack_file
+from delivery.stacks import backend, stack_file, stack_outputs
 from infra.promotion import requirements, rules
-from infra.promotion.deployed import OUTPUT, DeployedReleases, parse
+from infra.promotion.deployed import DeployedReleases, parse
 from infra.settings import consistency, loading
 from infra.settings.problems import refusal
 from workloads import catalogue
@@ -209,7 +209,4 @@ def deployed_in(stack: str) -> Mapping[str, DeployedRelease]:
     """What a stack exported, after its last update, about the releases it serves; empty if it has never been up."""
     if not backend.has_stack(stack):
         return {}
-    from delivery.stacks.stack import Stack
-
-    outputs: dict[str, Any] = Stack.select(stack).outputs()
-    return parse({OUTPUT: outputs.get(OUTPUT)})
+    return parse(stack_outputs.read(stack))
