@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _MANAGER: Final = "modelstack-node"
 
 
-class ApiError(Exception):
+class NodeApiError(Exception):
     """The server answered, with a refusal."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -35,7 +35,7 @@ class Api:
         """An object.
 
         Raises:
-            ApiError: refused.
+            NodeApiError: refused.
             OSError: no answer.
         """
         return json.loads(self._request("GET", path))
@@ -44,14 +44,14 @@ class Api:
         """Whether the server says that it is ready."""
         try:
             return self._request("GET", "/readyz") == b"ok"
-        except (OSError, http.client.HTTPException, ApiError):
+        except (OSError, http.client.HTTPException, NodeApiError):
             return False
 
     def apply(self, path: str, manifest: Manifest) -> None:
         """Server-side apply.
 
         Raises:
-            ApiError: refused.
+            NodeApiError: refused.
             OSError: no answer.
         """
         query = f"?fieldManager={_MANAGER}&force=true"
@@ -66,5 +66,5 @@ class Api:
         finally:
             connection.close()
         if response.status >= http.client.BAD_REQUEST:
-            raise ApiError(response.status, content.decode(errors="replace")[:500])
+            raise NodeApiError(response.status, content.decode(errors="replace")[:500])
         return content

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from clients.node_api import Api, ApiError
+from clients.node_api import Api, NodeApiError
 from common import paths
 from common.errors import UserError
 from local import userland
@@ -132,7 +132,7 @@ def status(config: NodeConfig) -> Status:
     if not _running(config):
         return Status(running=False, supervised=_supervised(config), ready=False, services={})
     ready = False
-    with suppress(OSError, ApiError, KeyError):
+    with suppress(OSError, NodeApiError, KeyError):
         ready = Api(config, timeout=3).healthy() and _node_ready(config)
     return Status(running=True, supervised=_supervised(config), ready=ready, services=processes(config))
 
@@ -321,7 +321,7 @@ def _apply(config: NodeConfig, api: Api) -> bool:
     try:
         for path, manifest in objects.manifests(bundle):
             api.apply(path, manifest)
-    except (OSError, ApiError):
+    except (OSError, NodeApiError):
         # The namespace of the system appears a moment after the server; a refusal that stays is seen in the end.
         return False
     return True
@@ -330,7 +330,7 @@ def _apply(config: NodeConfig, api: Api) -> bool:
 def _node_ready(config: NodeConfig) -> bool:
     try:
         conditions = Api(config).get(f"/api/v1/nodes/{NODE_NAME}")["status"]["conditions"]
-    except (OSError, ApiError, KeyError):
+    except (OSError, NodeApiError, KeyError):
         return False
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 

@@ -9,7 +9,7 @@ import yaml
 
 from common.errors import UserError
 from local.plugins.kubernetes import changes, checkpoint, kinds, settings
-from local.plugins.kubernetes.api import Api, ApiError, NoSuchKind, Unreachable
+from local.plugins.kubernetes.api import Api, ApiServerError, NoSuchKind, Unreachable
 from local.plugins.kubernetes.cluster import Cluster
 from local.plugins.kubernetes.manifests import difference, immutable, naming, objects
 from local.plugins.kubernetes.readiness import rules, waiting
@@ -104,7 +104,7 @@ class Kubernetes(Provider):
         except Unreachable as error:
             self._unseen(error, urn)
             return inputs
-        except (ApiError, NoSuchKind):
+        except (ApiServerError, NoSuchKind):
             namespaced, cluster = True, self.cluster
         return objects.with_metadata(inputs, namespace=cluster.api.access.namespace) if namespaced else inputs
 
@@ -147,7 +147,7 @@ class Kubernetes(Provider):
                 self._unseen(error, request.urn)
                 return Created("", request.inputs)
             raise Failed(f"the cluster does not answer: {error}") from error
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if request.preview and changes.says_nothing(error):
                 return Created("", request.inputs)
             self._hold_back(preview=request.preview)
@@ -207,7 +207,7 @@ class Kubernetes(Provider):
                 self._unseen(error, request.urn)
                 return request.inputs
             raise Failed(f"the cluster does not answer: {error}") from error
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if request.preview and changes.says_nothing(error):
                 return request.inputs
             if live is old.live:
@@ -239,7 +239,7 @@ class Kubernetes(Provider):
             if not self._settings.delete_unreachable:
                 raise Failed(f"the cluster does not answer: {error}. {kinds.UNREACHABLE_HELP}") from error
             self.log(f"removed from the state although {error}", request.urn, "WARNING")
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if not changes.already_gone(error):
                 raise
 
@@ -255,7 +255,7 @@ class Kubernetes(Provider):
                 self.log(f"counts as deleted: {error}", request.urn, "WARNING")
                 return None
             raise Failed(f"what is there now cannot be read: {error}. {kinds.UNREACHABLE_HELP}") from error
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if changes.already_gone(error):
                 return None
             raise

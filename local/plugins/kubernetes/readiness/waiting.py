@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from local.plugins.kubernetes.api import ApiError
+from local.plugins.kubernetes.api import ApiServerError
 from local.plugins.kubernetes.manifests import objects
 from local.plugins.serve import Failed
 
@@ -115,7 +115,7 @@ def until_deleted(cluster: Cluster, obj: Object, patience: Patience) -> None:
     while True:
         try:
             live = cluster.get(obj)
-        except ApiError as error:
+        except ApiServerError as error:
             if error.not_found:
                 patience.say("")
                 return
