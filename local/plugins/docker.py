@@ -22,27 +22,15 @@ from clients import image_digest
 from local.images import Builder, Login
 from local.images.confined import Cancelled
 from local.images.context import Context
-from local.plugins.serve import (
-    Check,
-    Checked,
-    Create,
-    Created,
-    Diff,
-    Difference,
-    Failed,
-    Found,
-    Kind,
-    Provider,
-    Read,
-    Update,
-    serve,
-)
-from local.plugins.values import UNKNOWN, has_unknown, reveal
+from local.plugins.protocol.messages import Check, Checked, Create, Created, Diff, Difference, Failed, Found, Kind, Read, Update
+from local.plugins.protocol.provider import Provider
+from local.plugins.protocol.serve import serve
+from local.plugins.protocol.values import UNKNOWN, has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 IMAGE: Final = "docker:index/image:Image"
 GET_REGISTRY_IMAGE: Final = "docker:index/getRegistryImage:getRegistryImage"

@@ -13,11 +13,11 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from local.plugins.kubernetes.manifests import objects
-from local.plugins.serve import Failed
+from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
     from local.plugins.kubernetes.access import Access
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 APPLY: Final = "application/apply-patch+yaml"
 JSON_PATCH: Final = "application/json-patch+json"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from local.plugins.kubernetes.cluster import Cluster
     from local.plugins.kubernetes.settings import Settings
-    from local.plugins.serve import Failed
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.messages import Failed
+    from local.plugins.protocol.values import Object, Value
 
 _PAUSES: Final = (0.5, 1, 2, 4, 8)
 """Seconds between tries to create something whose namespace or definition is just being made."""

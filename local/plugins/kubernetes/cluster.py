@@ -9,7 +9,7 @@ from local.plugins.kubernetes.api import APPLY, MERGE, Api, ApiServerError
 from local.plugins.kubernetes.manifests import objects
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 _HELP: Final = (
     "https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/"

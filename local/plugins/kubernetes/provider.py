@@ -13,14 +13,15 @@ from local.plugins.kubernetes.api import Api, ApiServerError, NoSuchKind, Unreac
 from local.plugins.kubernetes.cluster import Cluster
 from local.plugins.kubernetes.manifests import difference, immutable, naming, objects
 from local.plugins.kubernetes.readiness import rules, waiting
-from local.plugins.serve import Checked, Created, Difference, Failed, Found, InitFailed, Kind, Provider
-from local.plugins.values import has_unknown, reveal
+from local.plugins.protocol.messages import Checked, Created, Difference, Failed, Found, InitFailed, Kind
+from local.plugins.protocol.provider import Provider
+from local.plugins.protocol.values import has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.plugins.serve import Check, Create, Delete, Diff, Read, Update
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.messages import Check, Create, Delete, Diff, Read, Update
+    from local.plugins.protocol.values import Object, Value
 
 _DECODE: Final = "kubernetes:yaml:decode"
 _DELETION_SECONDS: Final = 600
