@@ -114,7 +114,7 @@ def release(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the change, build and write nothing.")] = False,
 ) -> None:
     """Makes a registered model version immutable: its image, and the release in the stack file."""
-    from delivery.training import commands
+    from delivery.releases import commands
 
     commands.release(stack, workload, version, dry_run=dry_run)
 
@@ -122,18 +122,18 @@ def release(
 @app.command()
 def predict(workload: Workload, stack: Stack = "dev") -> None:
     """Asks the endpoint for a held-out week and shows what really sold."""
-    from delivery.training import commands
+    from delivery.environments import predict as command
 
-    commands.predict(stack, workload)
+    command.main(stack, workload)
 
 
 @app.command()
 def env() -> None:
     """Prints the variables for plain pulumi and kubectl: [bold]eval "$(modelstack env)"[/]."""
-    from delivery.stacks import backend
+    from delivery.stacks import backend, variables
 
     backend.prepare()
-    typer.echo(backend.export_lines())
+    typer.echo(variables.export_lines())
 
 
 @app.command()

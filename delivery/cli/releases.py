@@ -29,10 +29,11 @@ def promote(  # noqa: PLR0913 each is an option of the command
     apply: Apply = False,
 ) -> None:
     """Makes a version stable in another environment, if its evidence passes the gate there."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    release_command.promote(
-        release_command.Move(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply), source, version
+    commands.promote(
+        ReleaseCommand.of(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply), source, version
     )
 
 
@@ -55,16 +56,17 @@ def canary(  # noqa: PLR0913 each is an option of the command
 
     With [bold]--watch[/] ends with 0: it passed and becomes stable, 3: it failed and is removed, 4: too few requests to tell.
     """
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    move = release_command.Move(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.of(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if watch:
         from delivery.trials import watch as command
 
         _none_of("cannot go with --watch", {"--version": version, "--traffic": traffic, "--abort": abort})
-        raise typer.Exit(command.main(move, seconds, min_requests))
+        raise typer.Exit(command.main(release, seconds, min_requests))
     _none_of("only goes with --watch", {"--seconds": seconds, "--min-requests": min_requests})
-    release_command.canary(move, version, traffic, abort=abort)
+    commands.canary(release, version, traffic, abort=abort)
 
 
 @app.command()
@@ -80,16 +82,17 @@ def shadow(  # noqa: PLR0913 each is an option of the command
     apply: Apply = False,
 ) -> None:
     """Gives a version a copy of every request, or compares what it answered; callers never see its answers."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    move = release_command.Move(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.of(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if compare:
         from delivery.trials import shadowing
 
         _none_of("cannot go with --compare", {"--version": version, "--abort": abort, "--dry-run": dry_run, "--apply": apply})
-        shadowing.main(move)
+        shadowing.main(release)
         return
-    release_command.shadow(move, version, abort=abort)
+    commands.shadow(release, version, abort=abort)
 
 
 @app.command()
@@ -104,28 +107,28 @@ def approve(  # noqa: PLR0913 each is an option of the command
     apply: Apply = False,
 ) -> None:
     """Signs a release for an environment. Counts if your key is listed for the workload and somebody else has trained it."""
-    from delivery.releases import approval_keys, release_command
+    from delivery.releases import approval_keys, commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    move = release_command.Move(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
-    release_command.approve(move, version, key or approval_keys.default_file())
+    release = ReleaseCommand.of(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    commands.approve(release, version, key or approval_keys.default_file())
 
 
 @app.command()
 def rollback(workload: Workload, stack: To, *, dry_run: DryRun = False, json: AsJson = False, apply: Apply = False) -> None:
     """Goes back to the release before: one line of the stack file."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    release_command.rollback(
-        release_command.Move(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
-    )
+    commands.rollback(ReleaseCommand.of(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply))
 
 
 @app.command()
 def verify(workload: Workload, stack: To) -> None:
     """Fetches the evidence of every release and compares it with what the stack file says."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
 
-    release_command.check(stack, workload)
+    commands.check(stack, workload)
 
 
 @app.command()
@@ -150,9 +153,9 @@ def diff(
     json: AsJson = False,
 ) -> None:
     """Releases and settings of two environments side by side, where they differ."""
-    from delivery.environments import history
+    from delivery.environments import differences
 
-    history.differences(one, other, as_json=json)
+    differences.differences(one, other, as_json=json)
 
 
 @app.command()
@@ -177,7 +180,7 @@ def key(
     workload: Annotated[str | None, typer.Option(help="Add its public half to the approvers of this workload.")] = None,
 ) -> None:
     """Makes the key that you approve with, or shows it; a workload's approvers are a reviewed file."""
-    from delivery.training import commands
+    from delivery.releases import commands
 
     commands.key(name, file, workload)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from clients.kubernetes import list_at, text_at
 from common import clock, naming, paths
 from common.errors import UserError
+from delivery.console.tables import plain_table, short, wide_console
 from delivery.environments import embedded_node, outputs
 from delivery.stacks import backend, stack_file
 from infra.settings import loading
@@ -29,8 +30,6 @@ SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
 _WIDTH = 160
 """Identifiers are there to be copied: a narrow terminal may break the line, but not the words."""
 _IDS = ("run", "data", "image")
-_SHOWN = 12
-"""Characters of a digest or a run that a table shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,20 +92,22 @@ def of(name: str) -> StackStatus:
         return _without_cluster(name, "not up", settings)
     if found is not None and not embedded_node.running(found):
         return _without_cluster(name, "the node does not run: `make up` starts it", settings)
-    from delivery.environments.access import Access
+    from delivery.environments.environment import Environment
 
     try:
-        access = Access.to(name)
+        environment = Environment.open(name)
         namespace = naming.namespace(settings.cluster.namespace_prefix, naming.SERVING)
-        deployments = access.cluster.items(f"/apis/apps/v1/namespaces/{namespace}/deployments", {"labelSelector": SELECTOR})
+        deployments = environment.cluster.items(
+            f"/apis/apps/v1/namespaces/{namespace}/deployments", {"labelSelector": SELECTOR}
+        )
         today = clock.today()
-        variants = [variant(deployment, settings.releases, access.outputs, today) for deployment in deployments]
+        variants = [variant(deployment, settings.releases, environment.outputs, today) for deployment in deployments]
     except UserError as error:
         return _without_cluster(name, error.what, settings)
     return StackStatus(
         stack=name,
         state="up",
-        tracking=access.outputs.tracking.url,
+        tracking=environment.outputs.tracking.url,
         variants=sorted(variants, key=lambda found: (found.workload, found.role != "stable", found.role)),
         pending=pending(settings.releases, variants),
     )
@@ -174,13 +175,7 @@ def _without_cluster(name: str, state: str, settings: Settings) -> StackStatus:
 
 
 def _show(found: list[StackStatus]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    console.width = max(console.width, _WIDTH)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in (
+    table = plain_table(
         "stack",
         "workload",
         "variant",
@@ -192,8 +187,8 @@ def _show(found: list[StackStatus]) -> None:
         "approved by",
         *_IDS,
         "endpoint",
-    ):
-        table.add_column(title, overflow="fold")
+    )
+    console = wide_console(_WIDTH)
     for status in found:
         for v in status.variants:
             since = v.since.replace("T", " ").removesuffix("Z")
@@ -209,8 +204,3 @@ def _show(found: list[StackStatus]) -> None:
             console.print(f"{status.stack}: {what}", markup=False)
         for release in status.pending:
             console.print(f"{status.stack}: the stack file releases {release}, which does not run: `make up`", markup=False)
-
-
-def short(identifier: str) -> str:
-    """The start of a digest or a run, enough to tell it from others."""
-    return identifier.removeprefix("sha256:")[:_SHOWN]

@@ -46,7 +46,7 @@ def main(stack: str) -> None:
 def _destroy(stack: str, progress: Reporter) -> None:
     from delivery.stacks.stack import Stack
 
-    opened = Stack(stack)
+    opened = Stack.select(stack)
     recovery.release_locks(recovery.lock_folder(paths.BACKEND, stack), progress)
     opened.destroy(progress)
     opened.remove()

@@ -13,7 +13,7 @@ from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
 from common import paths
-from delivery.stacks import backend
+from delivery.stacks import variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,12 +42,12 @@ class Engine(PulumiCommand):
         on_error: Callable[[str], object] | None = None,
     ) -> CommandResult:
         """Runs a command to its end. Raises CommandError when it fails, KeyboardInterrupt when it was interrupted."""
-        variables = backend.without_strangers({**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
+        environ = variables.without_strangers({**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
         command = [self.command, "--non-interactive", *args]
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "INT", "--", *command]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            code, interrupted = _wait(command, cwd, variables, out, err)
+            code, interrupted = _wait(command, cwd, environ, out, err)
             result = CommandResult(stdout=_text(out, on_output), stderr=_text(err, on_error), code=code)
         if interrupted:
             raise KeyboardInterrupt

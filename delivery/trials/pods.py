@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clients.kubernetes import Object
-    from delivery.environments.access import Access
+    from delivery.environments.environment import Environment
 
 METRICS_PORT: Final = 6000
 RECORDED_PORT: Final = 6001
@@ -28,26 +28,26 @@ _AT_ONCE: Final = 8
 _RECORDED: Final = TypeAdapter(list[Recorded])
 
 
-class Asked(Protocol):
-    """A cluster, as far as pods are asked. See `clients.kubernetes.Cluster`."""
+class PodClient(Protocol):
+    """A cluster, as far as pods are asked. See `clients.kubernetes.KubernetesClient`."""
 
     def items(self, path: str, params: Mapping[str, str] | None = None) -> list[Object]: ...
-    def proxied(self, namespace: str, pod: str, port: int, path: str) -> str: ...
+    def get_from_pod(self, namespace: str, pod: str, port: int, path: str) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pods:
     """The pods of one endpoint."""
 
-    cluster: Asked
+    cluster: PodClient
     namespace: str
     workload: str
 
     @classmethod
-    def of(cls, access: Access, workload: str) -> Pods:
+    def of(cls, environment: Environment, workload: str) -> Pods:
         """Those of a workload in a stack."""
-        namespace = naming.namespace(access.settings.cluster.namespace_prefix, naming.SERVING)
-        return cls(cluster=access.cluster, namespace=namespace, workload=workload)
+        namespace = naming.namespace(environment.settings.cluster.namespace_prefix, naming.SERVING)
+        return cls(cluster=environment.cluster, namespace=namespace, workload=workload)
 
     def readings(self, role: str, version: int) -> list[Reading]:
         """What the services of a variant tell of themselves, and Kubernetes of their containers.
@@ -82,7 +82,7 @@ class Pods:
 
     def _ask(self, port: int, path: str, pod: str) -> str | None:
         try:
-            return self.cluster.proxied(self.namespace, pod, port, path)
+            return self.cluster.get_from_pod(self.namespace, pod, port, path)
         except ApiError as error:
             # For a pod that has just ended somebody else may answer: who has its address now, or the network's proxy.
             if error.reason == "Forbidden":

@@ -9,8 +9,12 @@ from clients.model_registry import ModelVersion
 from common.errors import UserError
 from delivery.console.progress import Reporter
 from delivery.releases.releaser import Releaser
+from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
+from infra.promotion.deployed import DeployedReleases
 from infra.settings import loading
+from tests.releases import TODAY
+from workloads.catalogue import WORKLOADS
 
 REPORT = hashlib.sha256(b"report").hexdigest()
 STACK_FILE = """\
@@ -42,7 +46,7 @@ class Models:
     def version(self, _name, number):
         return self.versions.get(number)
 
-    def fetch(self, _model, folder):
+    def download(self, _model, folder):
         folder.mkdir()
         (folder / "MLmodel").write_text("model")
 
@@ -78,8 +82,14 @@ def world(tmp_path):
 
     def releaser(*versions, serving="localhost:5000/serving@sha256:1"):
         return Releaser(
-            stack="dev",
-            file=file,
+            editor=lambda workload: StackEditor(
+                stack="dev",
+                file=file,
+                text=file.read_text(),
+                workload=WORKLOADS[workload],
+                deployed=DeployedReleases(),
+                today=TODAY,
+            ),
             models=Models(*versions),
             builder=builder,
             registry="localhost:5000",
