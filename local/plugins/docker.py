@@ -85,8 +85,9 @@ class DockerProvider(Provider):
             raise Failed("images cannot be imported with this stand-in for the docker plugin")
         plain = reveal(request.state)
         try:
+            login = _login(reveal(request.inputs))
             pushed = "@" in str(plain.get("repoDigest"))
-            gone = pushed and image_digest.digest(plain["repoDigest"], _login(reveal(request.inputs))) is None
+            gone = pushed and image_digest.digest(plain["repoDigest"], login and login.account) is None
         except image_digest.UnreachableError:
             gone = False  # a registry that is down says nothing about what it holds
         return None if gone else super().read(request)
@@ -96,9 +97,9 @@ class DockerProvider(Provider):
             return super().invoke(token, inputs, preview=preview)
         plain = reveal(inputs)
         auth = plain.get("authConfig")
-        login = Login(auth["address"], auth["username"], auth["password"]) if auth else None
+        account = (auth["username"], auth["password"]) if auth else None
         try:
-            found = image_digest.digest(plain["name"], login)
+            found = image_digest.digest(plain["name"], account)
         except image_digest.UnreachableError as error:
             raise Failed(str(error)) from error
         if found is None:
