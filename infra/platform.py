@@ -11,7 +11,7 @@ from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.objects import selector
 from components.postgres import Postgres, PostgresArgs
-from components.serving.endpoint import Canary, Endpoint, EndpointArgs, Gateway
+from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, Gateway
 from components.serving.variant import Capacity, Served
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
@@ -194,7 +194,7 @@ def _endpoint(
                 target_cpu_percent=needs.target_cpu_percent,
             ),
             stable=served[STABLE],
-            canary=Canary(served=served[CANARY], percent=releases.canary.percent) if releases.canary else None,
+            canary=CanaryVariant(served=served[CANARY], percent=releases.canary.percent) if releases.canary else None,
             shadow=served.get(SHADOW),
             host=foundation.host if node_port else "",
             node_port=node_port,

@@ -44,7 +44,7 @@ TUNNEL: Final[NetworkPolicyPeerArgsDict] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Canary:
+class CanaryVariant:
     """A release that is tried on part of the requests."""
 
     served: Served
@@ -70,7 +70,7 @@ class EndpointArgs:
     capacity: Capacity
     """Of each variant."""
     stable: Served
-    canary: Canary | None = None
+    canary: CanaryVariant | None = None
     shadow: Served | None = None
     """Gets a copy of every request; its answers are dropped."""
     router_replicas: int = 1

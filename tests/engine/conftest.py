@@ -208,7 +208,7 @@ def engine_home(tmp_path_factory) -> Path:
 
 
 @dataclass
-class Outcome:
+class EngineOutcome:
     """What one operation did, as the engine's events tell it."""
 
     operations: dict[str, list[str]] = field(default_factory=dict)
@@ -252,10 +252,10 @@ class Stack:
         self._pulumi = home / "bin" / "pulumi"
         self.environment = {**os.environ, **engine_environment(home, folder), **environment}
 
-    def run(self, operation: str, *flags: str) -> Outcome:
+    def run(self, operation: str, *flags: str) -> EngineOutcome:
         """Runs preview, up, refresh or destroy; what it did, failed or not."""
         self._runs += 1
-        events, seen = self.folder / f"events-{self._runs}", Outcome()
+        events, seen = self.folder / f"events-{self._runs}", EngineOutcome()
         inline = (
             ["--exec-kind", "auto.inline", f"--client=127.0.0.1:{self._programs}"] if operation in {"preview", "up"} else []
         )
@@ -278,18 +278,18 @@ class Stack:
         wanted = {"file": inspect.getfile(program), "name": program.__name__, "arguments": arguments}
         (self.folder / "program.json").write_text(json.dumps(wanted))
 
-    def preview(self, program: Callable[..., None], **arguments: Any) -> Outcome:
+    def preview(self, program: Callable[..., None], **arguments: Any) -> EngineOutcome:
         self.declare(program, arguments)
         return self.run("preview", "--diff")
 
-    def up(self, program: Callable[..., None], **arguments: Any) -> Outcome:
+    def up(self, program: Callable[..., None], **arguments: Any) -> EngineOutcome:
         self.declare(program, arguments)
         return self.run("up", "--diff", "--yes", "--skip-preview")
 
-    def refresh(self) -> Outcome:
+    def refresh(self) -> EngineOutcome:
         return self.run("refresh", "--yes", "--skip-preview")
 
-    def destroy(self) -> Outcome:
+    def destroy(self) -> EngineOutcome:
         return self.run("destroy", "--yes", "--skip-preview")
 
     def resources(self) -> list[dict[str, Any]]:
@@ -338,7 +338,7 @@ def engine_environment(home: Path, folder: Path) -> dict[str, str]:
 class Thread(threading.Thread):
     """An `up` under way."""
 
-    outcome: Outcome
+    outcome: EngineOutcome
 
     def __init__(self, stack: Stack, program: Callable[..., None], arguments: dict[str, Any]) -> None:
         super().__init__(daemon=True)
@@ -374,7 +374,7 @@ class Kubelet(threading.Thread):
         while not self._done.wait(0.1):
             for pod in self._cluster.list("v1", "Pod", self._namespace):
                 url = self._cluster.url({**pod, "apiVersion": "v1", "kind": "Pod"}, "status")
-                with suppress(api.ApiError):
+                with suppress(api.ApiServerError):
                     self._cluster.api.json("PATCH", url, {"status": self.status}, content_type=api.MERGE)
 
 
