@@ -17,6 +17,8 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 STACK ?= dev
 MODELSTACK := .venv/bin/modelstack
 PYTEST := .venv/bin/pytest
+# What became of each test, one file for each run of pytest: `.ci/run` counts them.
+RESULTS := $(STATE)/results
 SOURCES := __main__.py clients common components delivery infra local workloads tests
 
 .PHONY: help up down status test lint format e2e chaos bench bench-scale bench-start setup hosttools
@@ -37,9 +39,9 @@ test: setup $(STATE)/venv-training/.synced $(STATE)/venv-serving/.synced ## lint
 	@$(MAKE) --no-print-directory lint
 	@for part in workloads workloads/serving; do .venv/bin/pyright -p $$part; done
 	@$(MODELSTACK) tools
-	@$(PYTEST) -n 2 --dist loadfile --ignore tests/e2e --ignore tests/training --ignore tests/serving --ignore tests/bench tests
-	@if compgen -G 'tests/training/test_*.py' > /dev/null; then $(STATE)/venv-training/bin/pytest tests/training; fi
-	@if compgen -G 'tests/serving/test_*.py' > /dev/null; then $(STATE)/venv-serving/bin/pytest tests/serving; fi
+	@$(PYTEST) --junitxml $(RESULTS)/test.xml -n 2 --dist loadfile --ignore tests/e2e --ignore tests/training --ignore tests/serving --ignore tests/bench tests
+	@$(STATE)/venv-training/bin/pytest --junitxml $(RESULTS)/test-training.xml tests/training
+	@$(STATE)/venv-serving/bin/pytest --junitxml $(RESULTS)/test-serving.xml tests/serving
 
 lint: setup ## ruff and pyright
 	@.venv/bin/ruff check .
@@ -52,8 +54,8 @@ format: setup ## put the code in order
 
 e2e: setup ## the product on the embedded cluster, as its user sees it; ends with `make down`
 	@$(MODELSTACK) up --stack $(STACK)
-	@status=0; $(PYTEST) tests/e2e -m "not chaos" --deselect tests/e2e/test_down.py || status=$$?; \
-	$(PYTEST) tests/e2e/test_down.py || status=$$?; \
+	@status=0; $(PYTEST) --junitxml $(RESULTS)/e2e.xml tests/e2e -m "not chaos" --deselect tests/e2e/test_down.py || status=$$?; \
+	$(PYTEST) --junitxml $(RESULTS)/e2e-down.xml tests/e2e/test_down.py || status=$$?; \
 	$(MODELSTACK) down --stack $(STACK) || status=$$?; exit $$status
 
 chaos: setup ## what kill -9 and restarts do to the product, on an environment that is up
