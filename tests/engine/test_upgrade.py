@@ -19,10 +19,10 @@ import pytest
 import yaml
 
 # All that this test calls of the product. The rest of it is files: what `pulumi preview` reads in a checkout.
-from delivery.outputs import read as read_outputs
-from infra.approval import objection
-from infra.known import parse as parse_releases
-from infra.settings import load as load_settings
+from delivery.environments.outputs import read as read_outputs
+from infra.promotion.approval import objection
+from infra.promotion.deployed import parse as parse_releases
+from infra.settings.loading import load as load_settings
 from tests.engine.conftest import connected, control_plane
 from tests.engine.plain import opened, template
 from tests.harness import CHECKOUT
