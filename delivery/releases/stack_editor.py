@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from common import clock
 from common.errors import UserError
+from common.outputs import RELEASES
 from delivery.releases import edits
 from delivery.stacks import backend, stack_file
 from infra.promotion import requirements, rules
-from infra.promotion.deployed import OUTPUT, DeployedReleases, parse
+from infra.promotion.deployed import DeployedReleases, parse
 from infra.settings import consistency, loading
 from infra.settings.problems import refusal
 from workloads import catalogue
@@ -212,4 +213,4 @@ def deployed_in(stack: str) -> Mapping[str, DeployedRelease]:
     from delivery.stacks.stack import Stack
 
     outputs: dict[str, Any] = Stack.select(stack).outputs()
-    return parse({OUTPUT: outputs.get(OUTPUT)})
+    return parse({RELEASES: outputs.get(RELEASES)})

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from common.progress import Progress
     from delivery.stacks.updates import Update
 
-PROJECT = "modelstack"
-
 
 class EngineError(UserError):
     """The engine refused or failed; the message holds what it said."""
