@@ -17,9 +17,12 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 STACK ?= dev
 MODELSTACK := .venv/bin/modelstack
 PYTEST := .venv/bin/pytest
+# What became of each test, one file for each run of pytest: `.ci/run` counts them.
+RESULTS := $(STATE)/results
 SOURCES := __main__.py clients common components delivery infra local workloads tests
 
-.PHONY: help up down status test lint format e2e chaos bench bench-scale bench-start setup hosttools
+.PHONY: help up down status check check-tests test lint style types types-workloads types-serving format \
+	e2e chaos bench bench-scale bench-start environments setup hosttools
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,18 +36,39 @@ down: setup ## destroy the environment; nothing stays but caches
 status: setup ## what runs, since when, from which run and data
 	@$(MODELSTACK) status
 
-test: setup $(STATE)/venv-training/.synced $(STATE)/venv-serving/.synced ## lint, types, unit, component, stack and engine tests; no cluster
-	@$(MAKE) --no-print-directory lint
-	@for part in workloads workloads/serving; do .venv/bin/pyright -p $$part; done
-	@$(MODELSTACK) tools
-	@$(PYTEST) -n 2 --dist loadfile --ignore tests/e2e --ignore tests/training --ignore tests/serving --ignore tests/bench tests
-	@if compgen -G 'tests/training/test_*.py' > /dev/null; then $(STATE)/venv-training/bin/pytest tests/training; fi
-	@if compgen -G 'tests/serving/test_*.py' > /dev/null; then $(STATE)/venv-serving/bin/pytest tests/serving; fi
+check: environments ## lint, types, unit, component and stack tests, in less than a minute: to run all day
+	@$(PARALLEL) -j3 $(LINTERS) check-tests
 
-lint: setup ## ruff and pyright
+test: environments ## the same and all other tests that need no cluster: of the engine, of training and of serving
+	@$(MAKE) --no-print-directory lint
+	@$(MODELSTACK) tools
+	@$(PYTEST) --junitxml $(RESULTS)/test.xml -n 2 --dist loadfile --ignore tests/e2e --ignore tests/training --ignore tests/serving --ignore tests/bench tests
+	@$(STATE)/venv-training/bin/pytest --junitxml $(RESULTS)/test-training.xml tests/training
+	@$(STATE)/venv-serving/bin/pytest --junitxml $(RESULTS)/test-serving.xml tests/serving
+
+lint: environments ## ruff and pyright
+	@$(PARALLEL) -j2 $(LINTERS)
+
+# The longest first: the others run beside it.
+LINTERS := types types-workloads types-serving style
+# What they say is shown when each is done, so that it is not mixed.
+PARALLEL := $(MAKE) --no-print-directory --output-sync=target
+
+types:
+	@.venv/bin/pyright
+
+types-workloads:
+	@.venv/bin/pyright -p workloads
+
+types-serving:
+	@.venv/bin/pyright -p workloads/serving
+
+style:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/pyright
+
+check-tests:
+	@$(PYTEST) -q -n 2 --dist loadfile -m "not slow" tests/unit tests/components tests/stacks
 
 format: setup ## put the code in order
 	@.venv/bin/ruff check --fix . || true
@@ -52,8 +76,8 @@ format: setup ## put the code in order
 
 e2e: setup ## the product on the embedded cluster, as its user sees it; ends with `make down`
 	@$(MODELSTACK) up --stack $(STACK)
-	@status=0; $(PYTEST) tests/e2e -m "not chaos" --deselect tests/e2e/test_down.py || status=$$?; \
-	$(PYTEST) tests/e2e/test_down.py || status=$$?; \
+	@status=0; $(PYTEST) --junitxml $(RESULTS)/e2e.xml tests/e2e -m "not chaos" --deselect tests/e2e/test_down.py || status=$$?; \
+	$(PYTEST) --junitxml $(RESULTS)/e2e-down.xml tests/e2e/test_down.py || status=$$?; \
 	$(MODELSTACK) down --stack $(STACK) || status=$$?; exit $$status
 
 chaos: setup ## what kill -9 and restarts do to the product, on an environment that is up
@@ -70,6 +94,9 @@ bench-scale: setup ## many workloads in one stack: previews and updates beside b
 
 bench-start: setup ## how long everything takes from empty caches, in a clone; about an hour, and no environment may be up
 	@.venv/bin/python -m tests.bench.start
+
+# Those that training and serving code is checked and tested in, too.
+environments: setup $(STATE)/venv-training/.synced $(STATE)/venv-serving/.synced
 
 setup: .venv/.synced ## uv and the environment of the commands
 

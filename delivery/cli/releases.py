@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from delivery.cli.completion import stack_names, workload_names
 from delivery.cli.options import AsJson, DryRun, Stack, Workload  # noqa: TC001 typer looks at them
 
 app = typer.Typer()
 
 Version = Annotated[int | None, typer.Option(min=1, help="The version; what is stable in the stack before unless given.")]
-To = Annotated[str, typer.Option("--stack", "-s", help="The environment whose releases change.")]
+To = Annotated[str, typer.Option("--stack", "-s", autocompletion=stack_names, help="The environment whose releases change.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Bring the environment up afterwards.")]
 Abort = Annotated[bool, typer.Option("--abort", help="End it.")]
 
@@ -20,8 +21,11 @@ Abort = Annotated[bool, typer.Option("--abort", help="End it.")]
 @app.command()
 def promote(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
-    to: Annotated[str, typer.Option("--to", help="The environment that it goes to.")],
-    source: Annotated[str | None, typer.Option("--from", help="Where it comes from; the stack before unless given.")] = None,
+    to: Annotated[str, typer.Option("--to", autocompletion=stack_names, help="The environment that it goes to.")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", autocompletion=stack_names, help="Where it comes from; the stack before unless given."),
+    ] = None,
     version: Version = None,
     *,
     dry_run: DryRun = False,
@@ -54,7 +58,7 @@ def canary(  # noqa: PLR0913 each is an option of the command
 ) -> None:
     """Tries a version on part of the requests, or changes its part.
 
-    With [bold]--watch[/] ends with 0: it passed and becomes stable, 3: it failed and is removed, 4: too few requests to tell.
+    With --watch ends with 0: it passed and becomes stable, 3: it failed and is removed, 4: too few requests to tell.
     """
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
@@ -100,7 +104,7 @@ def approve(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
     stack: To,
     version: Annotated[int, typer.Option(min=1, help="The version.")],
-    key: Annotated[Path | None, typer.Option(help="Your key; made by [bold]modelstack key[/].")] = None,
+    key: Annotated[Path | None, typer.Option(help="Your key; made by `modelstack key`.")] = None,
     *,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -135,7 +139,7 @@ def verify(workload: Workload, stack: To) -> None:
 def history(
     workload: Workload,
     stack: To,
-    at: Annotated[str | None, typer.Option(help="Only what answered then: [bold]2026-10-01[/] or a moment.")] = None,
+    at: Annotated[str | None, typer.Option(help="Only what answered then: 2026-10-01 or a moment.")] = None,
     *,
     json: AsJson = False,
 ) -> None:
@@ -147,8 +151,8 @@ def history(
 
 @app.command()
 def diff(
-    one: Annotated[str, typer.Argument(help="An environment.")],
-    other: Annotated[str, typer.Argument(help="Another one.")],
+    one: Annotated[str, typer.Argument(autocompletion=stack_names, help="An environment.")],
+    other: Annotated[str, typer.Argument(autocompletion=stack_names, help="Another one.")],
     *,
     json: AsJson = False,
 ) -> None:
@@ -177,7 +181,9 @@ def report(
 def key(
     name: Annotated[str | None, typer.Option(help="Your mail address; what git knows unless given.")] = None,
     file: Annotated[Path | None, typer.Option("--key", help="Where to keep it.")] = None,
-    workload: Annotated[str | None, typer.Option(help="Add its public half to the approvers of this workload.")] = None,
+    workload: Annotated[
+        str | None, typer.Option(autocompletion=workload_names, help="Add its public half to the approvers of this workload.")
+    ] = None,
 ) -> None:
     """Makes the key that you approve with, or shows it; a workload's approvers are a reviewed file."""
     from delivery.releases import commands

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from delivery.environments import outputs
-from delivery.stacks import backend, stack_file
+from delivery.stacks import backend, stack_file, stack_outputs
 from infra.promotion import requirements
 from infra.settings import loading
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from clients.kubernetes import KubernetesClient
     from clients.model_registry import ModelRegistry
     from delivery.environments.outputs import Outputs
-    from delivery.stacks.stack import Stack
     from infra.settings.model import Settings
 
 
@@ -23,29 +22,28 @@ if TYPE_CHECKING:
 class Environment:
     """One environment. Outputs, cluster and model registry are looked up at their first use and kept."""
 
-    stack: Stack
+    name: str
+    """Of the stack."""
 
     @classmethod
     def open(cls, name: str) -> Environment:
-        """The environment of a stack that exists.
+        """The environment of a stack. Whether it is up shows when its outputs are read.
 
         Raises:
-            UserError: the stack file has problems, or there is no such stack.
+            UserError: the stack file has problems.
         """
         loading.load(stack_file.path_of(name))
-        from delivery.stacks.stack import Stack
-
-        return cls(Stack.select(name))
+        return cls(name)
 
     @property
     def settings(self) -> Settings:
         """What the stack file says now."""
-        return loading.load(stack_file.path_of(self.stack.name))
+        return loading.load(stack_file.path_of(self.name))
 
     @cached_property
     def outputs(self) -> Outputs:
         """What the stack's program exported at the last update."""
-        return outputs.read(self.stack.name, self.stack.outputs())
+        return outputs.read(self.name, stack_outputs.read(self.name))
 
     @cached_property
     def model_registry(self) -> ModelRegistry:
@@ -58,8 +56,8 @@ class Environment:
     @cached_property
     def origin_registry(self) -> ModelRegistry:
         """The model registry in which the environment's releases are made: its own, or that of the first stack on their way."""
-        origin = requirements.origin(self.stack.name)
-        return self.model_registry if origin == self.stack.name else Environment.open(origin).model_registry
+        origin = requirements.origin(self.name)
+        return self.model_registry if origin == self.name else Environment.open(origin).model_registry
 
     @cached_property
     def cluster(self) -> KubernetesClient:
@@ -79,8 +77,4 @@ def origin_registry(stack: str) -> ModelRegistry:
 
 def is_up(stack: str) -> bool:
     """Whether a stack exists and an update of it has exported outputs."""
-    if not backend.has_stack(stack):
-        return False
-    from delivery.stacks.stack import Stack
-
-    return bool(Stack.select(stack).outputs())
+    return backend.has_stack(stack) and bool(stack_outputs.read(stack))

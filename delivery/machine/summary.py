@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def show(environment: Environment, progress: Reporter, *, changed: bool) -> None:
     """Waits for the endpoints, asks each for its held-out week, and prints the summary."""
-    stack, outputs = environment.stack.name, environment.outputs
+    stack, outputs = environment.name, environment.outputs
     password = f"pulumi stack output tracking --show-secrets --stack {stack}"
     lines = [f"MLflow     {outputs.tracking.url}   user {outputs.tracking.username}, password: {password}"]
     for workload, found in outputs.endpoints.items():

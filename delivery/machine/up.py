@@ -53,7 +53,7 @@ class Up:
         stack = self._open(settings)
         self._recover(stack, settings)
         self._update(stack, "environment")
-        environment = Environment(stack)
+        environment = Environment(self.name)
         if self._done("environment"):
             return
         self._train(environment)
@@ -64,7 +64,7 @@ class Up:
             return
         if released:
             self._update(stack, "endpoints")
-        summary.show(Environment(stack), self.progress, changed=self.changed)
+        summary.show(Environment(self.name), self.progress, changed=self.changed)
 
     def _settings(self) -> Settings:
         return loading.load(stack_file.path_of(self.name))

@@ -136,7 +136,7 @@ def releaser_of(environment: Environment) -> Releaser:
     """What releases the versions of an environment that is up."""
     from local.images import Builder
 
-    stack, address = environment.stack.name, environment.outputs.registry
+    stack, address = environment.name, environment.outputs.registry
     return Releaser(
         editor=lambda workload: open_editor(stack, WORKLOADS[workload]),
         models=environment.model_registry,

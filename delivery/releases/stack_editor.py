@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common import clock
 from common.errors import UserError
-from common.outputs import RELEASES
 from delivery.releases import edits
-from delivery.stacks import backend, stack_file
+from delivery.stacks import backend, stack_file, stack_outputs
 from infra.promotion import requirements, rules
 from infra.promotion.deployed import DeployedReleases, parse
 from infra.settings import consistency, loading
@@ -210,7 +209,4 @@ def deployed_in(stack: str) -> Mapping[str, DeployedRelease]:
     """What a stack exported, after its last update, about the releases it serves; empty if it has never been up."""
     if not backend.has_stack(stack):
         return {}
-    from delivery.stacks.stack import Stack
-
-    outputs: dict[str, Any] = Stack.select(stack).outputs()
-    return parse({RELEASES: outputs.get(RELEASES)})
+    return parse(stack_outputs.read(stack))

@@ -231,7 +231,7 @@ def runs_of(environment: Environment, workload: str, version: int | None = None)
     return TrainingRuns(
         workload=workload,
         cluster=environment.cluster,
-        output=outputs.training_of(environment.stack.name, environment.outputs, workload),
+        output=outputs.training_of(environment.name, environment.outputs, workload),
         revision=revision(),
         trainer=person(),
         version=version,

@@ -85,8 +85,8 @@ def running(log: Path, *command: object, cwd: Path | None = None) -> Iterator[su
 
 
 @contextmanager
-def control_plane(folder: Path) -> Iterator[str]:
-    """A control plane on loopback; yields the administrator's kubeconfig."""
+def control_plane(folder: Path, controllers: str = CONTROLLERS) -> Iterator[str]:
+    """A control plane on loopback, without any controllers if none are named; yields the administrator's kubeconfig."""
     hyperkube = executable("hyperkube")
     store, peer, port, pki = free_port(), free_port(), free_port(), folder / "pki"
     pki.mkdir()
@@ -121,14 +121,15 @@ def control_plane(folder: Path) -> Iterator[str]:
         )
         wait_ready(server, port, folder / "apiserver.log")
         kubeconfig.write_text(admin_kubeconfig(port, pki / "apiserver.crt"))
-        stack.enter_context(
-            running(
-                folder / "controllers.log",
-                *(hyperkube, "kube-controller-manager", f"--kubeconfig={kubeconfig}", "--leader-elect=false"),
-                *(f"--controllers={CONTROLLERS}", "--secure-port=0", f"--service-account-private-key-file={pki / 'sa.key'}"),
-                "--concurrent-gc-syncs=5",
+        if controllers:
+            stack.enter_context(
+                running(
+                    folder / "controllers.log",
+                    *(hyperkube, "kube-controller-manager", f"--kubeconfig={kubeconfig}", "--leader-elect=false"),
+                    *(f"--controllers={controllers}", "--secure-port=0"),
+                    *(f"--service-account-private-key-file={pki / 'sa.key'}", "--concurrent-gc-syncs=5"),
+                )
             )
-        )
         yield kubeconfig.read_text()
 
 
@@ -171,10 +172,15 @@ def api_server(tmp_path_factory) -> Iterator[str]:
         yield kubeconfig
 
 
+def connected(kubeconfig: str) -> clusters.Cluster:
+    """A cluster without the engine: for what happens behind its back."""
+    return clusters.Cluster(api.Api(access.connect(access.load(yaml.safe_load(kubeconfig)))))
+
+
 @pytest.fixture
 def cluster(api_server) -> clusters.Cluster:
-    """The cluster, past the engine: for what happens behind its back."""
-    return clusters.Cluster(api.Api(access.connect(access.load(yaml.safe_load(api_server)))))
+    """The cluster of the tests, without the engine."""
+    return connected(api_server)
 
 
 @pytest.fixture

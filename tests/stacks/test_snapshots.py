@@ -1,4 +1,8 @@
-"""That a stack declares what it did. A difference is to be looked at, then taken over with `pytest --snapshot-update`."""
+"""A stack declares what it did when somebody last looked at all of it.
+
+A snapshot shows that something has changed, not whether that is right. Read the difference. If it is meant, write the new
+snapshots with `.venv/bin/pytest tests/stacks --snapshot-update` and commit them with the change that made them differ.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,13 @@ import pytest
 from tests.releases import run_released
 from tests.stacks.test_policies import STACKS
 
+UPDATE = ".venv/bin/pytest tests/stacks --snapshot-update"
+
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_declares_what_it_did(stack, snapshot):
     declared = run_released(stack)
     resources = [asdict(resource) | {"dependencies": sorted(resource.dependencies)} for resource in declared.resources]
-    assert {"resources": resources, "outputs": declared.outputs} == snapshot
+    assert {"resources": resources, "outputs": declared.outputs} == snapshot, (
+        f"stack {stack} declares something else than its snapshot, see below; if that is meant: {UPDATE}"
+    )

@@ -130,4 +130,8 @@ def test_the_published_panel_has_the_declared_fingerprint_and_shape(tmp_path):
     facts = json.loads((context.folder / FACTS).read_text())
     assert facts["fingerprint"] == MARKDOWN.source.fingerprint
     assert facts["rows"] == {"panel": 106_139, "stores": 83}
-    source.run(context), "a second run finds the tables there"
+    tables = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / "data").rglob("*")) if file.is_file()}
+    source.run(context)
+    again = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / "data").rglob("*")) if file.is_file()}
+    assert len(tables) >= 2
+    assert again == tables, "a second run finds the tables there and does not write them again"

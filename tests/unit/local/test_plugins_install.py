@@ -35,7 +35,7 @@ def pulumi(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BIN", tmp_path / "bin")
     monkeypatch.setattr(paths, "cache_home", lambda: tmp_path / "cache")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(download, "offered", lambda _url, *, retry=False: retry and False)
+    monkeypatch.setattr(download, "offered", lambda _url, *, retry=False: False)
     download.remember_refusal()
     executable = tmp_path / "release" / "pulumi"
     executable.parent.mkdir()

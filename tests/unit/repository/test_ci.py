@@ -1,41 +1,141 @@
-"""`.ci/run`, with a `make` that prints what pytest prints."""
+"""`.ci/run`, with a `make` that leaves the results that pytest writes for small modules."""
+
+from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
+import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-RUN = Path(__file__).parents[3] / ".ci" / "run"
+from common.paths import CHECKOUT
 
-GREEN = "======================= 1016 passed in 144.95s (0:02:24) ======================="
-SELECTED = "================ 60 passed, 23 deselected in 705.04s (0:11:45) ================="
-RED = "============= 1 failed, 7 passed, 2 errors in 3.45s =============="
+RUNS = {"test": ("test", "test-training", "test-serving"), "e2e": ("e2e", "e2e-down")}
+"""The results that each target of the Makefile writes."""
+GREEN = "def test_good(): pass\ndef test_also_good(): pass\n"
+RED = "def test_good(): pass\ndef test_bad(): raise ValueError\n"
+SKIPPED = (
+    "import pytest\n@pytest.mark.skip\ndef test_not_here(): pass\n@pytest.mark.xfail\ndef test_known(): raise ValueError\n"
+)
+TEARDOWN = """\
+import pytest
+
+@pytest.fixture
+def broken():
+    yield
+    raise ValueError
+
+def test_good(broken): pass
+def test_bad(broken): raise ValueError
+"""
+SETUP = "import pytest\n@pytest.fixture\ndef broken(): raise ValueError\ndef test_not_begun(broken): pass\n"
+CRASH = "import os\ndef test_good(): pass\ndef test_crash(): os._exit(1)\n"
+INTERRUPTED = "import os, signal\ndef test_good(): pass\ndef test_killed(): os.kill(os.getpid(), signal.SIGKILL)\n"
 
 
-def run(tmp_path: Path, *, test: str, e2e: str, e2e_status: int = 0) -> tuple[int, str]:
-    """Exit code and last line of a run whose `make test` and `make e2e` print these lines."""
-    checkout = tmp_path / "checkout"
-    (checkout / ".ci").mkdir(parents=True)
-    (checkout / ".ci" / "run").write_text(RUN.read_text())
-    tools = tmp_path / "bin"
+@cache
+def results(source: str) -> tuple[int, str | None]:
+    """The exit code of pytest for a module, and what it leaves as results; None if it leaves none."""
+    with TemporaryDirectory() as folder:
+        (module := Path(folder, "test_it.py")).write_text(source)
+        file = module.with_name("results.xml")
+        command = [sys.executable, "-m", "pytest", "-q", "--rootdir", folder, "--junitxml", file, module]
+        environ = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+        done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, check=False)
+        return done.returncode, file.read_text() if file.exists() else None
+
+
+def run(tmp_path: Path, sources: dict[str, str], *, ignored: bool = False) -> tuple[int, list[str], str]:
+    """Exit code, output and errors of a run whose runs of pytest leave the results of these modules, or those of `GREEN`.
+
+    Args:
+        tmp_path: where to work.
+        sources: modules by the name of their results; an empty one is not run at all.
+        ignored: whether `make` ends with 0 all the same.
+    """
+    checkout, tools = tmp_path / "checkout", tmp_path / "bin"
+    shutil.copytree(CHECKOUT / ".ci", checkout / ".ci")
     tools.mkdir()
+    lines = ["#!/bin/sh", "status=0", "mkdir -p .modelstack/results", "case $1 in"]
+    for target, names in RUNS.items():
+        lines.append(f"{target})")
+        for name in names:
+            status, left = results(sources.get(name, GREEN)) if sources.get(name, GREEN) else (0, None)
+            lines.append(f"[ {status} = 0 ] || status=1")
+            if left is not None:
+                (tmp_path / name).write_text(left)
+                lines.append(f"cp {tmp_path}/{name} .modelstack/results/{name}.xml")
+        lines.append(":;;")
+    lines += ["esac", f"exit {0 if ignored else '$status'}", ""]
     make = tools / "make"
-    make.write_text(f"#!/bin/sh\ncase $1 in\ntest) echo '{test}' ;;\ne2e) echo '{e2e}'; exit {e2e_status} ;;\nesac\n")
+    make.write_text("\n".join(lines))
     make.chmod(0o755)
     environ = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", checkout / ".ci" / "run"], env=environ, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout.splitlines()[-1]
+    return done.returncode, done.stdout.splitlines(), done.stderr
 
 
-def test_a_run_in_which_everything_passed_passes(tmp_path: Path) -> None:
-    assert run(tmp_path, test=GREEN, e2e=SELECTED) == (0, "1076 passed, 0 failed")
+def test_a_run_in_which_everything_passed_passes(tmp_path):
+    status, said, _ = run(tmp_path, {})
+    assert (status, said[-1]) == (0, "10 passed, 0 failed")
 
 
-def test_a_run_in_which_a_test_failed_fails_and_counts_failures_and_errors(tmp_path: Path) -> None:
-    assert run(tmp_path, test=GREEN, e2e=RED, e2e_status=2) == (2, "1023 passed, 3 failed")
+def test_a_run_in_which_a_test_failed_fails_and_counts_what_ran(tmp_path):
+    status, said, errors = run(tmp_path, {"e2e": RED})
+    assert (status, said[-1]) == (1, "9 passed, 1 failed")
+    assert errors == "", "every run has left its results"
 
 
-@pytest.mark.parametrize("line", ["no tests ran in 0.01s", "0 errors, 0 warnings, 0 informations"])
-def test_a_run_without_tests_fails(tmp_path: Path, line: str) -> None:
-    assert run(tmp_path, test=line, e2e=line) == (1, "0 passed, 0 failed")
+def test_what_is_not_run_after_a_failure_is_named_as_missing(tmp_path):
+    status, said, errors = run(tmp_path, {"test": RED})
+    assert (status, said[-1]) == (1, "5 passed, 1 failed")
+    assert re.findall(r"results/(\S+)\.xml: no results", errors) == ["e2e", "e2e-down"]
+
+
+def test_a_failure_counts_though_make_did_not_tell_of_it(tmp_path):
+    status, said, _ = run(tmp_path, {"test-serving": RED}, ignored=True)
+    assert (status, said[-1]) == (1, "9 passed, 1 failed")
+
+
+def test_a_test_counts_once_whatever_part_of_it_failed(tmp_path):
+    status, said, _ = run(tmp_path, {"e2e": TEARDOWN, "e2e-down": SETUP})
+    assert (status, said[-1]) == (1, "6 passed, 3 failed")
+
+
+def test_tests_that_are_skipped_or_fail_as_expected_do_not_count(tmp_path):
+    status, said, _ = run(tmp_path, {"test": GREEN + SKIPPED})
+    assert (status, said[-1]) == (0, "10 passed, 0 failed")
+
+
+@pytest.mark.parametrize("source", ["", "# No test.\n", SKIPPED], ids=["not run", "empty", "skipped"])
+def test_a_run_without_tests_fails(tmp_path, source):
+    status, said, errors = run(tmp_path, {"test-training": source}, ignored=True)
+    assert (status, said[-1]) == (1, "8 passed, 0 failed")
+    assert "results/test-training.xml: no" in errors
+
+
+@pytest.mark.parametrize("source", [CRASH, INTERRUPTED], ids=["exit", "kill"])
+def test_a_run_that_dies_before_its_summary_fails_though_make_did_not_tell_of_it(tmp_path, source):
+    status, said, errors = run(tmp_path, {"e2e": source}, ignored=True)
+    assert (status, said[-1]) == (1, "8 passed, 0 failed")
+    assert "results/e2e.xml: no results of a whole run" in errors
+
+
+def test_results_of_an_earlier_run_do_not_count(tmp_path):
+    results = tmp_path / "checkout" / ".modelstack" / "results"
+    results.mkdir(parents=True)
+    (results / "e2e.xml").write_text('<testsuites><testsuite><testcase classname="a" name="b"/></testsuite></testsuites>')
+    status, said, _ = run(tmp_path, {"e2e": ""}, ignored=True)
+    assert (status, said[-1]) == (1, "8 passed, 0 failed")
+
+
+def test_the_makefile_writes_the_results_that_are_counted():
+    counted = re.search(r"\{(\S+)\}\.xml", (CHECKOUT / ".ci" / "run").read_text())[1].split(",")
+    written = re.findall(r"\$\(RESULTS\)/(\S+)\.xml", (CHECKOUT / "Makefile").read_text())
+    assert set(counted) == {name for names in RUNS.values() for name in names}
+    assert set(counted) <= set(written), "else a run would be red for want of its results"
