@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from common.errors import UserError
+from common.serving import PREDICTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.progress import Progress
-
-PATH = "/api/v1.0/predictions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ def ask(url: str, request: dict[str, Any]) -> Answer:  # JSON, as the workload's
         UserError: the endpoint does not answer, or refuses.
     """
     try:
-        response = httpx.post(f"{url}{PATH}", json=request, timeout=30.0, trust_env=False)
+        response = httpx.post(f"{url}{PREDICTIONS}", json=request, timeout=30.0, trust_env=False)
     except httpx.HTTPError as error:
         raise UserError("The endpoint does not answer.", where=url, found=error, fix="see `modelstack status`") from None
     if response.is_error:

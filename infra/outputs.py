@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import pulumi
 
-from common import naming
-from infra.promotion.deployed import OUTPUT as RELEASES
-from infra.settings.releases import STABLE
+from common import naming, outputs
+from common.roles import STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -78,14 +77,14 @@ class WorkloadOutput(TypedDict):
 
 def export(settings: Settings, foundation: Foundation, platform: Platform, deployed: DeployedReleases) -> None:
     """Exports the outputs."""
-    pulumi.export("kubeconfig", foundation.cluster.kubeconfig)
-    pulumi.export("registry", foundation.registry.address)
-    pulumi.export("servingImage", platform.images.serving.ref)
-    pulumi.export("tracking", _tracking(platform))
-    pulumi.export("training", _training(platform))
-    pulumi.export("endpoints", _endpoints(settings, platform))
-    pulumi.export(RELEASES, _releases(settings, platform, deployed))
-    pulumi.export("workloads", _workloads(settings))
+    pulumi.export(outputs.KUBECONFIG, foundation.cluster.kubeconfig)
+    pulumi.export(outputs.REGISTRY, foundation.registry.address)
+    pulumi.export(outputs.SERVING_IMAGE, platform.images.serving.ref)
+    pulumi.export(outputs.TRACKING, _tracking(platform))
+    pulumi.export(outputs.TRAINING, _training(platform))
+    pulumi.export(outputs.ENDPOINTS, _endpoints(settings, platform))
+    pulumi.export(outputs.RELEASES, _releases(settings, platform, deployed))
+    pulumi.export(outputs.WORKLOADS, _workloads(settings))
 
 
 def _tracking(platform: Platform) -> TrackingOutput:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from common import naming
+from common.roles import CANARY, SHADOW, STABLE
 from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
@@ -16,7 +17,6 @@ from components.serving.variant import Capacity, Served
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
 from infra.settings import model
-from infra.settings.releases import CANARY, SHADOW, STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:

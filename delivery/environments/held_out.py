@@ -7,8 +7,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from clients.endpoint import PATH
 from common import paths
+from common.serving import PREDICTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ def _what_was_asked(held: HeldOut) -> tuple[list[str], list[list[str]]]:
 def curl(endpoint: EndpointOutput) -> str:
     """A command line that asks the endpoint the same."""
     body = shlex.quote(f"@{held_out_file(endpoint.run)}")
-    return f"curl -s {endpoint.url}{PATH} -H 'Content-Type: application/json' -d {body}"
+    return f"curl -s {endpoint.url}{PREDICTIONS} -H 'Content-Type: application/json' -d {body}"
 
 
 def _cell(value: object) -> str:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from clients.kubernetes import list_at, text_at
 from common import clock, naming, paths
 from common.errors import UserError
+from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LABEL
+from common.roles import CANARY, SHADOW, STABLE
 from delivery.console.tables import plain_table, short, wide_console
 from delivery.environments import embedded_node, outputs
 from delivery.stacks import backend, stack_file
 from infra.settings import loading
-from infra.settings.releases import CANARY, SHADOW, STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from infra.settings.releases import Release, WorkloadReleases
     from workloads.declaration import Workload
 
-SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
+SELECTOR = f"{WORKLOAD_LABEL},{VERSION_LABEL}"
 """Finds the Deployments of variants. Labels and annotations are those that `components.serving.variant` sets."""
 _WIDTH = 160
 """Identifiers are there to be copied: a narrow terminal may break the line, but not the words."""
@@ -108,26 +109,26 @@ def of(name: str) -> StackStatus:
         stack=name,
         state="up",
         tracking=environment.outputs.tracking.url,
-        variants=sorted(variants, key=lambda found: (found.workload, found.role != "stable", found.role)),
+        variants=sorted(variants, key=lambda found: (found.workload, found.role != STABLE, found.role)),
         pending=pending(settings.releases, variants),
     )
 
 
 def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known: outputs.Outputs, today: date) -> Variant:
     """What a variant's Deployment says, with what the stack file knows about its release."""
-    workload = text_at(deployment, "metadata", "labels", "modelstack.dev/workload")
-    version = int(text_at(deployment, "metadata", "labels", "modelstack.dev/version"))
+    workload = text_at(deployment, "metadata", "labels", WORKLOAD_LABEL)
+    version = int(text_at(deployment, "metadata", "labels", VERSION_LABEL))
     containers = list_at(deployment, "spec", "template", "spec", "containers")
     progressing = [c for c in list_at(deployment, "status", "conditions") if c["type"] == "Progressing"]
     release = releases[workload].find(version) if workload in releases else None
     endpoint = known.endpoints.get(workload)
-    role = text_at(deployment, "metadata", "labels", "modelstack.dev/role")
+    role = text_at(deployment, "metadata", "labels", ROLE_LABEL)
     return Variant(
         workload=workload,
         role=role,
         version=version,
         since=text_at(progressing[0], "lastUpdateTime") if progressing else "",
-        run=text_at(deployment, "metadata", "annotations", "modelstack.dev/run") or (release.run if release else ""),
+        run=text_at(deployment, "metadata", "annotations", RUN_ANNOTATION) or (release.run if release else ""),
         data=release.data if release else "",
         image=text_at(containers[0], "image").rpartition("@")[2] if containers else "",
         ready=int(text_at(deployment, "status", "readyReplicas") or 0),

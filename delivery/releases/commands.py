@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from clients import container_registry
 from common import paths
 from common.errors import UserError
+from common.roles import CANARY, SHADOW
 from delivery.console.progress import reporter
 from delivery.environments.environment import Environment, is_up, origin_registry
 from delivery.releases import edits
@@ -17,7 +18,7 @@ from delivery.releases.release_command import ReleasePlan
 from delivery.releases.stack_editor import declared, read_releases
 from delivery.stacks import lock
 from infra.promotion import requirements
-from infra.settings.releases import CANARY, SHADOW, Release
+from infra.settings.releases import Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from common.errors import UserError
+from common.roles import CANARY, SHADOW, STABLE
 from delivery.releases import edits
-from infra.settings.releases import CANARY, SHADOW, STABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

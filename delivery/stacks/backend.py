@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from common import paths
 from common.errors import UserError
 from common.files import write_private
+from common.naming import PROJECT
 from delivery.stacks.variables import BACKEND_URL, backend_url, variables, without_strangers
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def stacks() -> list[str]:
         UserError: it cannot be reached.
     """
     if backend_url() == paths.BACKEND.as_uri():  # a look into the folder spares everybody a start of the engine
-        return sorted(file.stem for file in (paths.BACKEND / ".pulumi" / "stacks" / "modelstack").glob("*.json"))
-    command = [str(paths.BIN / "pulumi"), "stack", "ls", "--project", "modelstack", "--json", "--non-interactive"]
+        return sorted(file.stem for file in (paths.BACKEND / ".pulumi" / "stacks" / PROJECT).glob("*.json"))
+    command = [str(paths.BIN / "pulumi"), "stack", "ls", "--project", PROJECT, "--json", "--non-interactive"]
     surroundings = without_strangers({**os.environ, **variables()})
     try:
         done = subprocess.run(command, env=surroundings, cwd=paths.CHECKOUT, capture_output=True, text=True, check=True)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from common.progress import Progress
     from delivery.stacks.updates import Update
 
-PROJECT = "modelstack"
-
 
 class Stack:
     """One stack. `name` is as in `pulumi stack select`."""

@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 from common import paths
 from common.errors import UserError
 from common.files import write_whole
+from common.naming import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 Block = dict[str, Any]  # a YAML mapping: what is in it is the stack's business
 """Really ruamel's CommentedMap, a dict that remembers comments and style."""
-RELEASES = "modelstack:releases"
-WORKLOADS = "modelstack:workloads"
+RELEASES = f"{PROJECT}:releases"
+WORKLOADS = f"{PROJECT}:workloads"
 _SALT = "encryptionsalt"
 _INDENTS = ((2, 4, 2), (2, 2, 0), (4, 6, 4), (4, 4, 0), (4, 4, 2))
 

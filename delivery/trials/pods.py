@@ -12,6 +12,8 @@ from pydantic import TypeAdapter
 from clients.kubernetes import ApiError, list_at, text_at
 from common import naming
 from common.errors import UserError
+from common.labels import ROLE_LABEL, VERSION_LABEL, WORKLOAD_LABEL
+from common.serving import METRICS_PATH, METRICS_PORT, RECORDED_PATH, RECORDED_PORT
 from delivery.trials.figures import RESTARTS, STARTED, Reading, parse
 from delivery.trials.pairs import Recorded
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from clients.kubernetes import Object
     from delivery.environments.environment import Environment
 
-METRICS_PORT: Final = 6000
-RECORDED_PORT: Final = 6001
-"""As `components.serving.variant` has them, which knows Pulumi."""
 _AT_ONCE: Final = 8
 _RECORDED: Final = TypeAdapter(list[Recorded])
 
@@ -55,7 +54,7 @@ class Pods:
         Services that do not answer are left out: they have just been started, or are about to end.
         """
         pods = self._pods(role, version)
-        told = self._asked(pods, METRICS_PORT, "/metrics")
+        told = self._asked(pods, METRICS_PORT, METRICS_PATH)
         found = [Reading(source=text_at(pod, "metadata", "uid"), counters={RESTARTS: _restarts(pod)}) for pod in pods]
         for pod, text in told:
             counters = parse(text)
@@ -65,12 +64,12 @@ class Pods:
 
     def recorded(self, role: str, version: int) -> list[Recorded]:
         """The answers that the pods of a variant keep."""
-        told = self._asked(self._pods(role, version), RECORDED_PORT, "/recorded")
+        told = self._asked(self._pods(role, version), RECORDED_PORT, RECORDED_PATH)
         return [answer for _, text in told for answer in _RECORDED.validate_json(text)]
 
     def _pods(self, role: str, version: int) -> list[Object]:
-        labels = {"workload": self.workload, "role": role, "version": version}
-        selector = ",".join(f"modelstack.dev/{name}={value}" for name, value in labels.items())
+        labels = {WORKLOAD_LABEL: self.workload, ROLE_LABEL: role, VERSION_LABEL: version}
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
         return self.cluster.items(f"/api/v1/namespaces/{self.namespace}/pods", {"labelSelector": selector})
 
     def _asked(self, pods: Sequence[Object], port: int, path: str) -> list[tuple[Object, str]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from common.errors import UserError
+from common.roles import SHADOW, STABLE
 from delivery.console.tables import wide_console
 from delivery.environments.environment import Environment
 from delivery.releases.stack_editor import read_releases
@@ -14,7 +15,6 @@ from delivery.trials.figures import summed
 from delivery.trials.pairs import FAR, agreement
 from delivery.trials.pods import Pods
 from delivery.trials.verdict import summary
-from infra.settings.releases import SHADOW, STABLE
 
 if TYPE_CHECKING:
     from delivery.releases.release_command import ReleaseCommand

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from common.roles import CANARY, STABLE
 from delivery.trials.comparison import compared
 from delivery.trials.figures import Tally
-from infra.settings.releases import CANARY, STABLE
 from workloads.canary import FAILURES, RESTARTS
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from common.errors import UserError
+from common.roles import CANARY, STABLE
 from delivery.environments.environment import Environment
 from delivery.releases import edits
 from delivery.releases.release_command import ReleasePlan
 from delivery.trials import scoreboard
 from delivery.trials.pods import Pods
 from delivery.trials.verdict import ROLES, Watch, WatchOutcome
-from infra.settings.releases import CANARY, STABLE
 
 if TYPE_CHECKING:
     from delivery.releases.edits import Block

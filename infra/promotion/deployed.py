@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from common.outputs import RELEASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-OUTPUT: Final = "releases"
-"""The output that tells it. See `infra.outputs.ReleaseOutput`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +40,8 @@ class DeployedReleases:
 
 
 def parse(outputs: Mapping[str, Any]) -> Mapping[str, DeployedRelease]:  # as the engine gives them
-    """What a stack's outputs say is stable, by workload. Empty for a stack that has never been up."""
-    found: Mapping[str, Any] = outputs.get(OUTPUT) or {}
+    """What a stack's output `releases` says is deployed, by workload. Empty for a stack that has never been up."""
+    found: Mapping[str, Any] = outputs.get(RELEASES) or {}
     return {
         workload: DeployedRelease(
             version=int(payload["version"]),

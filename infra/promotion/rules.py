@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from common.roles import STABLE
 from infra.promotion import approval, requirements
 from infra.settings.problems import Problem, refusal
-from infra.settings.releases import STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import ValidationError
 
 from common.errors import UserError
+from common.naming import PROJECT
 from infra.settings import consistency
-from infra.settings.model import PROJECT, Settings
+from infra.settings.model import Settings
 from infra.settings.problems import problems_of, refusal
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,8 +25,6 @@ from infra.settings.types import (
     Storage,
     StorageClass,
 )
-
-PROJECT: Final = "modelstack"
 
 
 class _OwnCluster(Section):

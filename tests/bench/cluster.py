@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from common import paths
-from components.serving.router_config import PREDICTIONS
-from components.serving.variant import PORT
+from common.serving import PORT, PREDICTIONS
 from delivery.environments.environment import Environment
 from delivery.environments.held_out import held_out
 from local.node.record import read_state

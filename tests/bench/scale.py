@@ -38,8 +38,8 @@ LARGE = 300
 """Above so many workloads, one round has to do."""
 POLL_SECONDS = 0.1
 _WORKLOADS = """import pulumi
-from components.endpoint import Endpoint, EndpointArgs
-from components.variant import Capacity, Served
+from components.serving.endpoint import Endpoint, EndpointArgs
+from components.serving.variant import Capacity, Served
 
 def unawaited(args):
     if args.type_.startswith("kubernetes:"):

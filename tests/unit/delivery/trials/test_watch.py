@@ -9,12 +9,11 @@ import pytest
 
 from clients.kubernetes import ApiError
 from common import paths
-from components.serving import variant
 from delivery.cli import main
 from delivery.releases import stack_editor
 from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
-from delivery.trials import pods, watch
+from delivery.trials import watch
 from delivery.trials.pods import Pods
 from delivery.trials.verdict import WatchOutcome
 from infra.promotion.deployed import DeployedReleases, parse
@@ -55,9 +54,9 @@ class Cluster:
     def get_from_pod(self, namespace, pod, port, path):
         if status := self.status.get(pod):
             raise ApiError(status, "no", self.reason)
-        if (port, path) == (variant.RECORDED_PORT, "/recorded"):
+        if (port, path) == (6001, "/recorded"):
             return json.dumps(self.recorded.get(pod, []))
-        assert (port, path) == (variant.METRICS_PORT, "/metrics")
+        assert (port, path) == (6000, "/metrics")
         self.asked += 1
         # The first look at each pod finds nothing done yet.
         return metrics(**self.told[pod]) if self.asked > len(self.told) else metrics()
@@ -266,7 +265,3 @@ def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
     ended = watch.Trial(stable=3, canary=4, percent=50).ended(editor, WatchOutcome.passed)
     after = stack_file.releases(ended.after)["markdown"]
     assert after == approved("prod", released(4, 3))
-
-
-def test_ports_are_those_of_the_variants():
-    assert (pods.METRICS_PORT, pods.RECORDED_PORT) == (variant.METRICS_PORT, variant.RECORDED_PORT)
