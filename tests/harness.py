@@ -12,7 +12,6 @@ import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, cast
 
 import pulumi
@@ -22,7 +21,8 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 from ruamel.yaml import YAML
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from tests.checkout import CHECKOUT, STACK_FILES
+
 PROJECT = "modelstack"
 World = Mapping[str, Any]
 """What the providers answer: outputs by type token, on top of the inputs; of a function its answer, or what makes that."""
@@ -209,8 +209,8 @@ def run(
 def run_stack(
     stack: str, world: World | None = None, replaced: Mapping[str, object] | None = None, *, preview: bool = False
 ) -> Declared:
-    """What `__main__.py` declares for a stack file of the checkout, with some of its concerns replaced."""
-    document = YAML(typ="safe").load(CHECKOUT / f"Pulumi.{stack}.yaml")
+    """What `__main__.py` declares for a stack file of the tests, with some of its concerns replaced."""
+    document = YAML(typ="safe").load(STACK_FILES / f"Pulumi.{stack}.yaml")
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
     return run(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world, preview=preview)

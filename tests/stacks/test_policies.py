@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
+from tests.checkout import CHECKOUT, STACK_FILES
 from tests.harness import UNKNOWN, Secret, run_stack
 from tests.pods import pods
 from tests.releases import run_released
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-STACKS = sorted(path.name.split(".")[1] for path in CHECKOUT.glob("Pulumi.*.yaml"))
+STACKS = sorted(path.name.split(".")[1] for path in STACK_FILES.glob("Pulumi.*.yaml"))
 BY_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
