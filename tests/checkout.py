@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 CHECKOUT = Path(__file__).resolve().parent.parent
 STACK_FILES = CHECKOUT / "tests" / "stack_files"
 """Stack files that tests rely on. Those of the checkout itself are edited by whoever uses the product."""
-MARK = Path(".modelstack", "clone")
+MARK = Path(".modelstack", "may-be-edited")
 """Says of a checkout that it may be edited by tests."""
 
 
