@@ -1,1 +1,1 @@
-"""What the models are: declaration types, and one folder per model with its declaration and its code. Knows no Pulumi."""
+"""The models: declaration types, and one folder per workload with its declaration and its code. Imports no Pulumi."""

@@ -1,4 +1,4 @@
-"""The workloads there are, by name. A new one is added here."""
+"""All workloads by name. Add a new workload here."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class UnknownWorkloadError(LookupError):
-    """No workload has that name."""
+    """No workload has this name."""
 
 
 WORKLOADS: Mapping[str, Workload] = MappingProxyType({workload.name: workload for workload in (MARKDOWN, TUNA)})
 
 
 def get(name: str) -> Workload:
-    """The workload called `name`.
+    """Returns the workload called `name`.
 
     Raises:
-        UnknownWorkloadError: there is none; the message lists those there are.
+        UnknownWorkloadError: no workload has this name. The message lists the existing names.
     """
     try:
         return WORKLOADS[name]

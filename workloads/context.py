@@ -1,4 +1,4 @@
-"""What a step of a training run is given, what it tells whoever follows the run, and how it fails."""
+"""The input of a training step, the events that it emits, and the error that it raises."""
 
 from __future__ import annotations
 
@@ -17,52 +17,53 @@ if TYPE_CHECKING:
 
 
 class TrainingError(Exception):
-    """A run cannot go on, and the message says why and what to do. Printed without a traceback."""
+    """A run cannot continue. The message gives the reason and the fix. It is printed without a traceback."""
 
 
 Json = str | int | float
 
 
 def emit_event(event: str, **fields: Json) -> None:
-    """Prints an event."""
+    """Prints an event as one line of JSON to stdout."""
     print(json.dumps({"event": event, **fields}), flush=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a step is given. Steps hand on what they make through files in `folder`."""
+    """The input of a step. A step passes its results to the next steps as files in `folder`."""
 
     workload: Workload
     source: Path
-    """Folder with the source data."""
+    """The folder that contains the source data."""
     share: Path
-    """The workload's folder on the data share; what lies here outlives the run."""
+    """The workload's folder on the data share. Its files remain after the run."""
     folder: Path
     """This run's folder on the data share."""
     revision: str
-    """Of the code."""
+    """The revision of the code."""
     trainer: str
-    """Who started the run: a mail address."""
+    """Mail address of the person who started the run."""
     image: str
-    """Digest of the image this runs in."""
+    """Digest of the container image in which the run executes."""
     version: int | None = None
-    """The registered version that is back-tested. None: a new one is trained."""
+    """The registered version to back-test. None: the run trains a new version."""
     emit: Callable[..., None] = field(default=emit_event)
 
     def metric(self, name: str, value: float) -> None:
-        """Tells a metric to whoever follows the run."""
+        """Emits a `metric` event, with the value rounded to six decimals."""
         self.emit("metric", name=name, value=round(float(value), 6))
 
 
-def context_of(workload: Workload, version: int | None = None) -> Context:
-    """The context that the environment variables describe.
+def context_from_environment(workload: Workload, version: int | None = None) -> Context:
+    """Builds the context of a run from environment variables, and creates the run's folder.
 
     Raises:
-        TrainingError: one is missing, or the data share cannot be written to.
+        TrainingError: a variable is missing, or the data share is not writable.
     """
     missing = [name for name in ("MODELSTACK_SOURCE", "MODELSTACK_DATA", "MLFLOW_TRACKING_URI") if not os.environ.get(name)]
     if missing:
-        msg = f"set {' and '.join(missing)}: training runs in the environment, `modelstack train {workload.name}` starts it"
+        variables = " and ".join(missing)
+        msg = f"set {variables}: training runs inside the environment; start it with `modelstack train {workload.name}`"
         raise TrainingError(msg)
     share = Path(os.environ["MODELSTACK_DATA"]) / workload.name
     folder = share / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -1,4 +1,4 @@
-"""What all declarations have in common."""
+"""The base class of all declarations."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Declared(BaseModel):
-    """Frozen, and without room for a misspelt key."""
+    """A frozen model that refuses unknown keys, for example misspelt ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

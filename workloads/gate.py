@@ -1,9 +1,9 @@
-"""The rules that the evidence for a model version must pass before it may leave development.
+"""The rules that the evidence of a model version must pass before the version may leave development.
 
-A gate is a pure function of what a back-test found, of what it found for the version that is stable now, and of the data's age.
-Rules are bounds on metrics; a slice has a metric of its own (`wape_worst_brand`), as has the number of back-test weeks
-(`weeks`). The age of the data is no metric: it grows, and a report says the same for ever. What the evidence lacks fails its
-rule: no evidence is no pass.
+A gate is a pure function of the metrics of the version's back-test, the metrics of the version that is stable now, and the age
+of the data. Rules are bounds on metrics. The worst slice of a dimension has its own metric (`wape_worst_brand`), and so has the
+number of back-test weeks (`weeks`). The age of the data is not a metric, because the age grows while a report never changes. A
+rule fails if the evidence lacks its metric.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Metrics = Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """All that rules may ask about a version. Each asks for what matters to it."""
+    """The facts about a version that rules can check."""
 
     metrics: Metrics
-    """What the back-test found."""
+    """The metrics of its back-test."""
     stable: Metrics | None = None
-    """What it found for the version that is stable now; None where there is none."""
+    """The metrics of the version that is stable now. None if no version is stable."""
     age: int | None = None
-    """Days since the last day of its data; None where the evidence does not say which that is."""
+    """Days since the last day of its data. None if the evidence does not state that day."""
     served: bool = False
-    """Whether the version is served already, or was and is gone back to, where that is asked."""
+    """Whether the environment already serves the version, or served it before and rolls back to it."""
 
 
 class Rule(Declared):
@@ -42,7 +42,7 @@ class Rule(Declared):
     at_most: float | None = None
     at_least: float | None = None
     of: str | None = None
-    """The metric that the number is a multiple of: `at_most=0.8, of="wape_mean8"` asks to be a fifth better than it."""
+    """The metric by which the number is multiplied: `at_most=0.8, of="wape_mean8"` requires a fifth less."""
 
     @model_validator(mode="after")
     def _has_one_bound(self) -> Self:
@@ -56,7 +56,7 @@ class Rule(Declared):
         return f"{self.metric} {bound}" + (f" x {self.of}" if self.of else "")
 
     def check(self, candidate: Candidate) -> Finding:
-        """What the rule finds in the evidence."""
+        """Compares the metric with the bound."""
         value = _finite(candidate.metrics, self.metric)
         unit = 1.0 if self.of is None else _finite(candidate.metrics, self.of)
         times = self.at_most if self.at_most is not None else self.at_least
@@ -68,9 +68,9 @@ class Rule(Declared):
 
 
 class Regression(Declared):
-    """How much worse than the version that is stable now a metric may be: `at_most=1.02` allows 2 % more.
+    """A bound on a metric relative to the version that is stable now: `at_most=1.02` allows 2 % more.
 
-    Both back-tests have to be of the same weeks for the comparison to be a fair one; that is the workload's concern.
+    The comparison is fair only if both back-tests cover the same weeks. The workload is responsible for that.
     """
 
     kind: Literal["regression"] = "regression"
@@ -78,22 +78,22 @@ class Regression(Declared):
     at_most: Annotated[float, Field(gt=0)]
 
     def __str__(self) -> str:
-        return f"{self.metric} <= {self.at_most:g} x {self.metric} of what is stable"
+        return f"{self.metric} <= {self.at_most:g} x {self.metric} of the stable version"
 
     def check(self, candidate: Candidate) -> Finding:
-        """What the rule finds. Where nothing is stable, or that has no such metric, there is nothing to be worse than."""
+        """Compares the metric with the stable version's. Passes if no version is stable, or if it lacks the metric."""
         value = _finite(candidate.metrics, self.metric)
-        before = None if candidate.stable is None else _finite(candidate.stable, self.metric)
+        stable = None if candidate.stable is None else _finite(candidate.stable, self.metric)
         if value is None:
             return Finding(rule=str(self), value=None, bound=None, passed=False, note="the evidence lacks the metric")
-        if before is None:
-            return Finding(rule=str(self), value=value, bound=None, passed=True, note="nothing stable to compare with")
-        bound = self.at_most * before
+        if stable is None:
+            return Finding(rule=str(self), value=value, bound=None, passed=True, note="no stable version to compare with")
+        bound = self.at_most * stable
         return Finding(rule=str(self), value=value, bound=bound, passed=value <= bound)
 
 
 class Age(Declared):
-    """How many days ago the last day of the data may be when a version comes to where it is to be served."""
+    """A bound on the age of the data, in days, when a version enters an environment for the first time."""
 
     kind: Literal["age"] = "age"
     at_most_days: Annotated[int, Field(ge=0)]
@@ -102,25 +102,25 @@ class Age(Declared):
         return f"age of the data <= {self.at_most_days} days"
 
     def check(self, candidate: Candidate) -> Finding:
-        """What the rule finds. What is served has come in time, and does not have to go because days pass."""
+        """Compares the age with the bound. A version that is already served passes: it met the bound when it entered."""
         age = candidate.age
         if candidate.served:
-            passed, note = True, "served here already: not asked again"
+            passed, note = True, "already served here: not checked again"
         elif age is None:
-            passed, note = False, "the evidence does not say of which day its data is"
+            passed, note = False, "the evidence does not state the last day of its data"
         else:
-            passed, note = 0 <= age <= self.at_most_days, "a day that is yet to come" if age < 0 else ""
+            passed, note = 0 <= age <= self.at_most_days, "a day in the future" if age < 0 else ""
         return Finding(rule=str(self), value=age, bound=self.at_most_days, passed=passed, note=note)
 
 
 class Finding(Declared):
-    """What a rule found."""
+    """The result of one rule."""
 
     rule: str
     value: float | None
-    """None where the evidence does not tell it."""
+    """None if the evidence lacks it."""
     bound: float | None
-    """None where there is none to be had: see `note`."""
+    """None if no bound can be computed; `note` gives the reason."""
     passed: bool
     note: str = ""
 
@@ -131,14 +131,14 @@ class Finding(Declared):
 
 
 class Gate(Declared):
-    """The rules that evidence must pass, all of them."""
+    """The rules of a workload. Evidence must pass all of them."""
 
     rules: Annotated[tuple[Annotated[Rule | Regression | Age, Field(discriminator="kind")], ...], Field(min_length=1)]
 
     def check(
         self, metrics: Metrics, stable: Metrics | None = None, age: int | None = None, *, served: bool = False
     ) -> tuple[Finding, ...]:
-        """One finding per rule, in their order. The arguments are those of `Candidate`."""
+        """Returns one finding per rule, in the order of the rules. The arguments are those of `Candidate`."""
         candidate = Candidate(metrics=metrics, stable=stable, age=age, served=served)
         return tuple(rule.check(candidate) for rule in self.rules)
 

@@ -15,7 +15,7 @@ from common import paths
 from common.errors import UserError
 from common.files import write_private
 from infra.promotion import approval
-from workloads.declaration import Approver, approvers_of
+from workloads.declaration import Approver, read_approvers
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -110,7 +110,7 @@ def read(file: Path) -> Key:
 def list_for(workload: str, key: Key) -> Path:
     """Adds the public half to a workload's list, and gives the file. Does nothing where it is there already."""
     folder = paths.CHECKOUT / "workloads" / workload
-    listed = approvers_of(folder)
+    listed = read_approvers(folder)
     file = folder / APPROVERS
     entry = Approver(name=key.name, key=key.public)
     if any((known.name, known.key) == (entry.name, entry.key) for known in listed):

@@ -26,7 +26,7 @@ from infra.settings.loading import load as load_settings
 from tests.engine.conftest import connected, control_plane
 from tests.engine.plain import opened, template
 from tests.harness import CHECKOUT
-from workloads.declaration import approvers_of
+from workloads.declaration import read_approvers
 
 __all__ = ["template"]  # a fixture
 
@@ -264,7 +264,7 @@ def test_old_outputs_are_read(release, stack):
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_old_approvals_still_count(release):
-    approvers = approvers_of(UPGRADE / release / "checkout" / "workloads" / "markdown")
+    approvers = read_approvers(UPGRADE / release / "checkout" / "workloads" / "markdown")
     for version in load_settings(stack_file(release, "prod")).releases["markdown"].versions:
         assert objection("prod", "markdown", version, approvers) == ""
         assert objection("stage", "markdown", version, approvers) != "", "it was signed for prod"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from workloads.declaration import Resources, Serving, Source, Step, Training, Workload, approvers_of
+from workloads.declaration import Resources, Serving, Source, Step, Training, Workload, read_approvers
 from workloads.gate import Gate, Regression, Rule
 
 MARKDOWN = Workload(
@@ -69,5 +69,5 @@ MARKDOWN = Workload(
         scratch="2Gi",
     ),
     serving=Serving(resources=Resources(cpu="100m", memory="384Mi", cpu_limit="1")),
-    approvers=approvers_of(Path(__file__).parent),
+    approvers=read_approvers(Path(__file__).parent),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workloads.declaration import Resources, Serving, Source, Step, Training, Workload, approvers_of
+from workloads.declaration import Resources, Serving, Source, Step, Training, Workload, read_approvers
 from workloads.gate import Gate, Regression, Rule
 
 TUNA = Workload(
@@ -54,5 +54,5 @@ TUNA = Workload(
     ),
     training=Training(resources=Resources(cpu="250m", memory="1Gi", cpu_limit="1"), deadline_seconds=600, scratch="512Mi"),
     serving=Serving(resources=Resources(cpu="100m", memory="384Mi", cpu_limit="1")),
-    approvers=approvers_of(Path(__file__).parent),
+    approvers=read_approvers(Path(__file__).parent),
 )

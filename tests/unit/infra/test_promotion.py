@@ -96,7 +96,7 @@ def test_a_version_much_worse_than_the_stable_one_is_refused_though_it_keeps_eve
     better = {**METRICS, "wape": 0.3}
     here = {"stable": 2, "versions": [release(2, evidence=evidence(better, 2))]}
     said = refused("stage", released(3), known(here=here))
-    assert "wape <= 1.02 x wape of what is stable: found 0.4, bound 0.306" in said, (
+    assert "wape <= 1.02 x wape of the stable version: found 0.4, bound 0.306" in said, (
         "that the file no longer keeps the old release does not help: its metrics are the stack's own"
     )
 
@@ -108,8 +108,8 @@ def test_a_version_much_worse_than_the_stable_one_is_refused_though_it_keeps_eve
         (TODAY, ""),
         (TODAY - timedelta(days=90), ""),
         (TODAY - timedelta(days=91), "age of the data <= 90 days: found 91, bound 90"),
-        (TODAY + timedelta(days=1), "age of the data <= 90 days: found -1, bound 90 (a day that is yet to come)"),
-        (None, "age of the data <= 90 days: found nothing, bound 90 (the evidence does not say of which day its data is)"),
+        (TODAY + timedelta(days=1), "age of the data <= 90 days: found -1, bound 90 (a day in the future)"),
+        (None, "age of the data <= 90 days: found nothing, bound 90 (the evidence does not state the last day of its data)"),
     ],
 )
 def test_the_data_of_a_release_that_comes_new_may_not_be_too_old(stack, until, says):

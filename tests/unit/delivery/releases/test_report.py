@@ -189,7 +189,7 @@ def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_lines()
     assert "| `age of the data <= 90 days` | 120 | 90 | **failed** |" in markdown(shown)
     assert "last day of the data" not in page(review()), "where it is not known, it is not made up"
     untold = review(findings=(rule.check(Candidate(metrics={})),))
-    assert "the evidence does not say of which day its data is" in Page(page(untold)).text
+    assert "the evidence does not state the last day of its data" in Page(page(untold)).text
 
 
 def test_without_a_stable_version_the_page_says_so():

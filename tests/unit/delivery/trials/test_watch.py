@@ -118,7 +118,7 @@ def test_a_canary_that_fails_is_removed_and_the_exit_code_says_so(world, capsys)
     assert world.block() == released(3, 4)
     said = capsys.readouterr().out
     assert "Verdict: failed" in said
-    assert "above 0.25 much has changed" in said
+    assert "above 0.25 predictions have changed a lot" in said
     assert "-      canary:" in said
 
 
