@@ -1,4 +1,4 @@
-"""A real microservice in a process of its own, on ports of its own."""
+"""A real microservice in its own process, on its own ports."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Microservice:
     def await_ready(self):
         until = time.monotonic() + DEADLINE
         while time.monotonic() < until:
-            assert self.process.poll() is None, f"it ended: {self.log.read_text()}"
+            assert self.process.poll() is None, f"the microservice ended: {self.log.read_text()}"
             try:
                 if self.get("/health/status").status == 200 and self.get("/metrics", self.metrics_port).status == 200:
                     return
             except OSError:
                 time.sleep(0.05)
-        raise AssertionError(f"it does not answer: {self.log.read_text()}")
+        raise AssertionError(f"the microservice does not answer: {self.log.read_text()}")
 
     def stop(self):
         if self.process.poll() is None:
@@ -61,7 +61,7 @@ class Microservice:
 
 def start(folder, log, ports, environment):
     port, metrics_port, recorded_port = map(str, ports)
-    known = {
+    settings = {
         "MODELSTACK_MODEL": str(folder / "model"),
         "MODELSTACK_RELEASE": str(folder / "release.json"),
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": port,
@@ -72,7 +72,7 @@ def start(folder, log, ports, environment):
         return subprocess.Popen(
             [sys.executable, "-m", "workloads.serving"],
             cwd=CHECKOUT,
-            env={**os.environ, **known, **environment},
+            env={**os.environ, **settings, **environment},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -89,7 +89,7 @@ def running(folder, **environment):
 
 
 def ask(port, body, path=PREDICTIONS, method="POST", headers=None):
-    """One request. `body`: bytes, or what is sent as JSON."""
+    """Sends one request. `body`: bytes, or an object to send as JSON."""
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     try:

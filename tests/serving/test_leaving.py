@@ -1,4 +1,4 @@
-"""A replica that ends while its endpoint is asked: the router before two real microservices, one of which is told to stop."""
+"""A replica ends while its endpoint gets requests: the router before two real microservices, one of which is stopped."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ GOOD = {"data": {"names": ["price", "stock", "deal", "brand"], "ndarray": [[2.5,
 
 @contextmanager
 def router(folder, one, other):
-    """Both replicas stand behind one name, as they do behind a Service."""
+    """Runs NGINX with both replicas behind one name, as behind a Service."""
     (port,) = free_ports(1)
     stable = Target(variant="stable", address=f"127.0.0.1:{one.port}")
     text = config(Routes(workload="tiny", stable=stable), port=port, scratch=str(folder))
-    again = f"server 127.0.0.1:{one.port} max_fails=0;"
-    assert text.count(again) == 2, "a retry needs a second server to go to"
-    first, second, rest = text.split(again)
+    server = f"server 127.0.0.1:{one.port} max_fails=0;"
+    assert text.count(server) == 2, "a retry needs a second server"
+    first, second, rest = text.split(server)
     file = folder / "nginx.conf"
-    file.write_text(f"{first}{again}{second}{again.replace(str(one.port), str(other.port))}{rest}")
+    file.write_text(f"{first}{server}{second}{server.replace(str(one.port), str(other.port))}{rest}")
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen(
             [debian.program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(file), "-g", "daemon off;"],
@@ -50,12 +50,12 @@ def await_answer(port):
     raise AssertionError("the router does not answer")
 
 
-def test_a_replica_that_ends_costs_no_request(tmp_path):
+def test_no_request_fails_when_a_replica_ends(tmp_path):
     answers = []
-    over = threading.Event()
+    finished = threading.Event()
 
     def call(port):
-        while not over.is_set():
+        while not finished.is_set():
             answers.append(ask(port, GOOD))
 
     folders = [tmp_path / name for name in ("one", "other", "router")]
@@ -74,9 +74,9 @@ def test_a_replica_that_ends_costs_no_request(tmp_path):
         before = len(answers)
         assert one.stop() == 0
         time.sleep(1)
-        over.set()
+        finished.set()
         for caller in callers:
             caller.join()
-    bad = [(answer.status, answer.text) for answer in answers if answer.status != 200]
-    assert not bad, f"{len(bad)} of {len(answers)} requests failed, first {bad[:1]}"
-    assert len(answers) > before > 0, "it was asked before and after"
+    failed = [(answer.status, answer.text) for answer in answers if answer.status != 200]
+    assert not failed, f"{len(failed)} of {len(answers)} requests failed, first {failed[:1]}"
+    assert len(answers) > before > 0, "there must be requests before and after the replica ends"

@@ -1,4 +1,4 @@
-"""What a request may be, and what is said about one that may not."""
+"""Valid requests, and the messages about invalid ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def table(*rows, names=NAMES):
 def refused(message):
     with pytest.raises(RequestError) as caught:
         read(message)
-    assert len(caught.value.sentence) < 600, "a message is read by people"
+    assert len(caught.value.sentence) < 600, "people read the message"
     return caught.value
 
 
@@ -36,7 +36,7 @@ def same(one, other):
     assert {name: array.tolist() for name, array in one.items()} == {name: array.tolist() for name, array in other.items()}
 
 
-def test_every_way_to_write_a_request_means_the_same():
+def test_every_way_to_write_a_request_gives_the_same_columns():
     expected = read(table(ROW))
     numbers = Reader({"a": float, "b": int}, {"a": 1.0, "b": 2})
     same(read({"jsonData": [dict(zip(NAMES, ROW, strict=True))]}), expected)
@@ -47,7 +47,7 @@ def test_every_way_to_write_a_request_means_the_same():
     same(numbers.read(json.dumps(tensor).encode()), numbers.read(json.dumps(ndarray).encode()))
 
 
-def test_columns_have_the_declared_types_whatever_json_left_open():
+def test_columns_have_the_declared_types_even_if_json_is_ambiguous():
     columns = read(table([2, 3.0, True, "own"]))
     assert {name: array.dtype for name, array in columns.items()} == {
         "price": np.float64,
@@ -57,7 +57,7 @@ def test_columns_have_the_declared_types_whatever_json_left_open():
     }
 
 
-def test_the_example_in_messages_is_itself_a_good_request():
+def test_the_example_in_messages_is_a_valid_request():
     same(read(READER.example), READER.example_columns)
 
 
@@ -69,29 +69,29 @@ def test_the_example_in_messages_is_itself_a_good_request():
         (b"price=2", "the body is not JSON"),
         (b'{"data": ', "the body is not JSON"),
         (b"\xff\xfe{}", "is not UTF-8"),
-        (b"[" * 100_000, "the body is not JSON that can be read"),
-        (b'{"data": ' + b"1" * 5000 + b"}", "the body is not JSON that can be read"),
+        (b"[" * 100_000, "the body cannot be parsed as JSON"),
+        (b'{"data": ' + b"1" * 5000 + b"}", "the body cannot be parsed as JSON"),
         ([1, 2], "the body is not a JSON object"),
         ({}, 'neither "data"'),
         ({"instances": [ROW]}, 'neither "data"'),
         ({"data": {"ndarray": [ROW]}}, "data.names is not a list"),
         ({"data": {"names": NAMES}}, "data.ndarray is not a list"),
         ({"data": {"names": NAMES, "ndarray": ROW}}, "a row is not a list"),
-        ({"data": {"names": [1, 2], "ndarray": [ROW]}}, "data.names holds something else than names"),
-        ({"data": {"names": NAMES, "tensor": {"shape": [2, 4], "values": ROW}}}, "data.tensor is not a shape"),
-        ({"data": {"names": NAMES, "tensor": {"shape": [0, 0], "values": []}}}, "data.tensor is not a shape"),
+        ({"data": {"names": [1, 2], "ndarray": [ROW]}}, "data.names contains a value that is not a text"),
+        ({"data": {"names": NAMES, "tensor": {"shape": [2, 4], "values": ROW}}}, "data.tensor must have a shape"),
+        ({"data": {"names": NAMES, "tensor": {"shape": [0, 0], "values": []}}}, "data.tensor must have a shape"),
         ({"jsonData": 3}, "jsonData is neither a row nor a list of rows"),
         ({"jsonData": [3]}, "a row is not an object"),
         (table(), "the request has no rows"),
         ({"jsonData": []}, "the request has no rows"),
         (table(ROW[:3], names=NAMES[:3]), "missing brand"),
         (table([*ROW, 1], names=[*NAMES, "colour"]), "unknown colour"),
-        (table([*ROW[:3], 2.5], names=[*NAMES[:3], "price"]), "missing brand; twice price"),
+        (table([*ROW[:3], 2.5], names=[*NAMES[:3], "price"]), "missing brand; duplicate price"),
         ({"jsonData": [{"price": 1}]}, "missing stock, deal, brand"),
-        (table(ROW, ROW[:3]), "a row has not as many values as there are names, 4"),
+        (table(ROW, ROW[:3]), "a row must have one value per name, 4 values"),
     ],
 )
-def test_what_is_no_request_is_refused_in_one_sentence(message, what):
+def test_an_invalid_request_is_refused_in_one_sentence(message, what):
     error = refused(message)
     assert what in error.sentence
     assert error.status == 400
@@ -117,32 +117,32 @@ def test_what_is_no_request_is_refused_in_one_sentence(message, what):
         ("brand", None, "is not a text", "null"),
     ],
 )
-def test_a_wrong_value_is_shown_with_its_place_and_a_right_one(column, value, what, found):
+def test_an_invalid_value_is_shown_with_its_row_and_column_and_a_valid_example(column, value, what, found):
     bad = [value if name == column else good for name, good in zip(NAMES, ROW, strict=True)]
     error = refused(table(ROW, bad))
     assert (error.row, error.column) == (1, column)
     assert what in error.what
-    assert error.found.startswith(found), "the caller sees what was read"
+    assert error.found.startswith(found), "the caller sees the value that was read"
     assert error.example == dict(zip(NAMES, ROW, strict=True))[column]
 
 
-def test_a_long_value_is_shown_by_its_beginning():
+def test_only_the_beginning_of_a_long_value_is_shown():
     error = refused(table(["x" * 1000, *ROW[1:]]))
     assert error.found == '"' + "x" * (LONGEST_SHOWN - 1) + "...", "the caller knows the rest"
 
 
-def test_a_number_too_large_for_a_double_is_no_number():
+def test_a_number_too_large_for_a_double_is_refused():
     error = refused(b'{"data": {"names": ["price", "stock", "deal", "brand"], "ndarray": [[1e999, 3, false, "own"]]}}')
     assert (error.row, error.column, error.found) == (0, "price", "Infinity")
 
 
-def test_the_largest_request_passes_and_one_row_more_is_too_many():
+def test_the_largest_request_passes_and_one_more_row_is_refused():
     assert len(read(table(*[ROW] * MAX_ROWS))["price"]) == MAX_ROWS
     error = refused(table(*[ROW] * (MAX_ROWS + 1)))
     assert error.status == 413
     assert f"more than {MAX_ROWS} rows" in error.sentence
 
 
-def test_a_message_does_not_repeat_a_flood_of_unknown_columns():
+def test_a_message_stays_short_when_there_are_many_unknown_columns():
     names = [f"column-{index:04}-{'x' * 200}" for index in range(1000)]
     refused(table([1] * 1000, names=names))

@@ -1,4 +1,4 @@
-"""A model that cannot be served is never half up: one message, an exit code, no port."""
+"""A model that cannot be served: the process ends with one message and an exit code, and opens no port."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LACKS_ANSWER = tiny.CODE.partition("def answer")[0]
 
 
 @pytest.fixture
-def _own_imports():
-    """A process loads one model; this one loads several."""
+def _restored_imports():
+    """Restores the import state. A process normally loads one model, but this test process loads several."""
     path, modules, package = sys.path.copy(), set(sys.modules), workloads.__path__.copy()
     yield
     sys.path[:], workloads.__path__[:] = path, package
@@ -30,13 +30,13 @@ def test_a_process_without_a_model_ends_with_one_message(tmp_path):
     code = service.process.wait(DEADLINE)
     log = service.log.read_text()
     assert code == 1, log
-    assert "Traceback" not in log, "what is wrong is the model, not the program"
-    assert "Listening" not in log, "no port is opened for a model that is not there"
+    assert "Traceback" not in log, "the model is at fault, not the program"
+    assert "Listening" not in log, "no port is opened without a model"
     assert "This model cannot be served.\n" in log
     assert "model.onnx is not a model that onnxruntime" in log
 
 
-@pytest.mark.usefixtures("_own_imports")
+@pytest.mark.usefixtures("_restored_imports")
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -47,21 +47,21 @@ def test_a_process_without_a_model_ends_with_one_message(tmp_path):
         ({"code": LACKS_ANSWER}, "serving.py lacks answer"),
         ({"code": tiny.CODE.replace('"brand": str', '"brand": list')}, "REQUEST_COLUMNS['brand'] is <class 'list'>"),
         ({"code": tiny.CODE.replace(', "brand": "dominicks"', "")}, "REQUEST_EXAMPLE lacks brand"),
-        ({"code": tiny.CODE.replace('"price": 2.5', '"price": "2.5"')}, "do not answer the code's own REQUEST_EXAMPLE"),
-        ({"code": tiny.CODE.replace(', np.ones(len(columns["price"]))', "")}, "do not answer the code's own REQUEST_EXAMPLE"),
+        ({"code": tiny.CODE.replace('"price": 2.5', '"price": "2.5"')}, "cannot answer the code's own REQUEST_EXAMPLE"),
+        ({"code": tiny.CODE.replace(', np.ones(len(columns["price"]))', "")}, "cannot answer the code's own REQUEST_EXAMPLE"),
         ({"release": {"workload": "tiny"}}, "release.json is not a release"),
         ({"release": []}, "release.json is not a release"),
     ],
 )
-def test_a_model_that_cannot_be_served_says_why(tmp_path, fault, words):
+def test_the_error_for_a_model_that_cannot_be_served_gives_the_reason(tmp_path, fault, words):
     folder = tiny.write(tmp_path, **fault)
     with pytest.raises(ModelError) as caught:
         load(folder / "model", folder / "release.json")
     assert words in str(caught.value)
 
 
-@pytest.mark.usefixtures("_own_imports")
-def test_a_folder_with_two_modules_is_not_guessed_at(tmp_path):
+@pytest.mark.usefixtures("_restored_imports")
+def test_a_model_with_two_serving_modules_is_refused(tmp_path):
     folder = tiny.write(tmp_path)
     other = folder / "model" / "code" / "workloads" / "other"
     other.mkdir(parents=True)
@@ -70,8 +70,8 @@ def test_a_folder_with_two_modules_is_not_guessed_at(tmp_path):
         load(folder / "model", folder / "release.json")
 
 
-@pytest.mark.usefixtures("_own_imports")
-def test_code_in_the_package_workloads_finds_its_neighbours(tmp_path):
+@pytest.mark.usefixtures("_restored_imports")
+def test_code_in_the_package_workloads_can_import_its_neighbours(tmp_path):
     folder = tiny.write(tmp_path)
     package = folder / "model" / "code" / "workloads" / "fruit"
     package.mkdir(parents=True)

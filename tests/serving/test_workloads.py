@@ -1,4 +1,4 @@
-"""The code of every workload that travels with its model, in the environment it travels to."""
+"""The code of every workload that is stored with its model, tested with the packages of the serving image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def code(request):
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_it_takes_its_own_example_and_answers_a_row_for_each(code, rows):
+def test_the_code_accepts_its_own_example_and_answers_one_row_per_row(code, rows):
     reader = Reader(code.REQUEST_COLUMNS, code.REQUEST_EXAMPLE)
     columns = {name: np.repeat(value, rows) for name, value in reader.example_columns.items()}
     features = code.features_of_request(columns)
@@ -29,5 +29,5 @@ def test_it_takes_its_own_example_and_answers_a_row_for_each(code, rows):
     assert np.isfinite(answered).all()
 
 
-def test_there_is_code_to_try():
-    assert FOLDERS, "a test that finds nothing to try says nothing"
+def test_there_is_code_to_test():
+    assert FOLDERS, "without any code, the tests above would test nothing"

@@ -1,6 +1,6 @@
-"""A model folder as small as can be: price and stock in, 10 - 2 * price + stock out.
+"""A minimal model folder: the input is price and stock, the output is 10 - 2 * price + stock.
 
-The serving environment has no `onnx` to write models with, so the few fields that a product of matrices needs are encoded here
+The packages of the serving image do not include `onnx`, so this module encodes the few fields that a matrix product needs
 (protobuf: a key, then a varint or a length and bytes).
 """
 
@@ -36,7 +36,7 @@ RELEASE = {
 
 
 def write(folder, *, code=CODE, onnx=None, release=RELEASE):
-    """`model/` and `release.json` in `folder`, as in a release's image."""
+    """Writes `model/` and `release.json` to `folder`, as in the image of a release."""
     (folder / "model" / "code").mkdir(parents=True)
     (folder / "model" / "code" / "serving.py").write_text(code)
     (folder / "model" / "model.onnx").write_bytes(model() if onnx is None else onnx)

@@ -1,4 +1,4 @@
-"""The microservice around a released model: seldon-core's, with validation, identity and metrics of our own.
+"""The microservice of a released model: seldon-core's microservice, with our own validation, identity and metrics.
 
-Runs in the serving environment alone (numpy 1, onnxruntime, seldon-core); nothing of training or infrastructure is imported.
+It runs only in the serving image (numpy 1, onnxruntime, seldon-core) and imports no code of training or infrastructure.
 """

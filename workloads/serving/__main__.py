@@ -1,6 +1,7 @@
-"""Starts the microservice: `python -m workloads.serving`, with seldon-core's own flags and variables to set it otherwise.
+"""Starts the microservice: `python -m workloads.serving`. Flags and variables of seldon-core override the defaults below.
 
-The model is the folder `$MODELSTACK_MODEL` (`/model`), its identity the file `$MODELSTACK_RELEASE` (`/release.json`).
+The model is in the folder `$MODELSTACK_MODEL` (default `/model`). Its identity is in the file `$MODELSTACK_RELEASE` (default
+`/release.json`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import sys
 import warnings
 
 DEFAULTS = {
-    # Bodies and answers pass as bytes: seldon-core's own decoding takes NaN for a value and names no place in its errors.
+    # Bodies and answers pass as bytes: seldon-core's own decoding accepts NaN, and its errors do not name row or column.
     "PAYLOAD_PASSTHROUGH": "true",
     "GRPC_WORKERS": "0",
     "GUNICORN_THREADS": "1",  # see worker.py
-    # Longer than the router keeps an idle connection: only the side that sends may close, or a request meets a closed door.
+    # Longer than the router keeps an idle connection. Otherwise the service could close a connection while the router sends
+    # a request on it.
     "GUNICORN_KEEPALIVE": "75",
     "SELDON_LOG_LEVEL": "WARNING",
 }
@@ -26,10 +28,10 @@ def main() -> None:
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)  # gunicorn 20 needs it
     sys.argv = ["seldon-core-microservice", COMPONENT, "--service-type", "MODEL", *sys.argv[1:]]
-    # Reads the environment when it is imported.
+    # seldon-core reads environment variables when it is imported.
     from seldon_core import microservice  # noqa: PLC0415 - see the line above
 
-    from workloads.serving.worker import Application  # noqa: PLC0415 - imports the same
+    from workloads.serving.worker import Application  # noqa: PLC0415 - imports seldon-core, too
 
     microservice.UserModelApplication = Application
     microservice.main()

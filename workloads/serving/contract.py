@@ -1,11 +1,11 @@
-"""What a served model brings along: the module that turns a request into the model's input and its output into an answer.
+"""The contract of a served model: the module that computes the model's input from a request, and the answer from its output.
 
-A model is an MLflow artifact folder: `model.onnx`, `MLmodel`, and `code/` (MLflow's `code_paths`) with exactly one file
-`serving.py`, wherever in it that lies. `code/` is put on the import path, and a `code/workloads/` joins the package
-`workloads`, so that what the file imports is found as in the checkout.
+A model is an MLflow artifact folder with `model.onnx`, `MLmodel` and `code/` (MLflow's `code_paths`). `code/` contains exactly
+one file called `serving.py`, in any subfolder. The service puts `code/` on the import path and adds `code/workloads/` to the
+package `workloads`, so the imports of `serving.py` work as in the checkout.
 
-On the way to an answer there is no pandas: building a frame of one row costs more than all the rest of a request.
-Columns are a plain dictionary of numpy arrays of one length; code written as `columns["price"]` takes a frame as well.
+Requests are not converted to pandas: to build a data frame of one row takes longer than the rest of a request. Columns are a
+plain dictionary of numpy arrays of equal length. Code like `columns["price"]` works with a data frame, too.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import numpy as np
 import numpy.typing as npt
 
 Columns = Mapping[str, npt.NDArray[np.generic]]
-"""Request columns by name, all of one length: float64 for `float`, int64 for `int`, bool for `bool`, object for `str`."""
+"""Request columns by name, of equal length: float64 for `float`, int64 for `int`, bool for `bool`, object for `str`."""
 
 
 class ServingCode(Protocol):
-    """The names that the travelling `serving.py` has to define at its top level."""
+    """The names that a model's `serving.py` must define at its top level."""
 
     REQUEST_COLUMNS: Mapping[str, type]
-    """What a request has to hold, and nothing else: name -> `float`, `int`, `bool` or `str`."""
+    """The columns of a request: name -> `float`, `int`, `bool` or `str`. All are required, and others are refused."""
 
     REQUEST_EXAMPLE: Mapping[str, float | int | bool | str]
-    """One good row. Shown in error messages and run through the model before the service says it is up."""
+    """One valid row. Error messages show it, and the service predicts it at start before it reports that it is ready."""
 
     def features_of_request(self, columns: Columns) -> npt.NDArray[np.float32]:
-        """The matrix the ONNX model takes: a row for each of the request's.
+        """Returns the input of the ONNX model: a matrix with one row per row of the request.
 
         Raises:
-            ValueError: a value is of the right type and still impossible; the message is shown to the caller.
+            ValueError: a value has the right type but is invalid. The message is shown to the caller.
         """
         ...
 
     def answer(self, columns: Columns, prediction: npt.NDArray[np.float32]) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
-        """Names of the answer's columns, and a row for each of the request's."""
+        """Returns the names of the answer's columns, and one row per row of the request."""
         ...

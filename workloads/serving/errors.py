@@ -1,4 +1,4 @@
-"""What is refused: a model that cannot be served, a request that cannot be answered."""
+"""Errors: a model that cannot be served, and a request that cannot be answered."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from http import HTTPStatus
 from typing import Any
 
 LONGEST_SHOWN = 80
-"""Of a value that is shown back to the caller, in characters."""
+"""Maximum number of characters of a value that an error message shows."""
 
 
 class ModelError(Exception):
-    """The model folder cannot be served. The message says what is wrong with which file; the service does not start."""
+    """The model folder cannot be served. The message names the file and the fault. The service does not start."""
 
 
 class RequestError(Exception):
-    """The caller can mend it. Becomes one JSON answer.
+    """The request is invalid, and the caller can fix it. The service answers with this error as JSON.
 
     Args:
         what: what is wrong, in one sentence without a full stop.
-        status: of the HTTP answer.
-        row: the row at fault, counted from 0.
-        column: the column at fault.
-        found: the value found there, in JSON's terms.
-        example: what would have been right.
+        status: HTTP status of the answer.
+        row: index of the invalid row, from 0.
+        column: name of the invalid column.
+        found: the invalid value, as JSON.
+        example: a valid value.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first are named and optional
@@ -40,18 +40,18 @@ class RequestError(Exception):
 
     @property
     def sentence(self) -> str:
-        """All of it for a person, in one line."""
+        """The whole error in one line, for people."""
         place = ", ".join(
             [*([] if self.row is None else [f"row {self.row}"]), *([] if self.column is None else [f"column {self.column!r}"])]
         )
         return (f"{place}: " if place else "") + self.what + (f"; found {self.found}" if self.found is not None else "")
 
     def parts(self) -> dict[str, Any]:
-        """All of it for a program; what does not apply is left out."""
+        """The whole error as fields, for programs. Fields without a value are omitted."""
         parts = {"what": self.what, "row": self.row, "column": self.column, "found": self.found, "example": self.example}
         return {name: part for name, part in parts.items() if part is not None}
 
 
 def shown(text: str, length: int = LONGEST_SHOWN) -> str:
-    """`text`, cut to what a message can hold."""
+    """Returns `text`, shortened to `length` characters."""
     return text if len(text) <= length else text[:length] + "..."

@@ -1,4 +1,4 @@
-"""From a model folder to something that predicts, or one clear message why not."""
+"""Loads a model folder into a `Model`, or raises `ModelError` with one clear message."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from workloads.serving.contract import Columns, ServingCode
 
 RELEASE_KEYS = ("workload", "version", "run")
-"""What `release.json` has to say; it may say more."""
+"""The keys that `release.json` must contain. Other keys are ignored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Which release this is. Part of every answer."""
+    """Identifies the release that is served. Every answer contains it."""
 
     workload: str
     version: str
     run: str
 
     def tags(self) -> dict[str, str]:
-        """As `meta.tags` of Seldon's protocol."""
+        """Returns the identity as `meta.tags` of Seldon's protocol."""
         return {"workload": self.workload, "version": self.version, "run": self.run}
 
     def headers(self) -> dict[str, str]:
-        """As headers, for those who do not read bodies."""
+        """Returns the identity as HTTP headers, for programs that do not read bodies."""
         return {f"X-Model-{name.title()}": value for name, value in self.tags().items()}
 
 
-class Port(Protocol):
+class ModelInput(Protocol):
     """An input of an ONNX model."""
 
     name: str
@@ -54,9 +54,9 @@ class Port(Protocol):
 
 
 class Session(Protocol):
-    """What is used of onnxruntime's `InferenceSession`, which has hardly a type."""
+    """The part of onnxruntime's `InferenceSession` that this module uses. The class itself has almost no type annotations."""
 
-    def get_inputs(self) -> Sequence[Port]: ...
+    def get_inputs(self) -> Sequence[ModelInput]: ...
     def run(
         self, output_names: None, input_feed: Mapping[str, npt.NDArray[np.float32]]
     ) -> Sequence[npt.NDArray[np.float32]]: ...
@@ -69,22 +69,22 @@ class Model:
     identity: Identity
     code: ServingCode
     session: Session
-    source: str
-    """Name of the session's input."""
+    input_name: str
+    """Name of the session's only input."""
     reader: Reader
 
     def predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
-        """The answer's names and rows.
+        """Returns the names of the answer's columns, and the rows.
 
         Raises:
-            RequestError: the travelling code refused a value.
-            ArithmeticError: the model's answer is not a finite number.
+            RequestError: the model's `serving.py` refused a value.
+            ArithmeticError: the model's answer contains a value that is not finite.
         """
         try:
             features = self.code.features_of_request(columns)
         except ValueError as error:
             raise RequestError(str(error), example=self.reader.example) from error
-        prediction = self.session.run(None, {self.source: features})[0]
+        prediction = self.session.run(None, {self.input_name: features})[0]
         names, rows = self.code.answer(columns, prediction)
         if not np.isfinite(rows).all():
             raise ArithmeticError("the model's answer is not a finite number")
@@ -92,17 +92,17 @@ class Model:
 
 
 def load(model: Path, release: Path) -> Model:
-    """The model in folder `model` under the identity in file `release`, tried on its example.
+    """Loads the model in folder `model` with the identity in file `release`, and checks that it can predict its own example.
 
     Raises:
-        ModelError: it cannot be served.
+        ModelError: the model cannot be served.
     """
     identity = _identity(release)
     code = _code(model)
     session = _session(model / "model.onnx")
     for name, kind in code.REQUEST_COLUMNS.items():
         if kind not in DTYPES:
-            raise ModelError(f"{model}/code: REQUEST_COLUMNS[{name!r}] is {kind!r}; it can be float, int, bool or str")
+            raise ModelError(f"{model}/code: REQUEST_COLUMNS[{name!r}] is {kind!r}; it must be float, int, bool or str")
     missing = [name for name in code.REQUEST_COLUMNS if name not in code.REQUEST_EXAMPLE]
     if missing:
         raise ModelError(f"{model}/code: REQUEST_EXAMPLE lacks {', '.join(missing)}")
@@ -110,19 +110,19 @@ def load(model: Path, release: Path) -> Model:
         identity=identity,
         code=code,
         session=session,
-        source=session.get_inputs()[0].name,
+        input_name=session.get_inputs()[0].name,
         reader=Reader(code.REQUEST_COLUMNS, code.REQUEST_EXAMPLE),
     )
-    _try(loaded, model)
+    _verify_example(loaded, model)
     return loaded
 
 
-def _try(model: Model, folder: Path) -> None:
+def _verify_example(model: Model, folder: Path) -> None:
     try:
         model.predict(model.reader.example_columns)
     except Exception as error:
         raise ModelError(
-            f"{folder}: code and model do not answer the code's own REQUEST_EXAMPLE: {type(error).__name__}: {error}"
+            f"{folder}: code and model cannot answer the code's own REQUEST_EXAMPLE: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -138,17 +138,17 @@ def _identity(release: Path) -> Identity:
 
 
 def _session(path: Path) -> Session:
-    """One thread: workers are processes, and one row is too little work to share."""
+    """Creates a session with one thread, because workers are processes and one row is too little work for several threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
         session = cast("Session", ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
-    except Exception as error:  # onnxruntime's exceptions have no base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise ModelError(f"{path} is not a model that onnxruntime {ort.__version__} can load: {error}") from error
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)":
         found = ", ".join(f"{each.name}: {each.type}" for each in inputs)
-        raise ModelError(f"{path} has to take one matrix of floats; it takes {found}")
+        raise ModelError(f"{path} must have one input, a matrix of floats; found {found}")
     return session
 
 
@@ -157,18 +157,18 @@ def _code(model: Path) -> ServingCode:
     files = sorted(root.rglob("serving.py"))
     if len(files) != 1:
         found = ", ".join(str(file.relative_to(model)) for file in files) or "none"
-        raise ModelError(f"{root} has to hold exactly one serving.py; found: {found}")
+        raise ModelError(f"{root} must contain exactly one serving.py; found: {found}")
     sys.path.insert(0, str(root))
     if (root / "workloads").is_dir():
-        # The image has a package `workloads` of its own, and a regular package hides all others of its name.
+        # The image has its own package `workloads`, and a regular package hides all other packages of the same name.
         workloads.__path__.insert(0, str(root / "workloads"))
     name = ".".join(files[0].relative_to(root).with_suffix("").parts)
     try:
         module = importlib.import_module(name)
     except Exception as error:
         raise ModelError(f"{files[0]} cannot be imported: {type(error).__name__}: {error}") from error
-    wanted = ("REQUEST_COLUMNS", "REQUEST_EXAMPLE", "features_of_request", "answer")
-    lacking = [each for each in wanted if not hasattr(module, each)]
-    if lacking:
-        raise ModelError(f"{files[0]} lacks {', '.join(lacking)} (see workloads/serving/contract.py)")
-    return cast("ServingCode", module)  # a module is the protocol's instance; its names were looked up above
+    required = ("REQUEST_COLUMNS", "REQUEST_EXAMPLE", "features_of_request", "answer")
+    missing = [each for each in required if not hasattr(module, each)]
+    if missing:
+        raise ModelError(f"{files[0]} lacks {', '.join(missing)} (see workloads/serving/contract.py)")
+    return cast("ServingCode", module)  # a module is an instance of the protocol; its names are checked above

@@ -1,7 +1,8 @@
-"""Counts and latencies of all workers, without a process between them.
+"""Request counts and latencies of all workers, in shared memory.
 
-seldon-core keeps custom metrics in a manager process: each request then waits for four round trips to it, even with nothing to
-note. Here the figures lie in memory that the workers share since they were forked, a line for each, added up when asked for.
+seldon-core keeps custom metrics in a manager process. Each request then waits for four round trips to that process, even if
+there is nothing to record. Here the figures are in memory that forked workers share. Each worker writes its own line, and
+`collect` adds up the lines.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 BOUNDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Upper bounds of the latency's buckets in seconds; one row takes less than a thousandth."""
+"""Upper bounds of the latency buckets in seconds. A request of one row takes less than 0.001 s."""
 CODES = (200, 400, 413, 500)
 WORKERS = 64
-"""Lines kept. A worker's is found by its process id: figures survive it, and two share one seldom (and then lose little)."""
+"""Number of lines in the shared memory. A worker's process id determines its line, so figures remain when a worker ends. Two
+    workers rarely share a line; then a few increments may be lost."""
 
 FEW = 40
-"""Rows up to which a loop in Python is quicker than numpy."""
+"""Up to this number of rows, a loop in Python is faster than numpy."""
 
 _ROWS = len(CODES)
 _SECONDS = _ROWS + 1
@@ -44,12 +46,12 @@ _FIGURE = np.dtype(np.float64)
 
 
 class RequestMetrics:
-    """Figures on requests, shared by all processes forked after this was made.
+    """Figures about requests, shared by all processes that are forked after its creation.
 
-    Takes the place of seldon-core's `SeldonMetrics`, whose methods it has.
+    Replaces seldon-core's `SeldonMetrics` and has the same methods.
 
     Args:
-        labels: put on every figure.
+        labels: labels of every metric.
     """
 
     def __init__(self, labels: dict[str, str]) -> None:
@@ -57,11 +59,11 @@ class RequestMetrics:
         self._started = time.time()
         memory = mmap.mmap(-1, WORKERS * _WIDTH * _FIGURE.itemsize)
         self._figures = np.frombuffer(memory, dtype=_FIGURE).reshape(WORKERS, _WIDTH)
-        # The same memory, for figures one by one: numpy takes three times as long for that.
+        # The same memory, to access single figures: numpy takes three times as long for that.
         self._each = memoryview(memory).cast("d")
 
-    def note(self, *, code: int, rows: int, seconds: float) -> None:
-        """Counts one request."""
+    def count_request(self, *, code: int, rows: int, seconds: float) -> None:
+        """Counts one request: its HTTP status, its number of rows and its time in seconds."""
         if code not in CODES:
             return
         each, line = self._each, os.getpid() % WORKERS * _WIDTH
@@ -70,8 +72,8 @@ class RequestMetrics:
         each[line + _SECONDS] += seconds
         each[line + _BUCKETS + bisect_left(BOUNDS, seconds)] += 1
 
-    def answered(self, values: Sequence[float]) -> None:
-        """Counts what was predicted: the first column of one answer's rows."""
+    def count_answer(self, values: Sequence[float]) -> None:
+        """Counts the predictions of one answer. `values` is the first column of its rows."""
         line = os.getpid() % WORKERS
         if len(values) > FEW:
             many = np.clip(values, -scale.LARGEST, scale.LARGEST)
@@ -88,7 +90,7 @@ class RequestMetrics:
         self._each[line * _WIDTH + _SQUARES] += squares
 
     def collect(self) -> Iterator[Metric]:
-        """The sums, as prometheus_client's collectors give them."""
+        """Yields the sums over all workers, as a collector of prometheus_client."""
         total = self._figures.sum(axis=0)
         names, values = list(self._labels), list(self._labels.values())
         requests = CounterMetricFamily(
@@ -112,33 +114,33 @@ class RequestMetrics:
         yield from self._answers(total)
 
     def _answers(self, total: npt.NDArray[np.float64]) -> Iterator[Metric]:
-        """What was predicted. Only places where there is something: an answer's scale takes up few of them."""
+        """Yields the distribution of the predictions. Empty bins are omitted: the predictions of one model use few bins."""
         names, values = list(self._labels), list(self._labels.values())
         answers = CounterMetricFamily(
             "modelstack_answers",
-            "Rows predicted, by the first column of the answer: from `at_least` up to the next one there could be.",
+            "Rows predicted, in bins by the first column of the answer. `at_least` is the lower bound of the bin.",
             labels=[*names, "at_least"],
         )
         for place in np.flatnonzero(total[_PLACES:]).tolist():
             answers.add_metric([*values, repr(scale.lower(place))], total[_PLACES + place])
         yield answers
         for name, place, what in (("sum", _SUM, "Sum"), ("squares", _SQUARES, "Sum of the squares")):
-            # Gauges: what is predicted may be below zero, and a counter never falls.
+            # Gauges, because predictions may be negative and a counter never decreases.
             figure = GaugeMetricFamily(f"modelstack_answers_{name}", f"{what} of the rows' first column.", labels=names)
             figure.add_metric(values, total[place])
             yield figure
 
     def update(self, custom_metrics: list[dict[str, object]], method: str) -> None:
-        """Called by seldon-core for every request with metrics of the component, of which ours has none."""
+        """seldon-core calls this for every request with the custom metrics of the component. Our component has none."""
 
     def update_reward(self, reward: float) -> None:
-        """Called by seldon-core for feedback, which is not taken."""
+        """seldon-core calls this for feedback, which this service does not support."""
 
     def clear(self) -> None:
-        """Called by seldon-core when a worker ends. What it counted stays counted."""
+        """seldon-core calls this when a worker ends. The counts of that worker remain."""
 
     def generate_metrics(self) -> tuple[str, str]:
-        """Text and content type for Prometheus; seldon-core serves them on its metrics port."""
+        """Returns text and content type for Prometheus. seldon-core serves them on its metrics port."""
         registry = CollectorRegistry()
         registry.register(self)
         return exposition.generate_latest(registry).decode(), exposition.CONTENT_TYPE_LATEST

@@ -1,4 +1,4 @@
-"""The component that seldon-core's microservice serves (see `__main__.py` for how it is started)."""
+"""The component that seldon-core's microservice serves. `__main__.py` starts it."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ log = logging.getLogger(__name__)
 
 
 class ServedModel:
-    """Answers predictions of one release, and says of which in every answer.
+    """Answers requests for predictions of one release. Every answer contains the identity of the release.
 
-    seldon-core finds the methods by name. Its ways in that are used here: `predict_raw` for predictions, and the blueprint
-    `model_error_handler`, which it registers before its own routes, for what happens before and after them.
+    seldon-core finds the methods by name. This class uses `predict_raw` for predictions, and the blueprint
+    `model_error_handler` for hooks before and after requests. seldon-core registers that blueprint before its own routes.
     """
 
     def __init__(self) -> None:
@@ -56,19 +56,19 @@ class ServedModel:
         try:
             self._model: Model = load(folder, release)
         except ModelError as error:
-            # The constructor runs before any process is forked or port opened: leaving here, nothing is half up.
+            # The constructor runs before any process is forked or any port is opened, so an exit here leaves nothing running.
             raise SystemExit(f"This model cannot be served.\n  {error}") from None
         identity = self._model.identity
         self._meta = {"tags": identity.tags()}
         self._headers = identity.headers()
         self._metrics = RequestMetrics(identity.tags())
         self._recording = recording.Recording()
-        # seldon-core looks the class up when it makes its metrics, which is after this.
-        seldon_core.microservice.SeldonMetrics = self._take_metrics
+        # seldon-core calls this class when it creates its metrics, which happens later.
+        seldon_core.microservice.SeldonMetrics = self._create_metrics
         self.model_error_handler = self._blueprint()
 
     def predict_raw(self, message: object) -> bytes:
-        """The answer to a request's body."""
+        """Returns the answer to a request's body."""
         if failure := request.environ.get(FAILURE):
             raise failure
         if not isinstance(message, bytes):
@@ -77,16 +77,16 @@ class ServedModel:
         return answer
 
     def custom_service(self) -> None:
-        """Run by seldon-core in a process of its own."""
+        """Shows the recorded answers. seldon-core runs this method in a separate process."""
         recording.serve(self._recording, int(os.environ.get(RECORDED_PORT_ENV, RECORDED_PORT)))
 
     def health_status_raw(self) -> dict[str, Any]:
-        """Predicts the example: a worker that answers this can answer requests."""
+        """Predicts the example. A worker that can answer this can answer requests."""
         names, rows = self._predict(self._model.reader.example_columns)
         return {"data": {"names": list(names), "ndarray": rows.tolist()}, "meta": self._meta}
 
     def init_metadata(self) -> dict[str, Any]:
-        """For `/metadata`."""
+        """Returns the content of `/metadata`."""
         identity, code = self._model.identity, self._model.code
         names, _ = self._model.predict(self._model.reader.example_columns)
         return {
@@ -98,23 +98,23 @@ class ServedModel:
             "custom": {"run": identity.run},
         }
 
-    def _take_metrics(self, worker_id_func: Callable[[], int]) -> RequestMetrics:
-        """Called like seldon-core's class."""
+    def _create_metrics(self, worker_id_func: Callable[[], int]) -> RequestMetrics:
+        """Replaces the constructor of seldon-core's class, and has the same parameter."""
         del worker_id_func
         return self._metrics
 
-    def _answer(self, body: bytes, name: str) -> tuple[bytes, int]:
-        """The answer to a body, and the number of its rows. `name` is the id that the router gave the request, if it did."""
+    def _answer(self, body: bytes, request_id: str) -> tuple[bytes, int]:
+        """Returns the answer to a body, and its number of rows. `request_id` is the id that the router set, or empty."""
         names, rows = self._predict(self._model.reader.read(body))
         listed = rows.tolist()
-        self._note(name, [row[0] for row in listed])
+        self._record(request_id, [row[0] for row in listed])
         return orjson.dumps({"data": {"names": list(names), "ndarray": listed}, "meta": self._meta}), len(listed)
 
-    def _note(self, name: str, values: Sequence[float]) -> None:
-        """Counts an answer's first column, and keeps it if the request has an id."""
-        self._metrics.answered(values)
-        if name:
-            self._recording.keep(name, values)
+    def _record(self, request_id: str, values: Sequence[float]) -> None:
+        """Counts the first column of an answer, and records it if the request has an id."""
+        self._metrics.count_answer(values)
+        if request_id:
+            self._recording.record(request_id, values)
 
     def _predict(self, columns: Columns) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
         try:
@@ -122,34 +122,34 @@ class ServedModel:
         except RequestError:
             raise
         except Exception as error:
-            # seldon-core would answer with the exception's text.
+            # Without this, seldon-core would show the exception's text to the caller.
             raise _PredictionError from error
 
     def _blueprint(self) -> Blueprint:
         blueprint = Blueprint("modelstack", __name__)
-        blueprint.before_app_request(_take_body)
-        blueprint.after_app_request(self._sign)
+        blueprint.before_app_request(_read_body)
+        blueprint.after_app_request(self._add_identity)
         blueprint.app_errorhandler(RequestError)(self._refusal)
         blueprint.app_errorhandler(HTTPException)(self._http_refusal)
         blueprint.app_errorhandler(_PredictionError)(self._failure)
-        blueprint.record_once(self._put_before)
+        blueprint.record_once(self._install_fast_path)
         return blueprint
 
-    def _put_before(self, state: BlueprintSetupState) -> None:
-        """Puts the short way before the application that the blueprint is registered with."""
+    def _install_fast_path(self, state: BlueprintSetupState) -> None:
+        """Puts the middleware `Predictions` before the Flask application with which the blueprint is registered."""
         state.app.wsgi_app = Predictions(
             state.app.wsgi_app,
             answer=self._answer,
             headers=self._headers,
-            note=lambda rows, seconds: self._metrics.note(code=HTTPStatus.OK, rows=rows, seconds=seconds),
+            count=lambda rows, seconds: self._metrics.count_request(code=HTTPStatus.OK, rows=rows, seconds=seconds),
         )
 
-    def _sign(self, response: Response) -> Response:
+    def _add_identity(self, response: Response) -> Response:
         response.headers.extend(self._headers)
         started = request.environ.get(_START)
         if started is not None and request.path in PATHS:
             rows = request.environ.get(_ROWS, 0)
-            self._metrics.note(code=response.status_code, rows=rows, seconds=time.perf_counter() - started)
+            self._metrics.count_request(code=response.status_code, rows=rows, seconds=time.perf_counter() - started)
         return response
 
     def _refusal(self, error: RequestError) -> Response:
@@ -165,7 +165,7 @@ class ServedModel:
         return self._status(status, "the model failed on this request; the reason is in the service's log")
 
     def _status(self, status: HTTPStatus, info: str, error: dict[str, Any] | None = None) -> Response:
-        """A failure in Seldon's form. What happened comes first, for those who see only the start; an example is long."""
+        """Returns a failure in Seldon's format. The status comes first, because examples are long and may be cut off."""
         body: dict[str, Any] = {
             "status": {"code": status, "info": info, "reason": status.name, "status": "FAILURE"},
             "meta": self._meta,
@@ -173,11 +173,11 @@ class ServedModel:
         return Response(json.dumps(body | ({"error": error} if error else {})) + "\n", status, mimetype="application/json")
 
 
-def _take_body() -> None:
-    """Reads the body, at most so much of it as is allowed.
+def _read_body() -> None:
+    """Reads the body, up to the allowed size.
 
     Raises:
-        RequestError: it is larger.
+        RequestError: the body is larger than allowed.
     """
     request.environ[_START] = time.perf_counter()
     length = request.content_length or 0
@@ -189,8 +189,8 @@ def _take_body() -> None:
             found=f"{length} bytes" if length else None,
         )
     request.environ["wsgi.input"] = BytesIO(body)
-    request.get_data()  # before seldon-core looks for a form, which would use the body up
+    request.get_data()  # before seldon-core parses a form, which would consume the body
 
 
 class _PredictionError(Exception):
-    """The model or its code failed on a request that was in order."""
+    """The model or its code failed on a valid request."""

@@ -1,9 +1,9 @@
-"""Answers good requests for predictions before Flask sees them.
+"""A fast path: answers valid requests for predictions before they reach Flask.
 
-Routing, contexts and headers cost Flask and its extensions some 0.3 ms a request, as much as the prediction. Only what is plain
-goes this way: everything else (other paths, forms, bodies without a length, whatever is refused or fails) goes on to
-seldon-core's application as it came, which answers it in full. What it would answer to the same request, this answers too.
-Nothing is predicted twice: a request that failed here takes its failure along (`FAILURE`).
+Routing, contexts and headers take Flask and its extensions some 0.3 ms per request, as long as the prediction itself. Only
+plain requests take this path. All other requests (other paths, forms, bodies without a length, requests that are refused or
+fail) go unchanged to seldon-core's application. Both paths give the same answer to the same request. No request is predicted
+twice: if a request fails here, its exception is passed on in the WSGI environment (`FAILURE`).
 """
 
 from __future__ import annotations
@@ -19,49 +19,49 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 FAILURE: Final = "modelstack.failure"
-"""In a request's WSGI environment: the exception that it met here."""
+"""Key in a request's WSGI environment: the exception that the request raised on this path."""
 PATHS: Final = frozenset({"/predict", "/api/v0.1/predictions", PREDICTIONS})
-"""Where seldon-core answers predictions."""
+"""The paths on which seldon-core answers requests for predictions."""
 
 
 class Predictions:
     """WSGI middleware (PEP 3333).
 
     Args:
-        rest: seldon-core's application.
-        answer: the answer to a request's body and id (`X-Request-ID`, else empty), and its number of rows. Whatever it raises,
-            `rest` is asked instead.
-        headers: of every answer.
-        note: told of every request answered here, as `RequestMetrics.note`.
+        application: seldon-core's application.
+        answer: returns the answer to a request's body and id (`X-Request-ID`, or empty), and the number of rows. If it raises
+            an exception, `application` answers the request.
+        headers: headers of every answer.
+        count: called with the rows and seconds of every request that is answered on this path.
     """
 
     def __init__(
         self,
-        rest: WSGIApplication,
+        application: WSGIApplication,
         *,
         answer: Callable[[bytes, str], tuple[bytes, int]],
         headers: Mapping[str, str],
-        note: Callable[[int, float], None],
+        count: Callable[[int, float], None],
     ) -> None:
-        self._rest, self._answer, self._note = rest, answer, note
+        self._application, self._answer, self._count = application, answer, count
         self._headers = [
             ("Content-Type", "application/json"),
             *headers.items(),
-            # Of flask-cors, which seldon-core puts on every answer.
+            # seldon-core uses flask-cors, which adds this header to every answer.
             ("Access-Control-Allow-Origin", "*"),
         ]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not _is_plain(environ):
-            return self._rest(environ, start_response)
+            return self._application(environ, start_response)
         start = time.perf_counter()
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         try:
             answer, rows = self._answer(body, environ.get("HTTP_X_REQUEST_ID", ""))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told as all others are
+        except Exception as error:  # noqa: BLE001 - the application reports all exceptions in the same way
             environ["wsgi.input"], environ[FAILURE] = BytesIO(body), error
-            return self._rest(environ, start_response)
-        self._note(rows, time.perf_counter() - start)
+            return self._application(environ, start_response)
+        self._count(rows, time.perf_counter() - start)
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(answer)))])
         return [answer]
 

@@ -1,6 +1,6 @@
-"""From the bytes of a request to columns, refusing in one clear message what cannot be one.
+"""Parses the bytes of a request into columns. An invalid request gets one clear error message.
 
-Three ways to write the same row, the first two of Seldon's protocol with the columns' names, the third for people:
+The same row can be written in three ways. The first two are Seldon's protocol with column names, the third is for people:
 
     {"data": {"names": ["store", "price"], "ndarray": [[2, 2.49]]}}
     {"data": {"names": ["store", "price"], "tensor": {"shape": [1, 2], "values": [2, 2.49]}}}
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workloads.serving.contract import Columns
 
 MAX_ROWS = 5000
-"""In one request: about 0.1 s of work for a worker."""
+"""Maximum number of rows in one request: about 0.1 s of work for a worker."""
 
 DTYPES: dict[type, type[np.generic]] = {float: np.float64, int: np.int64, bool: np.bool_, str: np.object_}
 _KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
@@ -37,10 +37,10 @@ _INT64 = 2**63
 
 
 def _parsed(body: bytes) -> object:
-    """What the JSON says.
+    """Parses JSON.
 
-    Python's own reader, four times slower, is for what the fast one refuses: it tells better why, and lets NaN pass, which is
-    refused with its place later.
+    If orjson refuses the text, Python's own parser, which is four times slower, parses it again: its error messages are better,
+    and it accepts NaN, which is refused later with its row and column.
     """
     try:
         return orjson.loads(body)
@@ -49,11 +49,11 @@ def _parsed(body: bytes) -> object:
 
 
 class Reader:
-    """Reads requests of one model.
+    """Reads requests for one model.
 
     Args:
-        columns: what a request has to hold, as in `ServingCode.REQUEST_COLUMNS`.
-        example: one good row, shown in messages.
+        columns: the required columns, as in `ServingCode.REQUEST_COLUMNS`.
+        example: one valid row, shown in error messages.
     """
 
     def __init__(self, columns: Mapping[str, type], example: Mapping[str, Any]) -> None:
@@ -66,19 +66,19 @@ class Reader:
 
     @property
     def example(self) -> dict[str, Any]:
-        """A whole request that is right."""
+        """A complete, valid request."""
         return {"data": {"names": self._names, "ndarray": [self._row]}}
 
     @property
     def example_columns(self) -> Columns:
-        """What `example` is read as."""
+        """The columns of `example`."""
         return self._columns([self._row], self._places(self._names))
 
     def read(self, body: bytes) -> Columns:
-        """The request's columns.
+        """Parses a request into columns.
 
         Raises:
-            RequestError: it is not a request for this model.
+            RequestError: the body is not a valid request for this model.
         """
         names, rows = self._table(self._json(body))
         if not rows:
@@ -106,8 +106,8 @@ class Reader:
             ) from None
         except UnicodeDecodeError as error:
             raise RequestError(f"the body is not JSON: byte {error.start} is not UTF-8", example=self.example) from None
-        except (ValueError, RecursionError) as error:  # digits without end, brackets without end
-            raise RequestError(f"the body is not JSON that can be read: {shown(str(error))}", example=self.example) from None
+        except (ValueError, RecursionError) as error:  # too many digits, brackets nested too deeply
+            raise RequestError(f"the body cannot be parsed as JSON: {shown(str(error))}", example=self.example) from None
         if not _is_object(message):
             raise RequestError("the body is not a JSON object", found=_described(message), example=self.example)
         return message
@@ -117,7 +117,9 @@ class Reader:
         if _is_object(data):
             names = self._listed(data, "names", "data.names")
             if set(map(type, names)) - {str}:
-                raise RequestError("data.names holds something else than names", found=_described(names), example=self.example)
+                raise RequestError(
+                    "data.names contains a value that is not a text", found=_described(names), example=self.example
+                )
             if "tensor" in data:
                 return names, self._tensor(data["tensor"])
             rows = self._listed(data, "ndarray", "data.ndarray")
@@ -145,7 +147,7 @@ class Reader:
             case [int(height), int(width)] if _is_list(values) and height * width == len(values) and width > 0:
                 return [values[start : start + width] for start in range(0, len(values), width)]
             case _:
-                what = "data.tensor is not a shape of two numbers, rows and columns, and as many values"
+                what = "data.tensor must have a shape of two numbers, rows and columns, and exactly as many values"
                 raise RequestError(
                     what, found=_described(tensor), example={"shape": [1, len(self._names)], "values": self._row}
                 )
@@ -164,7 +166,7 @@ class Reader:
         return self._names, [[record[name] for name in self._names] for record in listed]
 
     def _places(self, names: list[str]) -> Mapping[str, int]:
-        if names == self._names:  # as the example has them: most callers
+        if names == self._names:  # same order as in the example: most callers
             return self._usual_places
         places = {name: place for place, name in enumerate(names)}
         if len(names) != len(self._names) or places.keys() != self._types.keys():
@@ -174,17 +176,19 @@ class Reader:
     def _refuse_names(self, names: list[str], row: int | None = None) -> NoReturn:
         missing = [name for name in self._names if name not in names]
         unknown = [name for name in names if name not in self._types]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        duplicate = sorted({name for name in names if names.count(name) > 1})
         faults = [
             f"{fault} {shown(', '.join(listed), 200)}"
-            for fault, listed in (("missing", missing), ("unknown", unknown), ("twice", twice))
+            for fault, listed in (("missing", missing), ("unknown", unknown), ("duplicate", duplicate))
             if listed
         ]
         found = shown(", ".join(names)) or "none"
-        raise RequestError(f"the columns are not the model's: {'; '.join(faults)}", row=row, found=found, example=self.example)
+        raise RequestError(
+            f"the columns are not those of the model: {'; '.join(faults)}", row=row, found=found, example=self.example
+        )
 
     def _columns(self, rows: Sequence[Sequence[Any]], places: Mapping[str, int]) -> Columns:
-        """Columns of one type go through numpy together: for a single row that is most of the time there is to save."""
+        """Converts all columns of one type in one numpy call, which saves the most time for a request of one row."""
         columns: dict[str, npt.NDArray[np.generic]] = {}
         for kind, names in self._by_type.items():
             choose = itemgetter(*map(places.__getitem__, names))
@@ -198,7 +202,7 @@ class Reader:
         return columns
 
     def _converted(self, value: object, kind: type, row: int, column: str) -> object:
-        """`value` as `kind` where JSON leaves a choice: 2 is a number like 2.0, and 2.0 a whole number like 2."""
+        """Converts `value` to `kind` if JSON allows both: 2 is also a float, and 2.0 is also a whole number."""
         if _fits(kind, [value]):
             return value
         if kind is int and isinstance(value, float) and value.is_integer() and _fits(int, [int(value)]):
@@ -209,12 +213,12 @@ class Reader:
 
 
 def _fits(kind: type, values: Sequence[Any]) -> bool:
-    """Whether all of `values` go into an array of `kind` as they are. Every row comes here: no loop in Python."""
+    """Whether all `values` fit into an array of `kind` without conversion. Called for every row, so it avoids Python loops."""
     types = set(map(type, values))
     if kind is float:
         try:
             return types <= _NUMBERS and all(map(math.isfinite, values))
-        except OverflowError:  # a whole number beyond any double
+        except OverflowError:  # a whole number that is larger than any double
             return False
     return types == {kind} and (kind is not int or (min(values) >= -_INT64 and max(values) < _INT64))
 
@@ -222,13 +226,11 @@ def _fits(kind: type, values: Sequence[Any]) -> bool:
 def _check_widths(rows: Sequence[Sequence[Any]], width: int) -> None:
     for index, row in enumerate(rows):
         if len(row) != width:
-            raise RequestError(
-                f"a row has not as many values as there are names, {width}", row=index, found=f"{len(row)} values"
-            )
+            raise RequestError(f"a row must have one value per name, {width} values", row=index, found=f"{len(row)} values")
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """JSON's objects have texts for keys, which `isinstance` does not tell a type checker."""
+    """Keys of JSON objects are always texts, but `isinstance` does not tell a type checker so."""
     return isinstance(value, dict)
 
 
@@ -239,5 +241,5 @@ def _is_list(value: object) -> TypeGuard[list[Any]]:
 def _described(value: object) -> str:
     try:
         return shown(json.dumps(value))
-    except (ValueError, RecursionError):  # a whole number of too many digits to print
+    except (ValueError, RecursionError):  # a whole number with too many digits to print
         return "a value that cannot be shown"

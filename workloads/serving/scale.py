@@ -1,7 +1,8 @@
-"""Places for numbers of any size and sign, so that answers of every model can be counted without knowing their scale.
+"""Histogram bins for numbers of any size and sign, so that answers of every model can be counted without knowing their scale.
 
-A place is an eighth of an octave: from one power of two to the next there are `PARTS` of the same width. What is smaller than
-any, and zero, has one place in the middle; negative numbers have theirs below it, mirrored.
+Each range from one power of two to the next is divided into `PARTS` bins of equal width. Zero, and numbers whose size is below
+the smallest such range, share one bin in the middle. The bins of negative numbers lie below it, mirrored. `place` is the index
+of a bin.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 PARTS: Final = 8
 LOWEST: Final = -20
 HIGHEST: Final = 40
-"""Powers of two: from a millionth to a million millions. What is larger counts as the largest."""
+"""Exponents of two: from a millionth to 10^12. Larger numbers are counted in the last bin."""
 ZERO: Final = (HIGHEST - LOWEST) * PARTS
-"""The place in the middle."""
+"""Index of the bin in the middle."""
 PLACES: Final = 2 * ZERO + 1
 LARGEST: Final = 2.0**HIGHEST
 
 
 def place(value: float) -> int:
-    """Where a finite number is counted, from 0 to `PLACES` - 1."""
-    mantissa, exponent = frexp(value)  # value = mantissa * 2**exponent, with a mantissa from 0.5 to 1
+    """Returns the index of the bin of a finite number, from 0 to `PLACES` - 1."""
+    mantissa, exponent = frexp(value)  # value = mantissa * 2**exponent, with 0.5 <= |mantissa| < 1
     if exponent <= LOWEST or not mantissa:
         return ZERO
     if exponent > HIGHEST:
@@ -36,7 +37,7 @@ def place(value: float) -> int:
 
 
 def places(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """`place` of many."""
+    """Returns `place` of each value."""
     mantissas, exponents = np.frexp(np.clip(values, -LARGEST, LARGEST))
     steps = (exponents.astype(np.int64) - LOWEST - 1) * PARTS + ((np.abs(mantissas) - 0.5) * (2 * PARTS)).astype(np.int64) + 1
     steps = np.where((exponents <= LOWEST) | (mantissas == 0), 0, np.minimum(steps, ZERO))
@@ -44,7 +45,10 @@ def places(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 
 def lower(place: int) -> float:
-    """Where a place begins; it ends where the next one does. The end nearer to zero is part of it, the other is not."""
+    """Returns the lower bound of a bin; its upper bound is the lower bound of the next bin.
+
+    The bound nearer to zero belongs to the bin, the other bound does not.
+    """
     if place > ZERO:
         octave, part = divmod(place - ZERO - 1, PARTS)
         return ldexp(0.5 + part / (2 * PARTS), octave + LOWEST + 1)

@@ -1,8 +1,8 @@
-"""How gunicorn's workers handle requests: one after the other, on connections that are kept.
+"""gunicorn workers that handle requests one after the other, on persistent connections.
 
-gunicorn's threaded worker, the only one that keeps connections without a library more, hands every request to a thread, gets it
-back, and takes its connection out of the poller meanwhile. That costs 0.15 ms and gains little: most of a request is Python,
-which one thread runs at a time.
+gunicorn's threaded worker is the only one that supports persistent connections without another library. It passes every request
+to a thread and removes the connection from the poller in the meantime. That takes 0.15 ms and gains little, because most of a
+request is Python code, which only one thread runs at a time.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from socket import socket
 
 SLOWEST_SECONDS: Final = 2.0
-"""A request that has begun to arrive and then pauses for longer is given up, for meanwhile nobody else is served. The router
-sends requests in one piece."""
+"""Timeout for a request that has begun to arrive and then pauses, because the worker serves nobody else in the meantime. The
+router sends each request in one piece."""
 NOTIFY_SECONDS: Final = 1.0
-"""How often gunicorn's master is told that a worker lives. It waits for thirty seconds."""
+"""Interval of a worker's heartbeats to gunicorn's master. The master's timeout is thirty seconds."""
 
 
 class Application(UserModelApplication):
-    """seldon-core's gunicorn, with these workers."""
+    """seldon-core's gunicorn application, with the workers of this module."""
 
     def load_config(self) -> None:
         super().load_config()
@@ -34,14 +34,14 @@ class Application(UserModelApplication):
 
 
 class Worker(ThreadWorker):
-    """A worker that keeps connections and has no threads."""
+    """A worker with persistent connections and without threads."""
 
-    # The stubs are another gunicorn's, whose connections and deques have other types.
+    # The type stubs are for another version of gunicorn, in which connections and deques have other types.
     _keep: Any
     _notified = 0.0
 
     def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        """Takes a new connection. Its first request is waited for like any other, or it would keep all others waiting."""
+        """Registers a new connection with the poller. To wait here for its first request would block all other connections."""
         conn.init()
         conn.sock.settimeout(SLOWEST_SECONDS)
         conn.set_timeout()
@@ -49,10 +49,10 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, EVENT_READ, partial(self.reuse_connection, conn))
 
     def reuse_connection(self, conn: Any, client: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        """Handles what has arrived on a connection, here and now."""
+        """Handles a request that has arrived on a connection, in this thread."""
         self._keep.remove(conn)
-        again, _ = self.handle(conn)  # pyright: ignore[reportGeneralTypeIssues] the stubs are of another version
-        if again and self.alive:
+        keep_alive, _ = self.handle(conn)  # pyright: ignore[reportGeneralTypeIssues] the stubs are for another version
+        if keep_alive and self.alive:
             conn.set_timeout()
             self._keep.append(conn)
             return
@@ -61,29 +61,29 @@ class Worker(ThreadWorker):
         conn.close()
 
     def handle_request(self, req: Any, conn: Any) -> bool:  # noqa: ANN401 - gunicorn has no types
-        """Answers a request in one piece."""
+        """Handles a request and sends its answer in one piece."""
         sock = conn.sock
-        conn.sock = gathering = _Gathering(sock)
+        conn.sock = buffered = _BufferedSocket(sock)
         try:
-            again = super().handle_request(req, conn)
-            gathering.flush()
+            keep_alive = super().handle_request(req, conn)
+            buffered.flush()
         finally:
             conn.sock = sock
-        return again
+        return keep_alive
 
     def notify(self) -> None:
-        """Called for each turn of the loop."""
+        """Sends a heartbeat. gunicorn calls this in each iteration of its loop."""
         now = time.monotonic()
         if now - self._notified >= NOTIFY_SECONDS:
             self._notified = now
             super().notify()
 
 
-class _Gathering:
-    """A socket that sends when it is told to.
+class _BufferedSocket:
+    """A socket that sends its data on `flush`.
 
-    gunicorn sends an answer's head and body by themselves. Together they cost a system call and a packet less here, and wake
-    the router once.
+    gunicorn sends the head and the body of an answer separately. Sent together, they take one system call and one packet less,
+    and they wake the router only once.
     """
 
     def __init__(self, sock: socket) -> None:
@@ -98,10 +98,10 @@ class _Gathering:
         if parts:
             self._sock.sendall(b"".join(parts))
 
-    def sendfile(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - the socket's
-        """Sends a file, after what was given before."""
+    def sendfile(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - as in the socket
+        """Sends a file, after the buffered data."""
         self.flush()
         return self._sock.sendfile(*args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the socket's
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all other attributes are those of the socket
         return getattr(self._sock, name)
