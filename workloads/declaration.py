@@ -111,8 +111,8 @@ class Workload(Declared):
     canary: CanaryRules = CanaryRules()
     """The rules by which `modelstack canary --watch` makes a canary stable or removes it."""
     approvers: tuple[Approver, ...] = ()
-    """Who may approve releases of the workload. `read_approvers` reads them from `approvers.json` in the workload's folder, which
-    is reviewed like code."""
+    """Who may approve releases of the workload. `read_approvers` reads them from `approvers.json` in the workload's folder,
+    a file that is reviewed like code."""
 
     @model_validator(mode="after")
     def _steps_have_different_names(self) -> Self:

@@ -89,7 +89,9 @@ def test_stage_refuses_a_version_whose_evidence_does_not_pass(checkout):
     bad = release(4)
     bad["evidence"]["metrics"] = {**bad["evidence"]["metrics"], "wape": 0.415}
     said = refusal(checkout, "stage", {"stable": 4, "versions": [bad]})
-    assert "wape <= 1.02 x wape of the stable version: found 0.415, bound 0.408" in said, "stage itself knows what is stable there"
+    assert "wape <= 1.02 x wape of the stable version: found 0.415, bound 0.408" in said, (
+        "stage itself knows its stable version"
+    )
 
 
 def test_the_day_of_the_data_reaches_the_program_as_it_was_signed(checkout):

@@ -1,4 +1,4 @@
-"""A small made-up panel, its requests and a model fitted to it, for all tests of training."""
+"""Fixtures for all tests of training: a small synthetic panel, its requests, and a model fitted to it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package; `panels` lies beside them
+sys.path.insert(0, str(Path(__file__).parent))  # this folder is not a package; `panels` is in it
 
 import panels
 
 from workloads.markdown.model import Demand, Settings
 from workloads.markdown.steps.assemble import of_store
-from workloads.markdown.steps.train import fitted
+from workloads.markdown.steps.train import fit_model
 
 
 @pytest.fixture(scope="session")
 def panel() -> pd.DataFrame:
-    return panels.made_up()
+    return panels.synthetic()
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +30,4 @@ def assembled(panel: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def model(assembled: pd.DataFrame) -> Demand:
-    return fitted(assembled[assembled["week"] < 66], Settings(members=4, iterations=30, least_rows_of_leaf=10))
+    return fit_model(assembled[assembled["week"] < 66], Settings(members=4, iterations=30, least_rows_of_leaf=10))

@@ -1,4 +1,4 @@
-"""Panels to test on: a small made-up one, the published one, and what Spark makes of a panel, written in pandas."""
+"""Panels for tests: a small synthetic panel, the published panel, and the step `prepare` in pandas instead of Spark."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PACKAGE = "r-cran-bayesm"
 FILE = Path("usr/lib/R/site-library/bayesm/data/orangeJuice.rda")
 
 
-def made_up(stores: int = 4, weeks: int = 30, seed: int = 0) -> pd.DataFrame:
-    """A panel as `source` writes it: weekly prices and offers of the brands, demand that falls with the price, gaps."""
+def synthetic(stores: int = 4, weeks: int = 30, seed: int = 0) -> pd.DataFrame:
+    """Returns a panel as the step `source` writes it: weekly prices and offers, demand that falls with the price, and gaps."""
     draw = np.random.default_rng(seed)
     prices = 0.04 * np.exp(draw.normal(0, 0.15, (weeks, BRANDS)))
     feats = (draw.random((weeks, BRANDS)) < 0.2) * 1.0
@@ -39,7 +39,7 @@ def made_up(stores: int = 4, weeks: int = 30, seed: int = 0) -> pd.DataFrame:
 
 
 def published() -> Path:
-    """The folder with the published file, from Debian's package; kept in the cache."""
+    """Returns the folder with the published file from Debian's package. The cache keeps it."""
     folder = paths.cache_entry("orange-juice", PACKAGE)
     if not (folder / FILE).is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def published() -> Path:
 
 
 def prepared(panel: pd.DataFrame) -> pd.DataFrame:
-    """What `prepare.prepare` makes of a panel."""
+    """Returns the same columns as `prepare.prepare`."""
     frame = panel.rename(columns={f"price{number}": f"price_{number}" for number in range(1, BRANDS + 1)})
     own = frame[[f"price_{number}" for number in range(1, BRANDS + 1)]].to_numpy()[np.arange(len(frame)), frame["brand"] - 1]
     frame = frame.assign(own=own, log=np.log(own), units=np.exp(frame["logmove"]), cost=own * (1 - frame["profit"] / 100))

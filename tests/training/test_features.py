@@ -1,4 +1,4 @@
-"""Features: nothing of the future, the same in Spark, in pandas and in a request."""
+"""Features: no leakage of future data, and the same values in Spark, in pandas and in a request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workloads.markdown.steps.prepare import prepare
 
 
 @pytest.mark.parametrize("week", [45, 55, 64])
-def test_what_was_sold_from_a_week_on_never_changes_what_the_model_sees_of_that_week(panel: pd.DataFrame, week: int):
+def test_sales_of_a_week_and_later_do_not_leak_into_the_features_of_that_week(panel: pd.DataFrame, week: int):
     changed = panel.copy()
     later = changed["week"] >= week
     draw = np.random.default_rng(week)
@@ -32,7 +32,7 @@ def test_what_was_sold_from_a_week_on_never_changes_what_the_model_sees_of_that_
         rows = before["week"] <= week
         pd.testing.assert_frame_equal(before.loc[rows, columns], now.loc[rows, columns])
         assert not np.allclose(before.loc[~rows, "past_units_1"], now.loc[~rows, "past_units_1"]), (
-            "the change does reach later weeks"
+            "the change must reach later weeks, otherwise this test shows nothing"
         )
 
 
@@ -40,7 +40,7 @@ def of_stores(panel: pd.DataFrame) -> list[pd.DataFrame]:
     return [of_store(part) for _, part in panels.prepared(panel).groupby("store")]
 
 
-def test_spark_prepares_and_assembles_what_pandas_does(panel: pd.DataFrame, assembled: pd.DataFrame):
+def test_spark_and_pandas_compute_the_same_requests_and_features(panel: pd.DataFrame, assembled: pd.DataFrame):
     with session("test") as spark:
         found = assemble(prepare(spark.createDataFrame(panel))).toPandas()
     found = found.sort_values(list(KEYS), ignore_index=True)
@@ -48,14 +48,14 @@ def test_spark_prepares_and_assembles_what_pandas_does(panel: pd.DataFrame, asse
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5, atol=1e-6)
 
 
-def test_a_request_that_went_through_json_has_the_features_of_training(assembled: pd.DataFrame):
+def test_a_request_sent_as_json_has_the_features_of_training(assembled: pd.DataFrame):
     row = assembled.iloc[[500]]
     sent = json.loads(json.dumps({name: row[name].tolist() for name in REQUEST_COLUMNS}))
     columns = {name: np.array(values) for name, values in sent.items()}
     np.testing.assert_array_equal(features_of_request(columns), matrix_of(row))
 
 
-def test_a_request_holds_what_the_panel_says_of_the_weeks_before(panel: pd.DataFrame):
+def test_a_request_contains_the_panel_s_values_of_the_weeks_before(panel: pd.DataFrame):
     prepared = panels.prepared(panel)
     requests = requests_of_store(prepared[prepared["store"] == 20]).set_index(["brand", "week"])
     series = prepared[(prepared["store"] == 20) & (prepared["brand"] == 3)].set_index("week")
@@ -77,13 +77,13 @@ def test_features_of_a_row_do_not_depend_on_the_rows_beside_it(assembled: pd.Dat
     np.testing.assert_array_equal(together, alone)
 
 
-def test_levels_are_known_even_without_any_history():
+def test_levels_are_never_nan_even_without_any_history():
     blank = dict.fromkeys(INPUT_NAMES, np.zeros(1)) | {"brand": np.ones(1), "price_1": np.full(1, 0.04)}
     found = features(inputs_of(blank))[0, [FEATURES.index(name) for name in LEVELS]]
-    assert np.isfinite(found).all(), "the model adds its answer to a level, so that there must be one"
+    assert np.isfinite(found).all(), "the model predicts deviations from a level, so every level must exist"
 
 
-def test_known_statistics_of_a_known_row():
+def test_features_of_one_row_equal_figures_computed_by_hand():
     row = dict.fromkeys(INPUT_NAMES, np.zeros(1)) | {"brand": np.full(1, 2), "price_2": np.full(1, 0.05)}
     row |= {f"past_units_{week}": np.full(1, units) for week, units in ((1, 100.0), (3, 400.0), (4, 200.0), (9, 800.0))}
     row |= {f"past_price_{week}": np.full(1, 0.05) for week in (1, 3, 4, 9)} | {"past_deal_3": np.ones(1)}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def test_the_onnx_model_agrees_with_the_native_one(model: Demand, assembled: pd.DataFrame):
     found = disagreement(model, to_onnx(model), matrix_of(assembled))
-    assert found < AGREEMENT, "both flavours of a version have to be one model, within float32"
+    assert found < AGREEMENT, "both flavours of a version must be the same model, up to float32"
 
 
 def test_the_onnx_model_takes_one_float_matrix_and_any_number_of_rows(model: Demand, assembled: pd.DataFrame):
@@ -42,14 +42,16 @@ def test_the_onnx_model_takes_one_float_matrix_and_any_number_of_rows(model: Dem
         assert session.run(None, {session.get_inputs()[0].name: matrix_of(assembled.iloc[:rows])})[0].shape == (rows, 1)
 
 
-def test_at_a_higher_price_no_more_is_sold(model: Demand, assembled: pd.DataFrame):
+def test_a_higher_price_never_sells_more(model: Demand, assembled: pd.DataFrame):
     inputs = inputs_of(assembled.iloc[::40])
     prices = np.sort(_candidates(inputs), axis=1)
     columns = dict(zip(REQUEST_COLUMNS, _at(inputs, prices).T, strict=False))
-    asked = columns | {"cost": np.zeros(prices.size), "optimise": np.zeros(prices.size, dtype=bool)}
-    units = model.predict(features_of_request(asked)).reshape(prices.shape)
-    assert (np.diff(units, axis=1) <= units[:, 1:] * 1e-5).all(), "a dearer carton that sells more would be recommended"
-    assert (units[:, -1] < units[:, 0]).any(), "and prices do matter"
+    request = columns | {"cost": np.zeros(prices.size), "optimise": np.zeros(prices.size, dtype=bool)}
+    units = model.predict(features_of_request(request)).reshape(prices.shape)
+    assert (np.diff(units, axis=1) <= units[:, 1:] * 1e-5).all(), (
+        "otherwise the optimisation would recommend a higher price that sells more"
+    )
+    assert (units[:, -1] < units[:, 0]).any(), "the price must have an effect"
 
 
 def test_the_best_price_is_within_history_and_no_candidate_earns_more(model: Demand, assembled: pd.DataFrame):
@@ -71,7 +73,7 @@ def test_the_best_price_is_within_history_and_no_candidate_earns_more(model: Dem
         assert (earned <= best["best_earnings"] * (1 + 1e-5) + 1e-6).all()
 
 
-def test_the_best_of_a_grid_by_hand():
+def test_the_best_of_a_grid_equals_figures_computed_by_hand():
     prices = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     units = np.array([[10.0, 6.0, 3.0], [10.0, 6.0, 3.0]])
     best, earned = best_of(prices, units, np.array([0.0, 1.5]))
@@ -91,12 +93,12 @@ def test_the_best_of_a_grid_by_hand():
         ({"store_units": float("nan")}, "store_units"),
     ],
 )
-def test_a_request_that_cannot_be_is_refused_in_words(change: dict[str, float], words: str):
+def test_an_invalid_request_is_refused_with_the_reason(change: dict[str, float], words: str):
     with pytest.raises(ValueError, match=words):
         features_of_request({name: np.array([value]) for name, value in (REQUEST_EXAMPLE | change).items()})
 
 
-def test_an_answer_has_a_row_for_each_of_the_requests(model: Demand):
+def test_an_answer_has_one_row_per_row_of_the_request(model: Demand):
     for optimise, width in ((False, 2), (True, 5)):
         columns = {name: np.array([value, value]) for name, value in (REQUEST_EXAMPLE | {"optimise": optimise}).items()}
         names, rows = answer(columns, model.predict(features_of_request(columns)).astype(np.float32))

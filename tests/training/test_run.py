@@ -1,4 +1,4 @@
-"""The runner: events, failures told in one line, and data that is not the declared one."""
+"""The runner: events, failures in one line, and data that differ from the declared data."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def bad(_: Context) -> None:
 
 
 def context_in(base: Path, **changes) -> Context:
-    made = {"source": base, "share": base, "folder": base / "runs" / "1"} | changes
-    context = Context(workload=MARKDOWN, revision="r", trainer="t@example.com", image="i", **made)
+    folders = {"source": base, "share": base, "folder": base / "runs" / "1"} | changes
+    context = Context(workload=MARKDOWN, revision="r", trainer="t@example.com", image="i", **folders)
     context.folder.mkdir(parents=True, exist_ok=True)
     return context
 
@@ -48,11 +48,11 @@ def events(capsys) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_steps_run_in_order_and_tell_how_far_they_are(tmp_path, monkeypatch, capsys):
+def test_steps_run_in_order_and_emit_their_progress(tmp_path, monkeypatch, capsys):
     run.run(workload_of(monkeypatch, good, good), context_in(tmp_path))
-    told = [(event["event"], event.get("state"), event.get("index"), event.get("total")) for event in events(capsys)]
+    emitted = [(event["event"], event.get("state"), event.get("index"), event.get("total")) for event in events(capsys)]
     step = [("step", "started"), ("metric", None), ("step", "done")]
-    assert told == [(*pair, *((n, 2) if pair[0] == "step" else (None, None))) for n in (1, 2) for pair in step]
+    assert emitted == [(*pair, *((n, 2) if pair[0] == "step" else (None, None))) for n in (1, 2) for pair in step]
 
 
 def test_a_failing_step_ends_the_run_with_one_clear_line_and_exit_code_1(tmp_path, monkeypatch, capsys):
@@ -64,7 +64,7 @@ def test_a_failing_step_ends_the_run_with_one_clear_line_and_exit_code_1(tmp_pat
     out, err = capsys.readouterr()
     assert json.loads(out.splitlines()[-1])["state"] == "failed"
     assert err.splitlines() == ["failed: the reason, and what to do"]
-    assert not SEEN, "the next step was not begun"
+    assert not SEEN, "the next step must not start"
 
 
 def environment(monkeypatch: pytest.MonkeyPatch, folder: Path, tracking: str = "file:///nowhere") -> None:
@@ -73,7 +73,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, folder: Path, tracking: str = "
         monkeypatch.setenv(name, value)
 
 
-def test_an_unknown_workload_is_answered_with_those_that_there_are(capsys):
+def test_the_error_for_an_unknown_workload_lists_the_existing_ones(capsys):
     assert run.main(["markdwon"]) == 1
     assert "there are: markdown" in capsys.readouterr().err
 
@@ -81,20 +81,20 @@ def test_an_unknown_workload_is_answered_with_those_that_there_are(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"), [([], "required: workload"), (["markdown", "--version", "new"], "invalid int")]
 )
-def test_a_wrong_command_says_what_is_wrong_with_it(arguments, words, capsys):
+def test_wrong_arguments_are_refused_with_the_reason(arguments, words, capsys):
     with pytest.raises(SystemExit) as ended:
         run.main(arguments)
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
 
 
-def test_a_back_test_learns_and_registers_nothing():
+def test_a_back_test_of_a_version_trains_and_registers_nothing():
     names = [step.name for step in run.steps_of(MARKDOWN, 8)]
     assert names == ["restore", "source", "prepare", "features", "backtest", "compare"]
     assert run.steps_of(MARKDOWN, None) == MARKDOWN.steps
 
 
-def test_a_tracking_server_that_does_not_answer_is_told_before_any_work(tmp_path, monkeypatch, capsys):
+def test_a_run_fails_before_its_first_step_if_the_tracking_server_does_not_answer(tmp_path, monkeypatch, capsys):
     SEEN.clear()
     workload = workload_of(monkeypatch, good)
     monkeypatch.setattr(run, "get", lambda _: workload)
@@ -102,24 +102,24 @@ def test_a_tracking_server_that_does_not_answer_is_told_before_any_work(tmp_path
     environment(monkeypatch, tmp_path, "http://127.0.0.1:9")
     assert run.main(["markdown"]) == 1
     assert "http://127.0.0.1:9 does not answer" in capsys.readouterr().err
-    assert not SEEN, "a run that cannot be logged is not worth its time"
+    assert not SEEN, "a run that cannot be logged must not start"
 
 
-def test_only_the_latest_runs_stay_on_the_share(tmp_path, monkeypatch):
+def test_only_the_folders_of_the_latest_runs_stay_on_the_share(tmp_path, monkeypatch):
     for number in range(9):
         run.run(workload_of(monkeypatch, good), context_in(tmp_path, folder=tmp_path / "runs" / str(number)))
-    kept = sorted(folder.name for folder in (tmp_path / "runs").iterdir())
-    assert kept == ["4", "5", "6", "7", "8"]
+    retained = sorted(folder.name for folder in (tmp_path / "runs").iterdir())
+    assert retained == ["4", "5", "6", "7", "8"]
 
 
-def test_other_data_is_refused_with_both_fingerprints(tmp_path):
+def test_a_file_with_another_fingerprint_is_refused_with_both_fingerprints(tmp_path):
     (tmp_path / MARKDOWN.source.file).write_bytes(b"not the panel")
     with pytest.raises(TrainingError, match=r"is not the data .* found sha256:[0-9a-f]{64}, declared sha256:4418"):
         source.run(context_in(tmp_path))
-    assert not (tmp_path / "data").exists(), "nothing was taken from it"
+    assert not (tmp_path / "data").exists(), "no table of the refused file may be written"
 
 
-def test_missing_data_is_told_with_where_it_comes_from(tmp_path):
+def test_the_error_for_missing_data_says_where_the_data_comes_from(tmp_path):
     with pytest.raises(TrainingError, match=r"cannot be read: .*r-cran-bayesm"):
         source.run(context_in(tmp_path))
 
@@ -134,4 +134,4 @@ def test_the_published_panel_has_the_declared_fingerprint_and_shape(tmp_path):
     source.run(context)
     again = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / "data").rglob("*")) if file.is_file()}
     assert len(tables) >= 2
-    assert again == tables, "a second run finds the tables there and does not write them again"
+    assert again == tables, "a second run must not write existing tables again"

@@ -1,4 +1,4 @@
-"""The workload `tuna`: nothing of the future, the same in training and serving, both flavours, and a gate that can fail."""
+"""The workload `tuna`: no leakage, the same features in training and serving, both flavours, and a gate that can fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workloads.context import Context
 from workloads.training import reports
 from workloads.training.onnx import disagreement
 from workloads.tuna import weeks
-from workloads.tuna.features import BRANDS, FEATURES, SEEN, features, level, numbered, seen
+from workloads.tuna.features import BRANDS, FEATURES, ROW_FEATURES, features, level, numbered, row_features
 from workloads.tuna.onnx_model import AGREEMENT, to_onnx
 from workloads.tuna.serving import REQUEST_COLUMNS, REQUEST_EXAMPLE, answer, features_of_request
 from workloads.tuna.steps import backtest, history, source, train
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def sales() -> pd.DataFrame:
-    """The published sales: there are few enough."""
+    """The published sales, which are small enough for tests."""
     return source.tables(panels.published() / TUNA.source.file)["sales"]
 
 
@@ -46,18 +46,20 @@ def requests(sales: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(requests: pd.DataFrame) -> Ridge:
-    return train.fitted(requests[requests["week"].between(weeks.FIRST, weeks.LAST)])
+    return train.fit_model(requests[requests["week"].between(weeks.FIRST, weeks.LAST)])
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    made = {"source": panels.published(), "share": tmp_path, "folder": tmp_path / "runs" / "1"}
-    made["folder"].mkdir(parents=True)
-    return Context(workload=TUNA, revision="r", trainer="t@example.com", image="i", emit=lambda _event, **_fields: None, **made)
+    folders = {"source": panels.published(), "share": tmp_path, "folder": tmp_path / "runs" / "1"}
+    folders["folder"].mkdir(parents=True)
+    return Context(
+        workload=TUNA, revision="r", trainer="t@example.com", image="i", emit=lambda _event, **_fields: None, **folders
+    )
 
 
 def columns(**changes: float) -> dict[str, np.ndarray]:
-    """The example of a request, changed, as the service reads it."""
+    """Returns the changed request example as the service reads it."""
     return {name: np.array([value]) for name, value in (REQUEST_EXAMPLE | changes).items()}
 
 
@@ -68,7 +70,7 @@ def test_the_published_sales_have_the_declared_shape(sales: pd.DataFrame):
 
 
 @pytest.mark.parametrize("week", [200, 312, 380])
-def test_what_is_sold_once_the_order_is_placed_never_changes_the_request(sales: pd.DataFrame, week: int):
+def test_sales_after_the_order_do_not_leak_into_the_request(sales: pd.DataFrame, week: int):
     for ahead in weeks.AHEAD:
         changed = sales.copy()
         later = changed["week"] > week - ahead
@@ -85,18 +87,18 @@ def test_what_is_sold_once_the_order_is_placed_never_changes_the_request(sales: 
         assert len(before) == len(BRANDS)
 
 
-def test_a_request_holds_what_the_sales_say_of_the_weeks_before(sales: pd.DataFrame, requests: pd.DataFrame):
+def test_a_request_contains_the_sales_of_the_weeks_before(sales: pd.DataFrame, requests: pd.DataFrame):
     by_week = sales[sales["brand"] == 4].set_index("week")
     found = requests[requests["brand"] == 4].set_index(["week", "ahead"])
     assert found.loc[(300, 2), "past_units_1"] == by_week.loc[298, "units"]
     assert found.loc[(300, 2), "past_price_13"] == by_week.loc[286, "price"]
     assert found.loc[(300, 2), "usual_price_4"] == by_week.loc[286:298, "price"].max()
-    assert found.loc[(300, 2), "display_4"] == by_week.loc[300, "display"], "the plan is the week's own"
-    assert found.loc[(388, 4), "past_units_1"] == 0, "week 384 is one of those that the file does not know"
-    assert (372, 1) not in found.index, "nothing is known of the quarter before: there is nothing to ask with"
+    assert found.loc[(300, 2), "display_4"] == by_week.loc[300, "display"], "the plan is that of the week to forecast"
+    assert found.loc[(388, 4), "past_units_1"] == 0, "the file does not contain week 384"
+    assert (372, 1) not in found.index, "no week of the quarter before is known, so there is no request"
 
 
-def test_a_request_that_went_through_json_has_the_features_of_training(requests: pd.DataFrame):
+def test_a_request_sent_as_json_has_the_features_of_training(requests: pd.DataFrame):
     row = requests.iloc[[5000]]
     sent = json.loads(json.dumps({name: row[name].tolist() for name in REQUEST_COLUMNS}))
     read = {name: np.array(values) for name, values in sent.items()}
@@ -109,25 +111,25 @@ def test_features_of_a_row_do_not_depend_on_the_rows_beside_it(requests: pd.Data
     np.testing.assert_array_equal(features(rows), alone)
 
 
-def test_known_statistics_of_a_known_row():
+def test_features_of_one_row_equal_figures_computed_by_hand():
     past = {f"past_units_{week}": 100.0 for week in range(1, 14)}
     past |= {"past_units_1": 0.0, "past_units_2": 800.0, "past_price_2": 0.5, "past_display_2": 1.0, "past_units_3": 400.0}
     row = columns(**past, brand=2, price_2=0.45, display_2=0.5, price_3=0.81, display_3=0.25, display_4=0.25)
-    found = dict(zip(SEEN, seen(row)[0], strict=True))
-    assert level(row)[0] == pytest.approx(np.log(100)), "the offer two weeks ago says nothing of a usual week"
-    assert found["cut"] == pytest.approx(np.log(0.5)), "0.45 where 0.9 is usual"
+    found = dict(zip(ROW_FEATURES, row_features(row)[0], strict=True))
+    assert level(row)[0] == pytest.approx(np.log(100)), "the offer two weeks ago does not count as a usual week"
+    assert found["cut"] == pytest.approx(np.log(0.5)), "the price is 0.45, the usual price 0.9"
     assert found["cut_on_display"] == pytest.approx(np.log(0.5) / 2)
-    assert found["rival_cut"] == pytest.approx(np.log(0.8 / 0.9)), "of the others"
+    assert found["rival_cut"] == pytest.approx(np.log(0.8 / 0.9)), "the largest cut of the other brands"
     assert found["rival_display"] == 0.5
-    assert found["last"] == pytest.approx(np.log(8)), "the last week that is known"
-    assert found["median_4"] == pytest.approx(np.log(4)), "of 800, 400 and 100"
+    assert found["last"] == pytest.approx(np.log(8)), "the last known week"
+    assert found["median_4"] == pytest.approx(np.log(4)), "the median of 800, 400 and 100"
     assert found["cut_to_last"] == pytest.approx(np.log(0.9))
     assert found["display_before"] == 1
 
 
-def test_each_brand_has_columns_of_its_own():
-    row = features(columns(brand=3)).reshape(len(BRANDS), len(SEEN))
-    assert row[2, SEEN.index("brand")] == 1
+def test_each_brand_has_its_own_columns():
+    row = features(columns(brand=3)).reshape(len(BRANDS), len(ROW_FEATURES))
+    assert row[2, ROW_FEATURES.index("brand")] == 1
     assert not row[[0, 1, 3, 4, 5, 6]].any()
     assert len(FEATURES) == row.size
 
@@ -150,12 +152,12 @@ def test_a_brand_that_is_always_on_offer_has_the_level_of_all_its_weeks():
         (dict.fromkeys(numbered("past_units", 13), 0.0), "no week with sales"),
     ],
 )
-def test_a_request_that_cannot_be_is_refused_in_words(change: dict[str, float], words: str):
+def test_an_invalid_request_is_refused_with_the_reason(change: dict[str, float], words: str):
     with pytest.raises(ValueError, match=words):
         features_of_request(columns(**change))
 
 
-def test_an_answer_is_the_level_times_what_the_model_says():
+def test_an_answer_is_the_level_times_the_predicted_uplift():
     row = columns()
     names, rows = answer(row, np.array([[np.log(3)]], dtype=np.float32))
     assert list(names) == ["units", "usual_units"]
@@ -172,20 +174,20 @@ def test_the_onnx_model_agrees_with_the_native_one(model: Ridge, requests: pd.Da
         assert session.run(None, {session.get_inputs()[0].name: x})[0].shape == (rows, 1)
 
 
-def test_a_cheaper_and_displayed_brand_sells_more(model: Ridge):
+def test_a_lower_price_or_a_display_sells_more(model: Ridge):
     by_price = [train.forecast(model, pd.DataFrame([REQUEST_EXAMPLE | {"price_1": price}]))[0] for price in (0.5, 0.7, 0.9)]
     assert by_price == sorted(by_price, reverse=True)
     displayed = train.forecast(model, pd.DataFrame([REQUEST_EXAMPLE | {"display_1": 1.0}]))[0]
     assert displayed > train.forecast(model, pd.DataFrame([REQUEST_EXAMPLE]))[0]
 
 
-def test_the_naive_forecasts_by_hand():
+def test_the_baselines_equal_figures_computed_by_hand():
     row = pd.DataFrame([REQUEST_EXAMPLE | {"past_units_1": 0.0, "past_units_2": 50.0}])
-    assert backtest.last_week(row).tolist() == [50.0], "a week that is not known says nothing"
+    assert backtest.last_week(row).tolist() == [50.0], "unknown weeks are skipped"
     assert backtest.median13(row).tolist() == [9000.0]
 
 
-def test_the_model_passes_its_gate_and_neither_naive_forecast_does(context: Context):
+def test_the_model_passes_its_gate_and_both_baselines_fail(context: Context):
     for step in (source, history, train, backtest):
         step.run(context)
     found = reports.read(context)
@@ -193,21 +195,23 @@ def test_the_model_passes_its_gate_and_neither_naive_forecast_does(context: Cont
     assert (len(found.periods), found.periods[0], found.data_until) == (52, "296", "week 398")
     assert set(found.slices["ahead"]) == {"1 week", "2 weeks", "3 weeks", "4 weeks"}
     assert set(found.slices["brand"]) == set(BRANDS)
-    assert set(found.drift) == set(SEEN) - {"brand"}
+    assert set(found.drift) == set(ROW_FEATURES) - {"brand"}
     forecasts = pd.read_parquet(context.folder / reports.FORECASTS)
-    about = reports.About(workload="tuna", data=found.data, data_until="", data_day=None, learned_until="", method="", unit="")
+    about = reports.BacktestDescription(
+        workload="tuna", data=found.data, data_until="", data_day=None, learned_until="", method="", unit=""
+    )
     for name in backtest.BASELINES:
-        guessed = forecasts.assign(forecast=forecasts[name])
-        naive = reports.report(about, guessed, sliced_by=backtest.SLICED_BY, baselines=list(backtest.BASELINES), drift={})
+        as_model = forecasts.assign(forecast=forecasts[name])
+        naive = reports.report(about, as_model, sliced_by=backtest.SLICED_BY, baselines=list(backtest.BASELINES), drift={})
         failed = [finding.rule for finding in TUNA.gate.check(naive.metrics) if not finding.passed]
-        assert len(failed) >= 3, f"a gate that {name} passes says nothing of a model: {failed}"
+        assert len(failed) >= 3, f"the gate must refuse the baseline {name} on several rules: {failed}"
 
 
-def test_nothing_is_learned_from_the_weeks_of_the_back_test():
+def test_the_training_weeks_end_before_the_hold_out_set():
     assert weeks.FIRST < weeks.VALIDATION < weeks.LAST < min(weeks.BACKTEST)
 
 
-def test_a_whole_run_registers_a_model_that_answers_as_the_back_test_did(tmp_path: Path):
+def test_a_complete_run_registers_a_model_that_answers_as_in_the_back_test(tmp_path: Path):
     store = tmp_path / "mlruns"
     variables = {
         "MODELSTACK_SOURCE": str(panels.published()),
@@ -221,28 +225,28 @@ def test_a_whole_run_registers_a_model_that_answers_as_the_back_test_did(tmp_pat
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "would refuse this version" not in done.stdout
-    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    (registered,) = [event for event in told if event["event"] == "registered"]
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    (registered,) = [event for event in events if event["event"] == "registered"]
     assert (registered["model"], registered["version"]) == ("tuna", 1)
 
     (run,) = store.glob(f"*/{registered['run']}")
     tags = {file.name: file.read_text() for file in (run / "tags").iterdir()}
     assert (tags["modelstack.data"], tags["modelstack.revision"]) == (TUNA.source.fingerprint, "1234567")
     artifacts = run / "artifacts"
-    kept = {str(file.relative_to(artifacts)) for file in artifacts.rglob("*") if file.is_file()}
+    logged = {str(file.relative_to(artifacts)) for file in artifacts.rglob("*") if file.is_file()}
     pictures = {f"plots/{name}.png" for name in ("calibration", "error_by_ahead", "error_by_brand", "error_by_plan")}
-    assert pictures | {"held_out.json", "backtest/report.json", "backtest/gate.json", "data/source.json"} <= kept
+    assert pictures | {"held_out.json", "backtest/report.json", "backtest/gate.json", "data/source.json"} <= logged
 
     (graph,) = store.glob("*/models/*/artifacts/model.onnx")
     code = sorted(str(file.relative_to(graph.parent / "code")) for file in (graph.parent / "code").rglob("*.py"))
-    travels = {f"workloads/tuna/{name}" for name in ("__init__.py", *CODE.served)}
-    assert set(code) == travels | {"workloads/__init__.py"}, "what serves is what trained, and no more than that"
+    expected = {f"workloads/tuna/{name}" for name in ("__init__.py", *CODE.served)}
+    assert set(code) == expected | {"workloads/__init__.py"}, "the model must be stored with exactly the code that serves it"
     held = json.loads((artifacts / "held_out.json").read_text())
     names, rows = held["request"]["data"]["names"], held["request"]["data"]["ndarray"]
     read = {name: np.array(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
     session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     _, answered = answer(read, session.run(None, {"features": features_of_request(read)})[0])
     forecasts = pd.read_parquet(artifacts / "backtest" / "forecasts.parquet")
-    asked = forecasts[(forecasts["week"] == HELD_OUT_WEEK) & (forecasts["ahead"] == f"{HELD_OUT_AHEAD} weeks")]
-    np.testing.assert_allclose(answered[:, 0], asked["forecast"], rtol=1e-6)
-    assert held["actual"] == asked["units"].tolist()
+    rows_of_request = forecasts[(forecasts["week"] == HELD_OUT_WEEK) & (forecasts["ahead"] == f"{HELD_OUT_AHEAD} weeks")]
+    np.testing.assert_allclose(answered[:, 0], rows_of_request["forecast"], rtol=1e-6)
+    assert held["actual"] == rows_of_request["units"].tolist()

@@ -1,11 +1,11 @@
-"""What the model sees of a request: the one function that training and serving share.
+"""The features of a request. Training and serving both use the function `features` of this file.
 
-Nothing but numpy, so that the file can travel with the model into a server of another numpy than the one it was trained with.
-All statistics are over the request's own columns; there is no state. A server calls this for one row at a time, where each call
-of numpy costs more than its work: statistics of one kind are computed together.
+The file imports only numpy, so that it can be stored with the model and run in a server with another version of numpy than the
+training. All statistics are computed from the columns of the request itself; there is no state. A server calls this for one row
+at a time. Then the overhead of a numpy call exceeds its work, so statistics of one kind are computed together.
 
-Units of measure: amounts are ounces of juice a week in one store (a carton has 64), prices are dollars per ounce. Zero stands
-for "not sold" or "not known" wherever a price or an amount may be missing, since requests have no empty cells.
+Units of measure: amounts are ounces of juice per week in one store (a carton has 64 ounces), prices are dollars per ounce.
+Requests have no empty cells, so zero stands for "not sold" or "not known" wherever a price or an amount may be missing.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 BRANDS = 11
 WEEKS = 13
-"""Weeks of its own history a request carries: a quarter."""
+"""Number of past weeks that a request contains: a quarter."""
 USUAL_WEEKS = 8
-"""Weeks that a brand's usual price is the mean of."""
+"""Number of past weeks whose mean is the usual price of a brand."""
 
 _ELASTICITY = 2.5
-"""Percent of units per percent of price, to compare past weeks at one price. A fixed, round figure: the model corrects it."""
+"""Percent of units per percent of price, to compare past weeks at one price. A rough constant, which the model corrects."""
 _TYPICAL_LOG_UNITS = 8.4
-"""Log of a middling week, the level of a series without any history."""
+"""Log of the units in an average week: the level of a series without any history."""
 _WINDOWS = (4, 8, 13)
 _RECENT = 4
-"""Weeks that features show one by one; of the units, twice as many."""
+"""Number of past weeks that have their own features. For units it is twice this number."""
 
 INPUTS: tuple[tuple[str, int], ...] = (
     ("brand", 1),
@@ -53,11 +53,11 @@ INPUTS: tuple[tuple[str, int], ...] = (
     ("past_deal", WEEKS),
     ("past_feat", WEEKS),
 )
-"""Groups of request columns and their sizes: `price` with 11 is `price_1` to `price_11`; groups of one have no number."""
+"""Groups of request columns and their sizes: `price` with 11 is `price_1` to `price_11`. A group of one has no number."""
 
 
 def names_of(group: str, count: int) -> list[str]:
-    """The columns of a group."""
+    """Returns the column names of a group."""
     return [group] if count == 1 else [f"{group}_{number}" for number in range(1, count + 1)]
 
 
@@ -70,7 +70,7 @@ def _slices() -> Iterator[tuple[str, slice]]:
 
 INPUT_NAMES: tuple[str, ...] = tuple(name for group, count in INPUTS for name in names_of(group, count))
 PLACES: dict[str, slice] = dict(_slices())
-"""Where a group's columns are in the matrix that `inputs_of` makes."""
+"""The columns of each group in the matrix that `inputs_of` returns."""
 _PAST = slice(PLACES["past_units"].start, PLACES["past_feat"].stop)
 _RIVALS = range(1, BRANDS + 1)
 _ALL_BRANDS = np.arange(1, BRANDS + 1)
@@ -78,33 +78,33 @@ _LAST_WEEKS = range(1, _RECENT + 1)
 _ENDS = [window - 1 for window in _WINDOWS]
 _EIGHT = np.where(np.arange(WEEKS) < USUAL_WEEKS, 0.0, np.nan)
 _FOUR = np.where(np.arange(WEEKS) < _RECENT, 0.0, np.nan)
-"""Added to thirteen weeks they leave eight, or four."""
+"""Masks: added to thirteen weeks, they set all weeks but the latest eight (or four) to NaN."""
 
 
 def inputs_of(columns: Mapping[str, Any]) -> Floats:
-    """The request's numbers as one matrix, a column for each of INPUT_NAMES.
+    """Returns the request's numbers as one matrix, with one column per name of INPUT_NAMES.
 
     Args:
-        columns: INPUT_NAMES and perhaps more, each of n numbers; a data frame will do.
+        columns: at least the columns INPUT_NAMES, each with n numbers. A data frame works, too.
     """
     return np.array([columns[name] for name in INPUT_NAMES], dtype=np.float64).T
 
 
 def features(inputs: Floats) -> npt.NDArray[np.float32]:
-    """The model's input: n rows of `FEATURES`, float32, of n rows of INPUT_NAMES. NaN where a feature has no meaning."""
+    """Returns the model's input: n rows of `FEATURES`, float32, from n rows of INPUT_NAMES. NaN marks an undefined feature."""
     with np.errstate(all="ignore"):
         return np.concatenate(list(_blocks(inputs).values()), axis=1, dtype=np.float32, casting="same_kind")
 
 
 def own_price(inputs: Floats) -> Floats:
-    """The planned price of each row's own brand."""
+    """Returns the planned price of each row's own brand."""
     return inputs[np.arange(len(inputs)), PLACES["price"].start + inputs[:, 0].astype(np.int64) - 1]
 
 
 def _blocks(inputs: Floats) -> dict[tuple[str, ...], Floats]:
-    """Features in blocks of columns, by their names."""
+    """Returns the features in blocks of columns, by their names."""
     own = inputs[:, :1] == _ALL_BRANDS
-    logs = np.log(np.where(inputs > 0, inputs, np.nan))  # zero stands for not known
+    logs = np.log(np.where(inputs > 0, inputs, np.nan))  # zero means "not known"
     price = logs[:, PLACES["price"]][own][:, None]
     blocks: dict[tuple[str, ...], Floats] = {}
     _plan(inputs, logs, price, own, blocks)
@@ -116,7 +116,7 @@ def _blocks(inputs: Floats) -> dict[tuple[str, ...], Floats]:
 def _plan(
     inputs: Floats, logs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]
 ) -> None:
-    """The week to predict: own price and offers, and how alike the chain's stores are. A price ad makes all stores alike."""
+    """The predicted week: own price and offers, and how similar the stores' prices are. A price ad makes all stores similar."""
     chain_price = logs[:, PLACES["chain_price"]]
     blocks[("price",)] = price
     blocks[("price_to_chain",)] = price - chain_price
@@ -128,7 +128,7 @@ def _plan(
 
 
 def _history(inputs: Floats, logs: Floats, price: Floats, blocks: dict[tuple[str, ...], Floats]) -> None:
-    """The series' own past: levels, discount depth against it, offers and how long ago they were."""
+    """The past of the series: levels, price relative to past prices, offers, and the number of weeks since the last offer."""
     past = inputs[:, _PAST].reshape(-1, 4, WEEKS)
     known = logs[:, _PAST].reshape(-1, 4, WEEKS)[:, :2]
     units, prices = known[:, 0], known[:, 1]
@@ -138,7 +138,7 @@ def _history(inputs: Floats, logs: Floats, price: Floats, blocks: dict[tuple[str
     blocks[_named("price_to", over=_LAST_WEEKS)] = price - prices[:, :_RECENT]
     blocks[_named("deal", "feat", over=_LAST_WEEKS)] = _flat(offers[:, :, :_RECENT])
 
-    highest, lowest = (best.accumulate(known, axis=2)[:, :, _ENDS] for best in (np.fmax, np.fmin))
+    highest, lowest = (extreme.accumulate(known, axis=2)[:, :, _ENDS] for extreme in (np.fmax, np.fmin))
     plain = np.where((deals == 0) & (feats == 0), units, np.nan)
     means = _running_mean(np.concatenate([known, offers, plain[:, None]], axis=1))
     by_window = means[:, :, _ENDS]
@@ -166,7 +166,7 @@ def _history(inputs: Floats, logs: Floats, price: Floats, blocks: dict[tuple[str
 def _rivals(
     inputs: Floats, logs: Floats, price: Floats, own: npt.NDArray[np.bool_], blocks: dict[tuple[str, ...], Floats]
 ) -> None:
-    """The other ten brands in the same store and week. Differences of logs: a higher own price only raises them."""
+    """The other ten brands in the same store and week. As differences of logs, these features only rise with the own price."""
     prices = np.where(own, np.nan, logs[:, PLACES["price"]])
     known = ~np.isnan(prices)
     feats = np.where(own, 0.0, inputs[:, PLACES["feat"]])
@@ -181,7 +181,7 @@ def _rivals(
 
 @functools.cache
 def _named(*groups: str, over: range | tuple[int, ...]) -> tuple[str, ...]:
-    """Names of features: each of `groups` with each of the numbers. Kept, for a row costs little more than their making."""
+    """Returns names of features: each of `groups` with each number. Cached, because the names take as long as the row."""
     return tuple(f"{group}_{number}" for group in groups for number in over)
 
 
@@ -190,14 +190,14 @@ def _flat(values: Floats) -> Floats:
 
 
 def _running_mean(values: Floats) -> Floats:
-    """Means of the first one, two, ... weeks along the last axis, NaN aside."""
+    """Returns the means of the first one, two, ... weeks along the last axis, and ignores NaN."""
     known = ~np.isnan(values)
     return np.where(known, values, 0.0).cumsum(axis=2) / known.cumsum(axis=2)
 
 
 def _medians(values: Floats) -> Floats:
-    """Medians along the last axis, NaN aside. numpy's own warns about rows without a value."""
-    ordered = np.sort(values, axis=2).ravel()  # NaN come last
+    """Returns medians along the last axis, and ignores NaN. numpy's `nanmedian` would warn about rows without a value."""
+    ordered = np.sort(values, axis=2).ravel()  # NaN is sorted last
     count = (~np.isnan(values)).sum(axis=2)
     starts = np.arange(0, ordered.size, WEEKS).reshape(count.shape)
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, WEEKS - 1)
@@ -205,20 +205,20 @@ def _medians(values: Floats) -> Floats:
 
 
 def _weeks_since(flags: Floats) -> Floats:
-    """How many weeks ago a flag was last set; NaN where it was not."""
+    """Returns the number of weeks since a flag was last set, or NaN if it never was."""
     is_set = flags == 1
     return np.where(is_set.any(axis=2), is_set.argmax(axis=2) + 1.0, np.nan)
 
 
 LEVELS: tuple[str, ...] = ("level_8", "level_plain", "level_13", "level")
-"""Features that are log levels of the series and never NaN: the model predicts deviations from them."""
+"""Features that are log levels of the series and never NaN. The model predicts deviations from them."""
 with np.errstate(all="ignore"):
     FEATURES: tuple[str, ...] = tuple(name for names in _blocks(np.ones((1, len(INPUT_NAMES)))) for name in names)
-    """The features' names, in the order of the matrix's columns."""
-SEEN: tuple[str, ...] = tuple(name for name in FEATURES if name not in {"level_8", "level_13"})
-"""The features that trees may split on. Levels at the planned price are left out: they fall as it rises, and a tree that took a
-low level for a sign of recovery would have sales rise with the price."""
-FALLING: frozenset[str] = frozenset(
+    """Names of the features, in the order of the matrix's columns."""
+SPLIT_FEATURES: tuple[str, ...] = tuple(name for name in FEATURES if name not in {"level_8", "level_13"})
+"""The features that trees may split on. Levels at the planned price are excluded: they fall when that price rises. If a tree
+took a low level for a sign that sales will recover, its predictions would rise with the price."""
+DECREASING: frozenset[str] = frozenset(
     name for name in FEATURES if name in {"price", "chain_price"} or name.startswith("price_to_")
 )
-"""Features that rise with the own price and may only lower the prediction: at a higher price, no more is sold."""
+"""Features that rise with the own price. They may only lower the prediction, because a higher price never sells more."""

@@ -1,4 +1,4 @@
-"""From a store's panel to requests: for every brand and week with sales, the row that a caller would have sent before."""
+"""Builds requests from a store's panel: for every brand and week with sales, the row that a caller would have sent before."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 KEYS = ("store", "brand", "week")
 CHAIN = ("chain_price", "chain_spread", "chain_same", "chain_deal", "chain_units")
 PANEL = (*KEYS, "units", "deal", "feat", "cost", *names_of("price", BRANDS), *CHAIN)
-"""Columns that `requests_of_store` needs, one row per store, brand and week with sales."""
+"""The columns that `requests_of_store` needs, with one row per store, brand and week with sales."""
 
 
 def requests_of_store(panel: pd.DataFrame) -> pd.DataFrame:
-    """The requests of one store.
+    """Builds the requests of one store.
 
     Args:
-        panel: columns PANEL, of one store. `chain_*` belong to the row's brand and week, `chain_units` to the week before.
+        panel: the columns PANEL of one store. `chain_*` are for the row's brand and week, `chain_units` for the week before.
 
     Returns:
-        A row for each of the panel's, in the order brand, week: KEYS, `units` (what was sold, the target), and the request's
-        columns. What tells of sales, costs or past prices is from earlier weeks only.
+        One row per row of the panel, sorted by brand and week: KEYS, `units` (units sold, the target), and the columns of the
+        request. Columns about sales, costs or past prices use earlier weeks only, so that there is no leakage.
     """
     panel = panel.sort_values(["brand", "week"], ignore_index=True)
     first = int(panel["week"].min())
@@ -37,14 +37,14 @@ def requests_of_store(panel: pd.DataFrame) -> pd.DataFrame:
     size = int(week.max()) + 1
 
     def grid(column: str) -> Floats:
-        """A value for each brand and week; NaN where nothing was sold."""
+        """Returns a matrix of brands x weeks. NaN marks weeks without sales."""
         values = np.full((BRANDS, size), np.nan)
         values[brand, week] = panel[column].to_numpy(np.float64)
         return values
 
     prices = panel[names_of("price", BRANDS)].to_numpy(np.float64)
     shelf = np.full((BRANDS, size), np.nan)
-    shelf[:, week] = prices.T  # all rows of a week hold the same eleven prices
+    shelf[:, week] = prices.T  # all rows of a week contain the same eleven prices
     units, own, deals, feats, costs = grid("units"), _own(prices, brand, week, size), grid("deal"), grid("feat"), grid("cost")
 
     columns: dict[str, npt.NDArray[np.generic]] = {name: panel[name].to_numpy() for name in (*KEYS, "units", "deal", *CHAIN)}
@@ -69,13 +69,13 @@ def requests_of_store(panel: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_features(requests: pd.DataFrame) -> pd.DataFrame:
-    """Requests and, beside them, the features of each under names that start with `x_`."""
+    """Returns the requests with additional columns for their features, whose names start with `x_`."""
     matrix = pd.DataFrame(features(inputs_of(requests)), columns=[f"x_{name}" for name in FEATURES], index=requests.index)
     return pd.concat([requests, matrix], axis=1)
 
 
 def matrix_of(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """The features that `with_features` has put into a frame."""
+    """Returns the matrix of the features that `with_features` has added to a frame."""
     return frame[[f"x_{name}" for name in FEATURES]].to_numpy(np.float32)
 
 
@@ -86,28 +86,28 @@ def _own(prices: Floats, brand: npt.NDArray[np.int64], week: npt.NDArray[np.int6
 
 
 def _before(values: Floats, weeks: int) -> Floats:
-    """What was `weeks` weeks before each week; NaN before the first."""
-    moved = np.full_like(values, np.nan)
+    """Shifts the values by `weeks` weeks: each week gets the value of `weeks` weeks before, or NaN if there is none."""
+    shifted = np.full_like(values, np.nan)
     if weeks < values.shape[1]:
-        moved[:, weeks:] = values[:, :-weeks]
-    return moved
+        shifted[:, weeks:] = values[:, :-weeks]
+    return shifted
 
 
 def _mean_before(values: Floats, weeks: int) -> Floats:
-    """Mean over the `weeks` weeks before each week, 0 where none of them is known."""
+    """Returns the mean over the `weeks` weeks before each week, or 0 if none of them is known."""
     past = np.stack([_before(values, back) for back in range(1, weeks + 1)])
     known = ~np.isnan(past)
     return np.where(known, past, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
 def _row_means(values: Floats) -> Floats:
-    """Means over the brands, NaN where no brand is known."""
+    """Returns means over the brands, or NaN if no brand is known."""
     known = ~np.isnan(values)
     count = known.sum(axis=0)
     return np.where(count > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def _last_before(values: Floats) -> Floats:
-    """The last known value before each week, 0 where there is none."""
+    """Returns the last known value before each week, or 0 if there is none."""
     past = pd.DataFrame(_before(values, 1).T).ffill().to_numpy().T
     return np.nan_to_num(past)

@@ -1,4 +1,4 @@
-"""The naive forecasts that the model has to beat."""
+"""The baselines: naive forecasts that the model must beat."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEAN_WEEKS = 8
 
 
 def last_week(requests: pd.DataFrame) -> Floats:
-    """The units of the latest week with sales, of the quarter before."""
+    """Returns the units of the latest week with sales within the quarter before."""
     past = _past(requests)
     known = past > 0
     latest = np.where(known, past, 0.0)[np.arange(len(past)), known.argmax(axis=1)]
@@ -26,9 +26,9 @@ def last_week(requests: pd.DataFrame) -> Floats:
 
 
 def mean8(requests: pd.DataFrame) -> Floats:
-    """The geometric mean of the latest eight weeks with sales, of the quarter before.
+    """Returns the geometric mean of the latest eight weeks with sales within the quarter before.
 
-    Geometric, because units are skewed by promotions: the plain mean is a weaker opponent (0.72 where this has 0.60).
+    The mean is geometric because promotions skew the units. The arithmetic mean is a weaker baseline (0.72 instead of 0.60).
     """
     past = _past(requests)
     known = (past > 0) & (np.cumsum(past > 0, axis=1) <= MEAN_WEEKS)
@@ -41,10 +41,10 @@ BASELINES = {"last_week": last_week, "mean8": mean8}
 
 
 def _past(requests: pd.DataFrame) -> Floats:
-    """Rows x weeks, the latest first; 0 where nothing was sold."""
+    """Returns past units as rows x weeks, the latest week first. 0 marks weeks without sales."""
     return requests[names_of("past_units", WEEKS)].to_numpy(np.float64)
 
 
 def _fallback(requests: pd.DataFrame) -> Floats:
-    """For a series without a quarter's history: what brands of its store sell."""
+    """Returns the mean units of the store's brands, for series without sales in the quarter before."""
     return requests["store_units"].to_numpy(np.float64)

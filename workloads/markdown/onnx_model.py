@@ -1,4 +1,4 @@
-"""The model as an ONNX graph: one input, float32 rows of `features.FEATURES`; one output, ounces."""
+"""Converts the model to an ONNX graph. Its input is float32 rows of `features.FEATURES`, its output is ounces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import VotingRegressor
 
 from workloads.markdown.features import FEATURES
-from workloads.markdown.model import LEVEL_COLUMNS, SEEN_COLUMNS, Demand
+from workloads.markdown.model import LEVEL_COLUMNS, SPLIT_COLUMNS, Demand
 from workloads.training.onnx import OPSET
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "features", "units"
 AGREEMENT = 1e-3
-"""Largest relative difference to the native model on any row. Float32 sums, and thresholds rounded to float32."""
+"""Largest allowed relative difference to the native model on any row. The cause is ONNX's float32 sums and thresholds."""
 
 
 def to_onnx(model: Demand) -> ModelProto:
-    """The graph: trees' mean (converted by skl2onnx), plus the mean of the levels, exponentiated."""
-    committee = VotingRegressor([(f"member-{number}", member) for number, member in enumerate(model.members_)])
-    committee.estimators_ = model.members_
-    trees = convert_sklearn(committee, initial_types=[("seen", FloatTensorType([None, len(SEEN_COLUMNS)]))], target_opset=OPSET)
+    """Returns the graph: exp(mean of the trees + mean of the levels). skl2onnx converts the trees."""
+    ensemble = VotingRegressor([(f"member-{number}", member) for number, member in enumerate(model.members_)])
+    ensemble.estimators_ = model.members_
+    trees = convert_sklearn(ensemble, initial_types=[("seen", FloatTensorType([None, len(SPLIT_COLUMNS)]))], target_opset=OPSET)
     graph = trees.graph
     shares = Counter(model.level_of(number) for number in range(len(model.members_)))
     weights = np.zeros((len(FEATURES), 1), dtype=np.float32)
@@ -36,13 +36,13 @@ def to_onnx(model: Demand) -> ModelProto:
         weights[column] = shares[column] / len(model.members_)
     used = [column for column in LEVEL_COLUMNS if shares[column]]
     constants = {
-        "seen_columns": np.array(SEEN_COLUMNS, dtype=np.int64),
+        "seen_columns": np.array(SPLIT_COLUMNS, dtype=np.int64),
         "level_columns": np.array(used, dtype=np.int64),
         "level_weights": weights[used],
     }
     before = [helper.make_node("Gather", [INPUT, "seen_columns"], ["seen"], axis=1)]
     after = [
-        # Of the levels alone: other features may be NaN, and NaN times zero is NaN.
+        # Only the columns of levels: other features may be NaN, and NaN times zero is NaN.
         helper.make_node("Gather", [INPUT, "level_columns"], ["levels"], axis=1),
         helper.make_node("MatMul", ["levels", "level_weights"], ["level_mean"]),
         helper.make_node("Add", [graph.output[0].name, "level_mean"], ["log_units"]),

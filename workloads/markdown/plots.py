@@ -1,4 +1,4 @@
-"""Pictures of what a price does, beside those of `workloads.training.plots`."""
+"""Plots of the price response, in addition to those of `workloads.training.plots`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def price_response(requests: pd.DataFrame, model: Demand) -> Figure:
-    """What the model expects to sell, at a price relative to the usual one, as a share of what it expects at the usual one.
+    """Plots the forecast at a price relative to the forecast at the usual price, over the price relative to the usual price.
 
     Args:
-        requests: rows of one week; the median over the stores is drawn for each brand.
-        model: what is asked.
+        requests: rows of one week. The plot shows the median over the stores for each brand.
+        model: the model that forecasts.
     """
     figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
     colours = plt.get_cmap("tab20")
@@ -46,7 +46,7 @@ def price_response(requests: pd.DataFrame, model: Demand) -> Figure:
 
 
 def earnings(prices: pd.DataFrame) -> Figure:
-    """What each brand would earn at the best prices, beside what it earns at the planned ones, by the model."""
+    """Plots the forecast earnings of each brand at the best prices beside those at the planned prices."""
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     by_brand = prices.groupby("brand")[["planned_earnings", "best_earnings"]].sum()
     by_brand.set_axis(["planned price", "best price"], axis="columns").plot.bar(ax=axes, width=0.8, rot=0)

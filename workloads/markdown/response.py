@@ -1,4 +1,4 @@
-"""What a price does, by the model: part of the evidence, as types of `workloads.evidence`."""
+"""The price response of the model, a part of the evidence. Returns types of `workloads.evidence`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from workloads.training.onnx import Predictor
 
 PRICES = tuple(round(0.6 + 0.05 * step, 2) for step in range(13))
-"""Prices of the price response, relative to the usual one: 0.6 to 1.2."""
+"""Prices of the price response, relative to the usual price: 0.6 to 1.2."""
 RESPONSE_ROWS = 2000
-"""Requests that are asked at each of the prices: more say the same, and take longer than all the rest of the back-test."""
+"""Number of requests that are forecast at each price. More requests give the same result, and take longer than the rest of the
+back-test."""
 
 
 def response(requests: pd.DataFrame, model: Predictor) -> Response | None:
-    """What the model expects of requests whose usual price and cost are known, each at the same share of its usual price.
+    """Returns the mean forecasts when every request has the same price relative to its usual price.
 
-    None where there is no such request. Of many, some are taken, evenly.
+    Uses an evenly spaced sample of the requests whose usual price and cost are known. Returns None if there is no such request.
     """
     known = requests[(usual_price(requests) > 0) & (requests["cost"] > 0)]
     if known.empty:
@@ -41,18 +42,18 @@ def response(requests: pd.DataFrame, model: Predictor) -> Response | None:
 
 
 def usual_price(requests: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """The usual price of each row's own brand, 0 where there is none."""
+    """Returns the usual price of each row's own brand, or 0 if there is none."""
     names = [f"usual_price_{brand}" for brand in range(1, BRANDS + 1)]
     return requests[names].to_numpy(np.float64)[np.arange(len(requests)), requests["brand"].to_numpy(np.int64) - 1]
 
 
 def units_at(requests: pd.DataFrame, model: Predictor, price: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What the model expects of each request at another price of its own brand. The chain's price moves along."""
+    """Returns the forecast of each request at another price of its own brand. The chain's price changes by the same factor."""
     own = own_price(inputs_of(requests))
     brand = requests["brand"].to_numpy(np.int64)
-    moved = {
+    changed = {
         f"price_{number}": np.where(brand == number, price, requests[f"price_{number}"].to_numpy(np.float64))
         for number in range(1, BRANDS + 1)
     }
     chain = requests["chain_price"].to_numpy(np.float64) * price / own
-    return model.predict(features_of_request(requests.assign(**moved, chain_price=chain)))
+    return model.predict(features_of_request(requests.assign(**changed, chain_price=chain)))

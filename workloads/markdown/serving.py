@@ -1,15 +1,16 @@
-"""From a request to the model's input, and from its output to an answer. Travels with the model (see features.py).
+"""Computes the model's input from a request, and the answer from the model's output. Stored with the model (see features.py).
 
-A request's row asks for one brand in one store and week. It holds the plan of that week and the past that the caller knows:
-a chain knows all of it when it plans. The answer has, for each row,
+Each row of a request is about one brand in one store and week. It contains the plan of that week and the past weeks. A chain
+knows all these values when it plans. The answer contains for each row
 
-- `units`: ounces that will typically be sold (the model's median, not its mean: half of such weeks sell more);
-- `revenue`: dollars, `units` at the planned price;
+- `units`: ounces that will typically be sold (the model predicts the median, not the mean: half of such weeks sell more);
+- `revenue`: dollars, `units` at the planned price.
 
-and, when a row of the request has `optimise`, for every row
+If any row of the request has `optimise`, the answer also contains for every row
 
-- `best_price`: of `CANDIDATES` prices between the lowest and the highest of the row's past and planned ones, the one that earns
-  most (profit if `cost` is above zero, else revenue), dollars per ounce. The chain's price moves along, offers stay as planned;
+- `best_price`: dollars per ounce. The price with the highest earnings (profit if `cost` is above zero, otherwise revenue) among
+  `CANDIDATES` prices between the lowest and the highest of the row's past and planned prices. The chain's price changes by the
+  same factor, and offers stay as planned;
 - `best_units` and `best_earnings` at that price: ounces, dollars.
 """
 
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CANDIDATES = 16
-"""Prices tried for a row that is to be optimised."""
+"""Number of candidate prices for a row with `optimise`."""
 HIGHEST_PRICE = 1.0
-"""Dollars per ounce. Prices of cartons, sent by mistake, are above."""
+"""Dollars per ounce. The price of a carton, sent by mistake, is higher than this and is refused."""
 
 REQUEST_COLUMNS: dict[str, type] = {
     **{name: int if name == "brand" else float for name in INPUT_NAMES},
     "cost": float,
     "optimise": bool,
 }
-"""What a row holds, beside `brand` (1 to 11) and `optimise`:
+"""The columns of a row, in addition to `brand` (1 to 11) and `optimise`:
 
 `price_1..11`         planned prices in the store, 0 for a brand that is not on the shelf
 `feat_1..11`, `deal`  whether a brand is advertised, and whether the own brand has an in-store coupon or deal (0 to 1)
@@ -78,10 +79,10 @@ _PRICE_OF_BRANDS = names_of("price", BRANDS)
 
 
 def features_of_request(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """The model's input: a row for each of the request's; with `optimise` anywhere, then `CANDIDATES` more for each.
+    """Returns the model's input: one row per row of the request. If any row has `optimise`, `CANDIDATES` rows per row follow.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: a value is out of range.
     """
     inputs = inputs_of(columns)
     cost = np.asarray(columns["cost"], dtype=np.float64)
@@ -92,11 +93,11 @@ def features_of_request(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
 
 
 def answer(columns: Mapping[str, Any], prediction: npt.NDArray[np.float32]) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
-    """Names of the answer's columns, and a row for each of the request's.
+    """Returns the names of the answer's columns, and one row per row of the request.
 
     Args:
         columns: the request.
-        prediction: what the model says to `features_of_request(columns)`.
+        prediction: the model's output for `features_of_request(columns)`.
     """
     units = np.asarray(prediction, dtype=np.float64).ravel()
     brand = np.asarray(columns["brand"], dtype=np.int64)
@@ -117,12 +118,12 @@ def answer(columns: Mapping[str, Any], prediction: npt.NDArray[np.float32]) -> t
 def best_of(
     prices: npt.NDArray[np.float64], units: npt.NDArray[np.float64], cost: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The place, in each row, of the price that earns most, and what it earns in dollars.
+    """Returns the index of the price with the highest earnings in each row, and these earnings in dollars.
 
     Args:
-        prices: a row of candidates for each case.
-        units: ounces sold at them, of the same shape.
-        cost: of an ounce, for each case; where it is zero the earnings are the revenue.
+        prices: candidate prices, one row per row of the request.
+        units: ounces sold at these prices, of the same shape.
+        cost: cost of an ounce for each row. If it is zero, the earnings are the revenue.
     """
     earnings = (prices - cost[:, None]) * units
     best = earnings.argmax(axis=1)
@@ -130,7 +131,7 @@ def best_of(
 
 
 def bounds(inputs: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The lowest and the highest price of each row's past weeks and plan: no price is suggested that was never tried."""
+    """Returns the lowest and the highest price of each row's past weeks and plan. The best price stays within these bounds."""
     past, price = inputs[:, PLACES["past_price"]], own_price(inputs)
     lowest = np.where(past > 0, past, np.inf).min(axis=1)
     return np.minimum(lowest, price), np.maximum(past.max(axis=1), price)
@@ -139,7 +140,7 @@ def bounds(inputs: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], np
 def _candidates(inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     low, high = bounds(inputs)
     grid = np.linspace(low, high, CANDIDATES, axis=1)
-    # The planned price is one of the candidates, so that the best is never worse than the plan.
+    # The planned price is one of the candidates, so that the best price is never worse than the plan.
     price = own_price(inputs)
     place = np.abs(grid - price[:, None]).argmin(axis=1)
     grid[np.arange(len(price)), place] = price
@@ -147,7 +148,7 @@ def _candidates(inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _at(inputs: npt.NDArray[np.float64], prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Each row once for each of its candidate prices."""
+    """Repeats each row for each of its candidate prices."""
     repeated = np.repeat(inputs, CANDIDATES, axis=0)
     flat = prices.ravel()
     repeated[:, PLACES["chain_price"].start] *= flat / own_price(repeated)
@@ -164,11 +165,11 @@ def _check(inputs: npt.NDArray[np.float64], cost: npt.NDArray[np.float64]) -> No
             f"{inputs[row, place]:g} in row {row}"
         )
         raise ValueError(msg)
-    for name, values, fine in (
+    for name, values, valid in (
         ("the price of the row's own brand", price := own_price(inputs), price > 0),
         ("cost", cost, (cost >= 0) & (cost <= HIGHEST_PRICE)),
     ):
-        if not fine.all():
-            row = int((~fine).argmax())
+        if not valid.all():
+            row = int((~valid).argmax())
             msg = f"{name} is not between 0 and {HIGHEST_PRICE:g} dollars per ounce: {values[row]:g} in row {row}"
             raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""A small local Spark: the same PySpark code runs on a cluster when the panel outgrows one pod."""
+"""A small local Spark session. The same PySpark code can run on a cluster when the panel outgrows one pod."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PARTITIONS = 4
 
 @contextmanager
 def session(name: str) -> Generator[SparkSession]:
-    """A session that is stopped when the context is left."""
+    """Starts a session, and stops it when the context ends."""
     scratch = os.environ.get("SPARK_LOCAL_DIRS", "/tmp")  # noqa: S108 Spark's own default, which is writable in the image
-    # A container's user may have no name, and Hadoop wants one.
+    # The user of a container may have no name, but Hadoop needs one.
     os.environ.setdefault("HADOOP_USER_NAME", "modelstack")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    # Nor has it a home that Java would find: without one, `?` is the folder that Spark wants to keep things in.
+    # The user may have no home folder that Java finds. Without these options, Spark would use a folder called `?`.
     options = [
         "-Duser.name=modelstack",
         f"-Duser.home={scratch}",

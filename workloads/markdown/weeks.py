@@ -1,12 +1,13 @@
-"""Which weeks are for what."""
+"""The weeks for training, validation and back-test."""
 
 from __future__ import annotations
 
 FIRST = 48
-"""First week to learn from: eight weeks after the panel begins, so that rows have a history."""
+"""First week of the training data: eight weeks after the panel begins, so that rows have a history."""
 LAST = 148
-"""Last week that anything is learned from."""
+"""Last week of the training data."""
 VALIDATION = 12
-"""Weeks before and including LAST that the validation model is tried on, which does not see them."""
+"""Number of weeks up to and including LAST on which the validation model is tested. That model is fitted to earlier weeks."""
 BACKTEST = range(149, 161)
-"""Seen by the back-test alone. Rolling: the request for week w holds what was sold before w; the model stays that of LAST."""
+"""The hold-out set, which only the back-test uses. The origin is rolling: the request for week w contains sales before w. The
+model is not refitted."""

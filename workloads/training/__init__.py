@@ -1,1 +1,1 @@
-"""What the steps of every workload's training share. Runs in the training environment alone, like the steps."""
+"""Code that the training steps of all workloads share. Like the steps, it runs only in the training image."""

@@ -1,7 +1,8 @@
-"""The evidence of a registered version, made again: its model from the registry, the workload's data and back-test from here.
+"""Repeats the back-test of a registered version, with the registered model and with the data and code of this revision.
 
-Two steps around those of the workload. `restore` fetches the model in place of training one, `compare` holds the report against
-what the version's run recorded. A version that has no evidence yet is given it; one that has is never given another.
+The two steps of this module run before and after the workload's own steps. `restore` downloads the registered model, so that no
+model is trained. `compare` compares the new report with the report that the version's run recorded. If the run has no evidence
+yet, `compare` records the new report. It never replaces existing evidence by different evidence.
 """
 
 from __future__ import annotations
@@ -35,114 +36,117 @@ if TYPE_CHECKING:
 
 FLAVOUR = "onnx"
 RESTORED = "restored.json"
-"""What a run knows of the version it tests: `run`."""
+"""A file of the run's folder with facts about the tested version: `run`, the id of the run that trained it."""
 SHOWN = 5
-"""Figures that differ, in a message."""
+"""Maximum number of differing figures in a message."""
 
 
 def restore(context: Context) -> None:
-    """Puts the registered model where training would have put it.
+    """Downloads the registered model to the file that training would have written.
 
     Raises:
-        TrainingError: there is no such version, it is no ONNX model, or it has learned from other data than is declared here.
+        TrainingError: the version does not exist, it is not an ONNX model, or it was trained on other data than declared here.
     """
     name, version = context.workload.name, context.version
     client = MlflowClient()
     try:
         run = client.get_run(str(client.get_model_version(name, str(version)).run_id))
     except MlflowException as error:
-        msg = f"version {version} of {name} cannot be had: {error}. `modelstack status` tells which there are"
+        msg = f"cannot find version {version} of {name}: {error}. `modelstack status` lists the existing versions"
         raise TrainingError(msg) from error
-    _same_data(context, run)
+    _check_data(context, run)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            fetched = Path(download_artifacts(f"models:/{name}/{version}", dst_path=folder))
-            flavours = Model.load(fetched).flavors
+            downloaded = Path(download_artifacts(f"models:/{name}/{version}", dst_path=folder))
+            flavours = Model.load(downloaded).flavors
             if FLAVOUR not in flavours:
-                msg = f"version {version} of {name} is no ONNX model but: {', '.join(flavours)}. Train one that can be"
+                found = ", ".join(flavours)
+                msg = f"version {version} of {name} is not an ONNX model; found {found}. Train a version with an ONNX model"
                 raise TrainingError(msg)
-            shutil.copy(fetched / flavours[FLAVOUR]["data"], context.folder / GRAPH)
+            shutil.copy(downloaded / flavours[FLAVOUR]["data"], context.folder / GRAPH)
         except (MlflowException, OSError) as error:
-            msg = f"the model of version {version} of {name} cannot be had: {error}. See that nobody has deleted it"
+            msg = f"cannot download the model of version {version} of {name}: {error}. Check whether somebody has deleted it"
             raise TrainingError(msg) from error
     (context.folder / RESTORED).write_text(json.dumps({"run": run.info.run_id}))
 
 
 def compare(context: Context) -> None:
-    """Holds the report against the one that the version's run recorded, or records it where there is none.
+    """Compares the report with the one that the version's run recorded. If the run recorded none, records the new report.
 
     Raises:
-        TrainingError: they differ. What is on record stays.
+        TrainingError: the reports differ. The recorded evidence stays unchanged.
     """
     client = MlflowClient()
     run = client.get_run(json.loads((context.folder / RESTORED).read_text())["run"])
-    name, recorded = run.info.run_id, run.data.tags.get("modelstack.report")
-    content = _content(context, recorded)
-    found = digest(content)
-    on_record = _on_record(name)
-    if recorded not in {None, found}:
-        raise TrainingError(_difference(context, run, on_record))
-    outcome = "recorded" if recorded is None else "confirmed" if on_record == content else "restored"
+    run_id, recorded_digest = run.info.run_id, run.data.tags.get("modelstack.report")
+    content = _content(context, recorded_digest)
+    new_digest = digest(content)
+    recorded = _recorded_report(run_id)
+    if recorded_digest not in {None, new_digest}:
+        raise TrainingError(_difference(context, run, recorded))
+    outcome = "recorded" if recorded_digest is None else "confirmed" if recorded == content else "restored"
     if outcome != "confirmed":
-        with mlflow.start_run(run_id=name):
+        with mlflow.start_run(run_id=run_id):
             log_evidence(context)
-        client.set_tag(name, "modelstack.report", found)
+        client.set_tag(run_id, "modelstack.report", new_digest)
     if outcome != "recorded":
-        client.set_tag(name, "modelstack.confirmed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by {context.trainer}")
-    context.emit("evidence", outcome=outcome, version=int(context.version or 0), run=name, report=found)
+        client.set_tag(run_id, "modelstack.confirmed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by {context.trainer}")
+    context.emit("evidence", outcome=outcome, version=int(context.version or 0), run=run_id, report=new_digest)
 
 
-def _content(context: Context, recorded: str | None) -> bytes:
-    """The report as it is written; without the day of its data where it was recorded before the workload declared one."""
+def _content(context: Context, recorded_digest: str | None) -> bytes:
+    """Returns the serialised report. It lacks `data_day` if the recorded report was made before that day was declared."""
     file = context.folder / REPORT
     undated = canonical(reports.read(context).model_copy(update={"data_day": None}))
-    if digest(undated) == recorded:
+    if digest(undated) == recorded_digest:
         file.write_bytes(undated)
     return file.read_bytes()
 
 
-def _same_data(context: Context, run: Run) -> None:
-    """A version that has learned from other data has its evidence from there."""
-    learned, here = run.data.tags.get("modelstack.data"), context.workload.source.fingerprint
-    if learned == here:
+def _check_data(context: Context, run: Run) -> None:
+    """Raises `TrainingError` if the version was trained on other data, because its evidence is about those data."""
+    trained_on, declared = run.data.tags.get("modelstack.data"), context.workload.source.fingerprint
+    if trained_on == declared:
         return
     revision = run.data.tags.get("modelstack.revision", "unknown")
     msg = (
-        f"version {context.version} of {context.workload.name} has learned from data {learned}, and this code declares {here}: "
-        f"its evidence would be of other data. Check out the revision that trained it ({revision}), or train a new version"
+        f"version {context.version} of {context.workload.name} was trained on data {trained_on}, but this code declares "
+        f"{declared}: its evidence would be about other data. "
+        f"Check out the revision that trained it ({revision}), or train a new version"
     )
     raise TrainingError(msg)
 
 
-def _on_record(run: str) -> bytes | None:
-    """The report that the run holds; None where it holds none."""
+def _recorded_report(run_id: str) -> bytes | None:
+    """Downloads the report of a run. Returns None if the run has none."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return Path(download_artifacts(run_id=run, artifact_path=f"backtest/{REPORT}", dst_path=folder)).read_bytes()
+            return Path(download_artifacts(run_id=run_id, artifact_path=f"backtest/{REPORT}", dst_path=folder)).read_bytes()
         except (MlflowException, OSError):
             return None
 
 
-def _difference(context: Context, run: Run, on_record: bytes | None) -> str:
-    before, now = _parsed(on_record), reports.read(context)
-    told = f"the evidence of version {context.version} of {context.workload.name} cannot be made again: "
+def _difference(context: Context, run: Run, recorded: bytes | None) -> str:
+    before, now = _parsed(recorded), reports.read(context)
+    message = f"the back-test does not reproduce the evidence of version {context.version} of {context.workload.name}: "
     if before is None:
-        told += "its run recorded another report than this one, and does not hold it any more"
+        message += "its run recorded the digest of another report, and that report is gone"
     else:
-        was, found = dict(_figures(before.model_dump())), dict(_figures(now.model_dump()))
-        differ = [name for name in {**found, **was} if was.get(name) != found.get(name)]
+        old, new = dict(_figures(before.model_dump())), dict(_figures(now.model_dump()))
+        differ = [name for name in {**new, **old} if old.get(name) != new.get(name)]
         more = f" and {len(differ) - SHOWN} more" if len(differ) > SHOWN else ""
-        told += "; ".join(f"{name} was {was.get(name)} and is {found.get(name)}" for name in differ[:SHOWN]) + more
+        message += "; ".join(f"{name} was {old.get(name)} and is {new.get(name)}" for name in differ[:SHOWN]) + more
     trained = run.data.tags.get("modelstack.revision", "unknown")
     return (
-        f"{told}. What is on record stays. It was trained from revision {trained}, and this is {context.revision}: "
-        "look at what changed in features and back-test in between, or train a new version"
+        f"{message}. The recorded evidence stays. "
+        f"The version was trained from revision {trained}, and this is {context.revision}: "
+        "look for changes of features and back-test between the two, or train a new version"
     )
 
 
-def _figures(found: Mapping[str, Any] | Sequence[Any], path: str = "") -> Iterator[tuple[str, object]]:  # JSON of a report
-    """Everything a report says, by its path. Figures that the gate sees come first."""
-    entries = found.items() if isinstance(found, dict) else enumerate(found)
+def _figures(content: Mapping[str, Any] | Sequence[Any], path: str = "") -> Iterator[tuple[str, object]]:  # JSON of a report
+    """Yields every value of a report with its path. The metrics that the gate checks come first."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content)
     for key, value in sorted(entries, key=lambda entry: entry[0] != "metrics"):
         name = f"{path}.{key}" if path else str(key)
         if isinstance(value, dict | list | tuple):

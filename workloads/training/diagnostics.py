@@ -1,6 +1,6 @@
-"""What the evidence says beside the errors: is the model right on average, were the rows like those it learned from.
+"""Calibration and drift, the parts of the evidence beside the errors.
 
-Pure functions of frames and arrays, as types of `workloads.evidence`.
+Pure functions of data frames and arrays. They return types of `workloads.evidence`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 CALIBRATION_BINS = 20
 DRIFT_BINS = 10
 LEAST_SHARE = 1e-4
-"""A share of rows is taken to be at least this: the logarithm of none is not a number."""
+"""Lower bound of a share of rows, because the logarithm of zero is not finite."""
 _QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 
 
 def calibration(forecasts: pd.DataFrame, bins: int = CALIBRATION_BINS) -> tuple[Bin, ...]:
-    """Mean forecast and mean of what was sold, in bins of as many rows by the size of the forecast."""
+    """Sorts the rows by forecast into bins of equal size, and returns the mean forecast and the mean of units sold per bin."""
     cut = pd.qcut(forecasts["forecast"], bins, duplicates="drop")
     grouped = forecasts.groupby(cut, observed=True)
     means = grouped[["forecast", "units"]].mean()
@@ -38,12 +38,12 @@ def calibration(forecasts: pd.DataFrame, bins: int = CALIBRATION_BINS) -> tuple[
 
 
 def drift(training: Floats, backtest: Floats, names: Sequence[str]) -> dict[str, Drift]:
-    """How far each feature's distribution in the back-test is from that in training.
+    """Compares each feature's distribution in the back-test with its distribution in the training data.
 
     Args:
-        training: rows that were learned from, a column for each name; NaN where a feature is not known.
-        backtest: rows of the back-test.
-        names: the features.
+        training: rows of the training data, one column per name; NaN marks a missing value.
+        backtest: rows of the back-test, with the same columns.
+        names: names of the features.
     """
     return {
         name: Drift(
@@ -56,27 +56,28 @@ def drift(training: Floats, backtest: Floats, names: Sequence[str]) -> dict[str,
 
 
 def stability(training: Floats, backtest: Floats) -> float:
-    """The population stability index: the sum over bins of (b - t) ln(b / t), of the shares of rows in both.
+    """Returns the population stability index: the sum over bins of (b - t) ln(b / t).
 
-    Bins hold as many rows of training each; a feature of few values has a bin for each value; not known is a bin as well.
+    b and t are the shares of back-test rows and of training rows in a bin. Each bin contains the same number of training rows.
+    A feature with few distinct values has one bin per value. Missing values have a bin of their own.
     """
     known = training[~np.isnan(training)]
     distinct = np.unique(known)
     edges = distinct if len(distinct) <= DRIFT_BINS else np.unique(np.quantile(known, np.arange(1, DRIFT_BINS) / DRIFT_BINS))
-    was, now = (np.maximum(_shares(values, edges), LEAST_SHARE) for values in (training, backtest))
-    return float(((now - was) * np.log(now / was)).sum())
+    t, b = (np.maximum(_shares(values, edges), LEAST_SHARE) for values in (training, backtest))
+    return float(((b - t) * np.log(b / t)).sum())
 
 
 def quantiles(values: Floats) -> Quantiles:
-    """Where the known ones lie."""
+    """Returns the quantiles of the known values, and the share of missing values (NaN)."""
     known = values[~np.isnan(values)]
-    places = np.quantile(known, list(_QUANTILES.values())) if len(known) else np.zeros(len(_QUANTILES))
+    points = np.quantile(known, list(_QUANTILES.values())) if len(known) else np.zeros(len(_QUANTILES))
     missing = float(np.isnan(values).mean())
-    return Quantiles(missing=missing, **{name: float(place) for name, place in zip(_QUANTILES, places, strict=True)})
+    return Quantiles(missing=missing, **{name: float(point) for name, point in zip(_QUANTILES, points, strict=True)})
 
 
 def _shares(values: Floats, edges: Floats) -> npt.NDArray[np.float64]:
-    """Shares of rows up to each edge, above the last, and not known."""
+    """Returns the shares of rows in each bin: up to each edge, above the last edge, and missing."""
     known = values[~np.isnan(values)]
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
     return np.append(counts, len(values) - len(known)) / len(values)

@@ -1,4 +1,4 @@
-"""How good a forecast is."""
+"""Metrics of forecasts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def wape(actual: Floats, forecast: Floats) -> float:
-    """Sum of absolute errors over sum of units: 0 is perfect, 1 is what a forecast of nothing has."""
+    """Sum of absolute errors divided by the sum of units: 0 is perfect, and a forecast of zero units has 1."""
     return float(np.abs(actual - forecast).sum() / actual.sum())
 
 
 def bias(actual: Floats, forecast: Floats) -> float:
-    """Forecast units over units sold, less one: below zero, too little was forecast."""
+    """Sum of forecasts divided by the sum of units sold, minus 1. Negative if the forecasts are too low in total."""
     return float(forecast.sum() / actual.sum() - 1)

@@ -1,4 +1,4 @@
-"""Pictures that every back-test has: is the model right on average, and where is it better than guessing."""
+"""Plots for every back-test: the calibration, and the errors of model and baselines per slice."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABEL_WIDTH = 14
-"""Longer names go on in the next line, or they would run into each other."""
+"""Characters per line of a label. Longer labels are wrapped, so that they do not overlap."""
 
 
 def calibration(forecasts: pd.DataFrame, unit: str) -> Figure:
-    """What was sold against what was forecast, in bins of as many rows."""
+    """Plots units sold against forecast units, in bins with equal numbers of rows."""
     figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
     bins = pd.qcut(forecasts["forecast"], CALIBRATION_BINS, duplicates="drop")
     grouped = forecasts.groupby(bins, observed=True)
@@ -41,7 +41,7 @@ def calibration(forecasts: pd.DataFrame, unit: str) -> Figure:
 
 
 def error_by(dimension: str, forecasts: pd.DataFrame, baselines: Sequence[str]) -> Figure:
-    """The error of the model and of the baselines, slice by slice."""
+    """Plots the error of the model and of the baselines for each slice of a dimension."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     names = {"forecast": "model", **{name: name.replace("_", " ") for name in baselines}}
     errors = pd.DataFrame(

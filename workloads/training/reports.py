@@ -1,4 +1,4 @@
-"""From forecasts to the report of a back-test: the same figures, slice by slice, for every workload."""
+"""Builds the back-test report from forecasts: the same metrics per slice for every workload."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ REPORT = "report.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """What a back-test was of, for people: see `workloads.evidence.Report`."""
+class BacktestDescription:
+    """The descriptive fields of a report: see `workloads.evidence.Report`."""
 
     workload: str
     data: str
-    """Fingerprint of the source."""
+    """Fingerprint of the source data."""
     data_until: str
     data_day: date | None
     learned_until: str
@@ -39,7 +39,7 @@ class About:
 
 
 def report(  # noqa: PLR0913 all but the first two are named
-    about: About,
+    about: BacktestDescription,
     forecasts: pd.DataFrame,
     *,
     sliced_by: Sequence[str],
@@ -47,15 +47,15 @@ def report(  # noqa: PLR0913 all but the first two are named
     drift: Mapping[str, Drift],
     response: Response | None = None,
 ) -> Report:
-    """The evidence.
+    """Builds the report.
 
     Args:
-        about: what the back-test was of.
-        forecasts: `units`, `forecast`, a column for each baseline, and one for each of `sliced_by`, `week` among them.
-        sliced_by: dimensions that have figures of their own.
-        baselines: the naive forecasts.
-        drift: of each feature.
-        response: what a price does, where the model sets prices.
+        about: the descriptive fields.
+        forecasts: columns `units` (sold) and `forecast`, one column per baseline, and one per dimension of `sliced_by`.
+        sliced_by: dimensions with metrics per slice. `week` must be one of them.
+        baselines: names of the naive forecasts.
+        drift: the drift of each feature.
+        response: the price response, if the model sets prices.
     """
     slices = {
         dimension: {
@@ -64,7 +64,7 @@ def report(  # noqa: PLR0913 all but the first two are named
         for dimension in sliced_by
     }
     periods = tuple(slices[PERIOD])
-    worsts = {f"wape_worst_{dimension}": worst(slices[dimension]) for dimension in sliced_by if dimension != PERIOD}
+    worst_slices = {f"wape_worst_{dimension}": worst(slices[dimension]) for dimension in sliced_by if dimension != PERIOD}
     return Report(
         workload=about.workload,
         data=about.data,
@@ -76,7 +76,7 @@ def report(  # noqa: PLR0913 all but the first two are named
         periods=periods,
         rows=len(forecasts),
         baselines=tuple(baselines),
-        metrics={**errors(forecasts, baselines), **worsts, "weeks": float(len(periods))},
+        metrics={**errors(forecasts, baselines), **worst_slices, "weeks": float(len(periods))},
         slices=slices,
         calibration=diagnostics.calibration(forecasts),
         response=response,
@@ -85,26 +85,26 @@ def report(  # noqa: PLR0913 all but the first two are named
 
 
 def errors(forecasts: pd.DataFrame, baselines: Sequence[str]) -> dict[str, float]:
-    """The model's error and bias, and the error of each baseline."""
+    """Returns the model's WAPE and bias, and the WAPE of each baseline."""
     actual, forecast, *naive = (forecasts[name].to_numpy(np.float64) for name in ("units", "forecast", *baselines))
     by_name = {f"wape_{name}": wape(actual, values) for name, values in zip(baselines, naive, strict=True)}
     return {"wape": wape(actual, forecast), "bias": bias(actual, forecast), **by_name}
 
 
-def write(context: Context, forecasts: pd.DataFrame, found: Report) -> None:
-    """Leaves forecasts and report for the steps that follow, and tells the metrics."""
+def write(context: Context, forecasts: pd.DataFrame, content: Report) -> None:
+    """Writes forecasts and report for the following steps, and emits the metrics."""
     forecasts.to_parquet(context.folder / FORECASTS, index=False)
-    (context.folder / REPORT).write_bytes(canonical(found))
-    for name, value in found.metrics.items():
+    (context.folder / REPORT).write_bytes(canonical(content))
+    for name, value in content.metrics.items():
         context.metric(name, value)
 
 
 def read(context: Context) -> Report:
-    """What `write` has left."""
+    """Reads the report that `write` has written."""
     return parse((context.folder / REPORT).read_bytes())
 
 
-def by_slice(found: Report, dimension: str) -> dict[str, float]:
-    """Error and bias of each slice of a dimension, as metrics of a run."""
-    slices = found.slices[dimension].items()
+def by_slice(content: Report, dimension: str) -> dict[str, float]:
+    """Returns WAPE and bias of each slice of a dimension, as metrics of a run."""
+    slices = content.slices[dimension].items()
     return {f"{metric}_{dimension}_{name}": errors[metric] for name, errors in slices for metric in ("wape", "bias")}

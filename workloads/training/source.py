@@ -1,4 +1,4 @@
-"""Source data as it was published, under its fingerprint, and as tables that all runs with the same data share."""
+"""Source data: the published file, verified by its fingerprint, and its tables, which all runs with the same data share."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 Tables = dict[str, pd.DataFrame]
 FACTS = "source.json"
-"""What a run knows of its source: `fingerprint`, `file`, `origin`, `folder` of the tables, and their `rows`."""
+"""A run's facts about its source data: `fingerprint`, `file`, `origin`, `folder` of the tables, `rows` per table."""
 
 
-def take(context: Context, tables: Callable[[Path], Tables]) -> None:
-    """Verifies the source file and puts its tables on the share as Parquet, once for all runs with the same data.
+def ingest(context: Context, tables: Callable[[Path], Tables]) -> None:
+    """Verifies the source file. Writes its tables to the data share as Parquet, once for all runs with the same data.
 
     Args:
-        context: of the run.
-        tables: reads the file.
+        context: the context of the run.
+        tables: reads the tables from the file.
 
     Raises:
-        TrainingError: the file is missing, unreadable, or not the one that was declared.
+        TrainingError: the file is missing or unreadable, or its fingerprint differs from the declared one.
     """
     source = context.workload.source
     file = context.source / source.file
@@ -40,7 +40,8 @@ def take(context: Context, tables: Callable[[Path], Tables]) -> None:
     if found != source.fingerprint:
         msg = (
             f"{file} is not the data that workload {context.workload.name} declares: found {found}, "
-            f"declared {source.fingerprint}. Take it from {source.origin}, or declare the new fingerprint in a reviewed change"
+            f"declared {source.fingerprint}. "
+            f"Use the file from {source.origin}, or declare the new fingerprint in a reviewed change"
         )
         raise TrainingError(msg)
     folder = context.share / "data" / found.removeprefix("sha256:")
@@ -51,21 +52,21 @@ def take(context: Context, tables: Callable[[Path], Tables]) -> None:
     (context.folder / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True))
 
 
-def facts_of(context: Context) -> dict[str, Any]:  # JSON
-    """What `take` has written."""
+def source_facts(context: Context) -> dict[str, Any]:  # JSON
+    """Reads the facts that `ingest` has written."""
     return json.loads((context.folder / FACTS).read_text())
 
 
-def table_of(context: Context, name: str) -> Path:
-    """The Parquet file of one of the tables."""
-    return Path(facts_of(context)["folder"]) / f"{name}.parquet"
+def table_path(context: Context, name: str) -> Path:
+    """Returns the Parquet file of a table."""
+    return Path(source_facts(context)["folder"]) / f"{name}.parquet"
 
 
 def fingerprint(file: Path, origin: str) -> str:
-    """`sha256:` and the digest of a file's content.
+    """Returns `sha256:` and the digest of a file's content.
 
     Raises:
-        TrainingError: it cannot be read.
+        TrainingError: the file cannot be read.
     """
     try:
         with file.open("rb") as content:
@@ -75,15 +76,15 @@ def fingerprint(file: Path, origin: str) -> str:
         raise TrainingError(msg) from error
 
 
-def r_object(file: Path, name: str) -> Any:  # noqa: ANN401 whatever was saved under that name
-    """An object of an R data file."""
+def r_object(file: Path, name: str) -> Any:  # noqa: ANN401 an R file can contain objects of any type
+    """Reads the object called `name` from an R data file."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about R attributes that tables do not need
+        warnings.simplefilter("ignore")  # the warnings are about R attributes that tables do not need
         return rdata.read_rda(file)[name]
 
 
 def _convert(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Writes the tables beside their final place and moves them there: a run that is killed leaves no half of them."""
+    """Writes the tables to a temporary folder and renames it, so that a killed run leaves no incomplete tables."""
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     for name, frame in tables.items():
@@ -91,5 +92,5 @@ def _convert(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     try:
         partial.rename(folder)
     except OSError:
-        if not folder.is_dir():  # else another run was first, with the same content
+        if not folder.is_dir():  # otherwise another run has written the same content first
             raise

@@ -1,4 +1,4 @@
-"""Logs what a run has made to the tracking server: the model in both flavours, the evidence, and what traces them."""
+"""Logs a run to the tracking server: the model in both flavours, the evidence, and the facts that make them traceable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workloads.evidence import digest
 from workloads.training import reports
 from workloads.training.onnx import disagreement
 from workloads.training.reports import FORECASTS, REPORT
-from workloads.training.source import FACTS, facts_of
+from workloads.training.source import FACTS, source_facts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -44,46 +44,47 @@ EXAMPLE_ROWS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """The files of a workload's folder that travel with its model."""
+    """The code files of a workload that are stored with its registered model."""
 
     folder: Path
     served: tuple[str, ...] = ("features.py", "serving.py")
-    """With the ONNX model: what turns a request into the model's input, and its output into an answer."""
+    """Files stored with the ONNX model: the code from a request to the model's input, and from its output to an answer."""
     native: tuple[str, ...] = ()
-    """Besides, with the native one: what it needs to be loaded."""
+    """Additional files stored with the native model, which it needs when it is loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """What a run has made, beside source and back-test, which are in its folder."""
+    """The results of a run that `log` needs. Source facts and back-test are not among them: they are in the run's folder."""
 
     model: Predictor
     graph: ModelProto
     """The same model as ONNX."""
     agreement: float
-    """The largest difference between the two that is allowed: see `workloads.training.onnx.disagreement`."""
+    """Largest allowed difference between the two models: see `workloads.training.onnx.disagreement`."""
     x: npt.NDArray[np.float32]
     """The model's input for all rows of the back-test."""
     code: Code
     held_out: Mapping[str, Any]  # JSON
-    """See `held_out`."""
+    """An example request of the hold-out set: see `held_out`."""
     parameters: Mapping[str, int | float | str]
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Beside those of the report."""
+    """Metrics in addition to those of the report."""
     figures: Mapping[str, Figure] = field(default_factory=dict[str, "Figure"])
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Other files of the run's folder that are kept, and the artifact folder of each."""
+    """Additional files of the run's folder to log, each with its artifact folder."""
 
 
 def log(context: Context, trained: TrainedModel) -> None:
     """Logs the run and registers its ONNX model under the workload's name.
 
     Raises:
-        TrainingError: the two flavours disagree, or the tracking server refuses.
+        TrainingError: the two flavours disagree, or the tracking server returns an error.
     """
     difference = disagreement(trained.model, trained.graph, trained.x)
     if difference > trained.agreement:
-        msg = f"the ONNX model differs from the native one by {difference:.2g} of a prediction, more than {trained.agreement:g}"
+        allowed = f"at most {trained.agreement:g} is allowed"
+        msg = f"the ONNX model differs from the native model by {difference:.2g} of a prediction; {allowed}"
         raise TrainingError(msg)
     try:
         mlflow.set_experiment(context.workload.name)
@@ -95,7 +96,7 @@ def log(context: Context, trained: TrainedModel) -> None:
             mlflow.log_dict(dict(trained.held_out), "held_out.json")
             version = _log_models(context, trained)
     except mlflow.MlflowException as error:
-        msg = f"the tracking server {mlflow.get_tracking_uri()} refuses: {error}"
+        msg = f"the tracking server {mlflow.get_tracking_uri()} returned an error: {error}"
         raise TrainingError(msg) from error
     context.emit("registered", model=context.workload.name, version=version, run=active.info.run_id)
 
@@ -103,13 +104,13 @@ def log(context: Context, trained: TrainedModel) -> None:
 def held_out(
     rows: pd.DataFrame, columns: Mapping[str, type], *, describe: str, labels: Iterable[str]
 ) -> dict[str, Any]:  # JSON
-    """A request that nothing was learned from, and what was sold.
+    """Returns a request from the hold-out set, with the actual sales.
 
     Args:
-        rows: the request's columns, and `units`.
-        columns: as in `workloads.serving.contract.ServingCode.REQUEST_COLUMNS`.
-        describe: what the request is about.
-        labels: what each row is about.
+        rows: the request's columns, and `units` (sold).
+        columns: names and types as in `workloads.serving.contract.ServingCode.REQUEST_COLUMNS`.
+        describe: a description of the request.
+        labels: a label for each row.
     """
     records = [[kind(row[name]) for name, kind in columns.items()] for row in rows.to_dict("records")]
     return {
@@ -121,14 +122,14 @@ def held_out(
 
 
 def requirements(packages: Sequence[str]) -> list[str]:
-    """The packages as they are installed here."""
+    """Returns the packages with the versions that are installed here."""
     return [f"{package}=={metadata.version(package)}" for package in packages]
 
 
 def _tags(context: Context) -> dict[str, str]:
     return {
         "modelstack.workload": context.workload.name,
-        "modelstack.data": facts_of(context)["fingerprint"],
+        "modelstack.data": source_facts(context)["fingerprint"],
         "modelstack.revision": context.revision,
         "modelstack.trainer": context.trainer,
         "modelstack.image": context.image,
@@ -137,7 +138,7 @@ def _tags(context: Context) -> dict[str, str]:
 
 
 def log_evidence(context: Context) -> None:
-    """Logs report, forecasts, metrics and what the gate says of them to the active run."""
+    """Logs the report, the forecasts, the metrics and the gate's findings to the active run."""
     report = reports.read(context)
     mlflow.log_metrics(report.metrics)
     for file in (REPORT, FORECASTS):
@@ -146,8 +147,8 @@ def log_evidence(context: Context) -> None:
 
 
 def _log_facts(context: Context, trained: TrainedModel, difference: float) -> None:
-    traced = {"data": facts_of(context)["fingerprint"], "revision": context.revision, "image": context.image}
-    mlflow.log_params({**trained.parameters, **traced})
+    traces = {"data": source_facts(context)["fingerprint"], "revision": context.revision, "image": context.image}
+    mlflow.log_params({**trained.parameters, **traces})
     mlflow.log_metrics({**trained.metrics, "onnx_difference": difference})
     log_evidence(context)
     files = {FACTS: "data", **trained.files}
@@ -168,17 +169,17 @@ def _log_findings(context: Context, report: Report) -> None:
 
 
 def _environment() -> str:
-    """Every package of this environment, with its version."""
-    return "".join(sorted({f"{found.name}=={found.version}\n" for found in metadata.distributions()}, key=str.lower))
+    """Returns the name and version of every installed Python package."""
+    return "".join(sorted({f"{package.name}=={package.version}\n" for package in metadata.distributions()}, key=str.lower))
 
 
 def _log_models(context: Context, trained: TrainedModel) -> int:
     example, code = trained.x[:EXAMPLE_ROWS], trained.code
     predicted = trained.model.predict(example)
     with warnings.catch_warnings():
-        # MLflow warns that pickles run code when loaded. It is true: the registered model is the other one.
+        # MLflow warns that a pickle runs code when it is loaded. Therefore the registered model is the ONNX model.
         warnings.simplefilter("ignore")
-        with _packed(code.folder, (*code.served, *code.native)) as package:
+        with _code_package(code.folder, (*code.served, *code.native)) as package:
             mlflow.sklearn.log_model(
                 trained.model,
                 name=NATIVE,
@@ -188,7 +189,7 @@ def _log_models(context: Context, trained: TrainedModel) -> int:
                 code_paths=[str(package)],
                 pip_requirements=requirements(NATIVE_PACKAGES),
             )
-        with _packed(code.folder, code.served) as package:
+        with _code_package(code.folder, code.served) as package:
             logged = mlflow.onnx.log_model(
                 trained.graph,
                 name=ONNX,
@@ -203,13 +204,13 @@ def _log_models(context: Context, trained: TrainedModel) -> int:
 
 
 @contextlib.contextmanager
-def _packed(folder: Path, files: Sequence[str]) -> Generator[Path]:
-    """A package `workloads.<name>` with these files alone, in a folder that lasts as long as the context."""
+def _code_package(folder: Path, files: Sequence[str]) -> Generator[Path]:
+    """Copies only these files into a package `workloads.<name>`. The copy is deleted when the context ends."""
     with tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / "workloads"
-        inside = package / folder.name
-        inside.mkdir(parents=True)
+        subpackage = package / folder.name
+        subpackage.mkdir(parents=True)
         shutil.copy(folder.parent / "__init__.py", package)
         for file in ("__init__.py", *files):
-            shutil.copy(folder / file, inside)
+            shutil.copy(folder / file, subpackage)
         yield package

@@ -1,4 +1,4 @@
-"""The model as an ONNX graph: one input, float32 rows of `features.FEATURES`; one output, the log of units over the level."""
+"""Converts the model to an ONNX graph. Input: float32 rows of `features.FEATURES`. Output: log of units minus the level."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from sklearn.linear_model import Ridge
 
 AGREEMENT = 1e-5
-"""Largest difference to the native model on any row: float32 sums."""
+"""Largest allowed difference to the native model on any row. It differs because ONNX uses float32 sums."""
 
 
 def to_onnx(model: Ridge) -> ModelProto:
-    """The graph."""
-    takes, gives = FloatTensorType([None, len(FEATURES)]), FloatTensorType([None, 1])
-    names = {"initial_types": [("features", takes)], "final_types": [("uplift", gives)]}
-    return cast("ModelProto", convert_sklearn(model, **names, target_opset=OPSET))  # of a whole model it gives no other kind
+    """Returns the graph."""
+    features, uplift = FloatTensorType([None, len(FEATURES)]), FloatTensorType([None, 1])
+    names = {"initial_types": [("features", features)], "final_types": [("uplift", uplift)]}
+    return cast(
+        "ModelProto", convert_sklearn(model, **names, target_opset=OPSET)
+    )  # for a complete model it returns no other type

@@ -1,9 +1,9 @@
-"""From a request to the model's input, and from its output to an answer. Travels with the model (see features.py).
+"""Computes the model's input from a request, and the answer from the model's output. Stored with the model (see features.py).
 
-The answer has, for each row of the request,
+The answer contains for each row of the request
 
-- `units`: cans that the chain will typically sell (the model's median, not its mean: half of such weeks sell more);
-- `usual_units`: cans of a week at the usual price, so that the difference is what the plan is expected to move.
+- `units`: cans that the chain will typically sell (the model predicts the median, not the mean: half of such weeks sell more);
+- `usual_units`: cans in a week at the usual price. The difference to `units` is the expected effect of the plan.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ REQUEST_COLUMNS: dict[str, type] = {
     "brand": int,
     **{name: float for group, count in _GROUPS.items() for name in numbered(group, count)},
 }
-"""What a row holds:
+"""The columns of a row:
 
 `brand`               1 to 7, as in `features.BRANDS`
-`price_1..7`          planned prices of all brands in the week that is asked for, 0 for one that is not sold
-`display_1..7`        how much of the chain will display them, 0 to 1
-`usual_price_1..7`    highest prices of the known weeks of the quarter, 0 if none
+`price_1..7`          planned prices of all brands in the week to forecast, 0 for a brand that is not sold
+`display_1..7`        share of the chain that will display them, 0 to 1
+`usual_price_1..7`    highest prices in the known weeks of the quarter, 0 if none
 `past_units_1..13`    cans sold in the last known week and the twelve before it, 0 for a week that is not known
 `past_price_1..13`, `past_display_1..13`  the own brand's price and display in the same weeks
 """
@@ -52,26 +52,26 @@ REQUEST_EXAMPLE: dict[str, float | int | bool | str] = {
 }
 
 _DOLLARS = 10.0
-"""Prices of cases, sent by mistake, are above."""
+"""Highest price of a can. The price of a case, sent by mistake, is higher than this and is refused."""
 _MOST = {"display": 1.0, "past_display": 1.0, "past_units": 1e9}
 
 
 def features_of_request(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """The model's input: a row for each of the request's.
+    """Returns the model's input: one row per row of the request.
 
     Raises:
-        ValueError: a value is out of its range, or nothing is known of the past.
+        ValueError: a value is out of range, or no past week has sales.
     """
     _check(columns)
     return features(columns)
 
 
 def answer(columns: Mapping[str, Any], prediction: npt.NDArray[np.float32]) -> tuple[Sequence[str], npt.NDArray[np.float64]]:
-    """Names of the answer's columns, and a row for each of the request's.
+    """Returns the names of the answer's columns, and one row per row of the request.
 
     Args:
         columns: the request.
-        prediction: what the model says to `features_of_request(columns)`: the log of units over the level.
+        prediction: the model's output for `features_of_request(columns)`: the log of units minus the level.
     """
     usual = level(columns)
     units = usual + np.asarray(prediction, dtype=np.float64).ravel()
@@ -88,7 +88,7 @@ def _check(columns: Mapping[str, Any]) -> None:
         values = np.array([columns[name] for name in numbered(group, len(BRANDS))], dtype=np.float64)
         _refuse(values[brand - 1, np.arange(len(brand))] <= 0, f"the {group} of the row's own brand is not above 0")
     units = np.array([columns[name] for name in numbered("past_units", WEEKS)], dtype=np.float64)
-    _refuse(~(units > 0).any(axis=0), "past_units holds no week with sales: there is nothing to go by")
+    _refuse(~(units > 0).any(axis=0), "past_units has no week with sales, so there is nothing to forecast from")
 
 
 def _within(columns: Mapping[str, Any], name: str, lowest: float, highest: float) -> None:

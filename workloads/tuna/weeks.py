@@ -1,15 +1,16 @@
-"""Which weeks are for what."""
+"""The weeks for training, validation and back-test."""
 
 from __future__ import annotations
 
 FIRST = 14
-"""First week to learn from: the weeks before are its past."""
+"""First week of the training data. The weeks before it are its past."""
 LAST = 295
-"""Last week that anything is learned from."""
+"""Last week of the training data."""
 VALIDATION = 250
-"""Last week that the validation model learns from; it is tried on those up to LAST."""
+"""Last week to which the validation model is fitted. It is tested on the weeks after it, up to LAST."""
 BACKTEST = range(296, 399)
-"""Seen by the back-test alone. The file knows 53 of them, and of 52 something of the quarter before. The request for a week
-holds what was sold up to one to four weeks before; the model stays that of LAST."""
+"""The hold-out set, which only the back-test uses. The file contains 53 of these weeks, and for 52 of them at least one week of
+the quarter before. The origin is rolling: the request for a week contains the sales until one to four weeks before. The model
+is not refitted."""
 AHEAD = range(1, 5)
-"""Weeks between the last one that is known and the one that is asked for."""
+"""Lead times: weeks from the last known week to the week to forecast."""

@@ -1,4 +1,4 @@
-"""The declaration of `tuna`: how many cans the chain will sell, one to four weeks ahead, so that they can be ordered."""
+"""The declaration of `tuna`: a forecast of the cans that a chain will sell in one to four weeks, to order them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ TUNA = Workload(
         ),
         Step(
             name="features",
-            summary="what is known one to four weeks before",
+            summary="requests, with the data known one to four weeks before",
             run="workloads.tuna.steps.history:run",
             evidence=True,
         ),
-        Step(name="train", summary="fit on weeks up to 295", run="workloads.tuna.steps.train:run"),
+        Step(name="train", summary="fit the model to weeks up to 295", run="workloads.tuna.steps.train:run"),
         Step(
             name="backtest",
-            summary="weeks 296 to 398 against the baselines",
+            summary="compare the model with the baselines on weeks 296 to 398",
             run="workloads.tuna.steps.backtest:run",
             evidence=True,
         ),
-        Step(name="log", summary="model and evidence to the tracking server", run="workloads.tuna.steps.register:run"),
+        Step(name="log", summary="log model and evidence to the tracking server", run="workloads.tuna.steps.register:run"),
     ),
     gate=Gate(
         rules=(

@@ -1,4 +1,4 @@
-"""Step `features`: for every store, brand and week the request that would have been sent, and what the model sees of it."""
+"""Step `features`: for every store, brand and week, the request that a caller would have sent, and its features."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(context: Context) -> None:
 
 
 def assemble(prepared: DataFrame) -> DataFrame:
-    """Requests and features of all stores, a store at a time."""
+    """Returns the requests and features of all stores. Spark processes one store at a time."""
     kinds = {"i": IntegerType(), "b": BooleanType(), "f": DoubleType()}
     one = pd.DataFrame({name: [1] if name in KEYS else [1.0] for name in PANEL}).astype(dict.fromkeys(KEYS, "int32"))
     fields = [
@@ -38,5 +38,5 @@ def assemble(prepared: DataFrame) -> DataFrame:
 
 
 def of_store(panel: pd.DataFrame) -> pd.DataFrame:
-    """One store's requests and features."""
+    """Returns the requests and features of one store."""
     return with_features(requests_of_store(panel))

@@ -1,6 +1,6 @@
-"""Step `backtest`: the weeks that nothing was learned from, one after the other, against the naive forecasts.
+"""Step `backtest`: compares the model with the baselines on the hold-out set, week by week.
 
-It is the ONNX model that is tested, the one that will serve.
+It tests the ONNX model, because that is the model that is served.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workloads.markdown.response import response as price_response
 from workloads.markdown.steps.assemble import ASSEMBLED
 from workloads.training import diagnostics, reports
 from workloads.training.onnx import Graph
-from workloads.training.source import facts_of
+from workloads.training.source import source_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,23 +32,23 @@ _METHOD = "not refitted: the model of the last learned week, with the sales of a
 
 
 def run(context: Context) -> None:
-    """Writes forecasts and report, and tells the metrics."""
+    """Writes forecasts and report, and emits the metrics."""
     frame = pd.read_parquet(context.folder / ASSEMBLED)
-    model = Graph.of(context.folder)
-    known = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
-    unseen = frame[frame["week"].isin(weeks.BACKTEST)].sort_values(list(KEYS), ignore_index=True)
-    forecasts = unseen[list(KEYS)].assign(
-        units=unseen["units"],
-        forecast=model.predict(matrix_of(unseen)),
-        **{name: baseline(unseen) for name, baseline in BASELINES.items()},
+    model = Graph.load(context.folder)
+    training = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
+    held_out = frame[frame["week"].isin(weeks.BACKTEST)].sort_values(list(KEYS), ignore_index=True)
+    forecasts = held_out[list(KEYS)].assign(
+        units=held_out["units"],
+        forecast=model.predict(matrix_of(held_out)),
+        **{name: baseline(held_out) for name, baseline in BASELINES.items()},
     )
     found = report(
         forecasts,
-        data=facts_of(context)["fingerprint"],
+        data=source_facts(context)["fingerprint"],
         data_until=int(frame["week"].max()),
         data_day=context.workload.source.until,
-        response=price_response(unseen, model),
-        drift=diagnostics.drift(matrix_of(known), matrix_of(unseen), FEATURES),
+        response=price_response(held_out, model),
+        drift=diagnostics.drift(matrix_of(training), matrix_of(held_out), FEATURES),
     )
     reports.write(context, forecasts, found)
 
@@ -62,17 +62,17 @@ def report(  # noqa: PLR0913 all but the first are named
     response: Response | None,
     drift: Mapping[str, Drift],
 ) -> Report:
-    """The evidence.
+    """Builds the report.
 
     Args:
-        forecasts: KEYS, `units`, `forecast` and a column for each baseline.
-        data: fingerprint of the source.
-        data_until: the last week of the source.
-        data_day: the last day of the source.
-        response: what a price does.
-        drift: of each feature.
+        forecasts: KEYS, `units`, `forecast` and one column per baseline.
+        data: fingerprint of the source data.
+        data_until: the last week of the source data.
+        data_day: the last day of the source data.
+        response: the price response.
+        drift: the drift of each feature.
     """
-    about = reports.About(
+    about = reports.BacktestDescription(
         workload="markdown",
         data=data,
         data_until=f"week {data_until}",

@@ -1,4 +1,4 @@
-"""Step `optimise`: for the last known week of every store and brand, the price that would have earned most."""
+"""Step `optimise`: for the last training week of every store and brand, the price with the highest forecast earnings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRICES = "prices.parquet"
 
 
 def run(context: Context) -> None:
-    """Writes the best price of each series, and tells how much more it would earn."""
+    """Writes the best price of each series, and emits the gain in earnings as a metric."""
     frame = pd.read_parquet(context.folder / ASSEMBLED)
     model: Demand = joblib.load(context.folder / MODEL)
     last = frame[frame["week"] <= weeks.LAST].sort_values("week").groupby(["store", "brand"], sort=True).tail(1)
@@ -32,23 +32,24 @@ def run(context: Context) -> None:
 
 
 def best_prices(requests: pd.DataFrame, model: Demand) -> pd.DataFrame:
-    """The best price of each request, found as the endpoint finds it.
+    """Returns the best price of each request, computed as the endpoint computes it.
 
     Returns:
         Columns store, brand, week, cost, planned_price, lowest_price and highest_price (the bounds), planned_units,
-        planned_earnings, best_price, best_units, best_earnings. Dollars per ounce, ounces and dollars a week, by the model.
+        planned_earnings, best_price, best_units, best_earnings. Prices are dollars per ounce, units are ounces a week, earnings
+        are dollars a week. Units and earnings are forecasts of the model.
     """
-    asked = requests.assign(optimise=True)
-    names, rows = answer(asked, model.predict(features_of_request(asked)).astype(np.float32))
-    found = pd.DataFrame(rows, columns=list(names), index=asked.index)
-    inputs = inputs_of(asked)
+    requests = requests.assign(optimise=True)
+    names, rows = answer(requests, model.predict(features_of_request(requests)).astype(np.float32))
+    best = pd.DataFrame(rows, columns=list(names), index=requests.index)
+    inputs = inputs_of(requests)
     low, high = bounds(inputs)
     price = own_price(inputs)
-    found = found.assign(
+    best = best.assign(
         planned_price=price,
         lowest_price=low,
         highest_price=high,
-        planned_units=found["units"],
-        planned_earnings=(price - asked["cost"].to_numpy()) * found["units"],
+        planned_units=best["units"],
+        planned_earnings=(price - requests["cost"].to_numpy()) * best["units"],
     ).drop(columns=["units", "revenue"])
-    return pd.concat([asked[["store", "brand", "week", "cost"]], found], axis=1)
+    return pd.concat([requests[["store", "brand", "week", "cost"]], best], axis=1)

@@ -1,4 +1,4 @@
-"""Step `prepare`: units, prices, deals and costs per store, brand and week, and what the chain as a whole planned."""
+"""Step `prepare`: units, prices, deals and costs per store, brand and week, and the plans of the whole chain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workloads.context import TrainingError
 from workloads.markdown.features import BRANDS
 from workloads.markdown.history import PANEL
 from workloads.markdown.spark import session
-from workloads.training.source import facts_of, table_of
+from workloads.training.source import source_facts, table_path
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 PREPARED = "prepared.parquet"
 SAME_PRICE = 0.02
-"""Stores whose price differs by less from the chain's median have the same."""
+"""Stores whose price differs from the chain's median by less than this share count as stores with the same price."""
 
 
 def run(context: Context) -> None:
     """Writes the prepared panel.
 
     Raises:
-        TrainingError: the panel has two rows of one store, brand and week.
+        TrainingError: the panel does not have exactly one row per store, brand and week.
     """
-    published = facts_of(context)["rows"]["panel"]
+    published = source_facts(context)["rows"]["panel"]
     with session("markdown-prepare") as spark:
-        panel = spark.read.parquet(str(table_of(context, "panel")))
+        panel = spark.read.parquet(str(table_path(context, "panel")))
         prepared = prepare(panel)
         prepared.write.mode("overwrite").parquet(str(context.folder / PREPARED))
         written = spark.read.parquet(str(context.folder / PREPARED)).count()
     if written != published:
-        msg = f"the panel has {published} rows and {written} once prepared: some are not one per store, brand, week"
+        msg = f"the panel has {published} rows, but {written} after preparation: it must have one row per store, brand and week"
         raise TrainingError(msg)
 
 
 def prepare(panel: DataFrame) -> DataFrame:
-    """The columns `history.PANEL`.
+    """Returns the columns `history.PANEL`.
 
-    The panel's `logmove` is the log of ounces, `profit` the gross margin in percent. What the chain planned (`chain_price`,
-    `chain_spread`, `chain_same`, `chain_deal`) is from the week itself: plans are made before. What it sold (`chain_units`) is
-    from the week before.
+    In the panel, `logmove` is the log of ounces, and `profit` is the gross margin in percent. The plans of the chain
+    (`chain_price`, `chain_spread`, `chain_same`, `chain_deal`) are from the week itself, because plans are known in advance.
+    The sales of the chain (`chain_units`) are from the week before.
     """
     own = f.element_at(f.array(*[f"price{number}" for number in range(1, BRANDS + 1)]), f.col("brand"))
     sales = panel.select(

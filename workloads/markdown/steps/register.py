@@ -1,4 +1,4 @@
-"""Step `log`: the model in both flavours and its evidence, to the tracking server."""
+"""Step `log`: logs the model in both flavours and its evidence to the tracking server."""
 
 from __future__ import annotations
 
@@ -38,41 +38,41 @@ def run(context: Context) -> None:
     """Logs the run and registers its model.
 
     Raises:
-        TrainingError: the two flavours disagree, or the tracking server refuses.
+        TrainingError: the two flavours disagree, or the tracking server returns an error.
     """
     frame = pd.read_parquet(context.folder / ASSEMBLED)
     model: Demand = joblib.load(context.folder / MODEL)
     training = json.loads((context.folder / TRAINING).read_text())
-    unseen = frame[frame["week"].isin(weeks.BACKTEST)]
+    backtest = frame[frame["week"].isin(weeks.BACKTEST)]
     trained = tracking.TrainedModel(
         model=model,
         graph=onnx.load(context.folder / GRAPH),
         agreement=AGREEMENT,
-        x=matrix_of(unseen),
+        x=matrix_of(backtest),
         code=CODE,
-        held_out=held_out(unseen),
+        held_out=held_out(backtest),
         parameters={**training["parameters"], "rows": training["rows"], "learned_until_week": weeks.LAST},
         metrics={**training["metrics"], **reports.by_slice(reports.read(context), "brand")},
-        figures=_figures(context, unseen, model),
+        figures=_figures(context, backtest, model),
         files={PRICES: "optimise"},
     )
     tracking.log(context, trained)
 
 
-def held_out(unseen: pd.DataFrame) -> dict[str, Any]:  # JSON
-    """A request for one week of one store that nothing was learned from, and the ounces that were sold."""
-    rows = unseen[(unseen["store"] == HELD_OUT_STORE) & (unseen["week"] == HELD_OUT_WEEK)].sort_values("brand")
+def held_out(backtest: pd.DataFrame) -> dict[str, Any]:  # JSON
+    """Returns a request for one store and one week of the hold-out set, and the ounces that were sold."""
+    rows = backtest[(backtest["store"] == HELD_OUT_STORE) & (backtest["week"] == HELD_OUT_WEEK)].sort_values("brand")
     prices = [row[f"price_{row['brand']}"] for row in rows.to_dict("records")]
     labels = [f"brand {brand} at {64 * price:.2f} $ a carton" for brand, price in zip(rows["brand"], prices, strict=True)]
     describe = f"store {HELD_OUT_STORE}, week {HELD_OUT_WEEK}: ounces of orange juice sold"
     return tracking.held_out(rows, REQUEST_COLUMNS, describe=describe, labels=labels)
 
 
-def _figures(context: Context, unseen: pd.DataFrame, model: Demand) -> dict[str, Figure]:
+def _figures(context: Context, backtest: pd.DataFrame, model: Demand) -> dict[str, Figure]:
     forecasts = pd.read_parquet(context.folder / reports.FORECASTS)
     return {
         "calibration": calibration(forecasts, "ounces"),
         "error_by_brand": error_by("brand", forecasts, list(BASELINES)),
-        "price_response": plots.price_response(unseen[unseen["week"] == weeks.BACKTEST.start], model),
+        "price_response": plots.price_response(backtest[backtest["week"] == weeks.BACKTEST.start], model),
         "earnings": plots.earnings(pd.read_parquet(context.folder / PRICES)),
     }

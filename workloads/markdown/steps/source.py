@@ -1,4 +1,4 @@
-"""Step `source`: the panel and the stores' demographics, as they were published."""
+"""Step `source`: the published panel and demographics of the stores."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from workloads.context import Context
 
 TABLES = {"yx": "panel", "storedemo": "stores"}
-"""Tables of the file -> what they are called here."""
+"""Names of the file's tables -> their names here."""
 
 
 def run(context: Context) -> None:
-    """Verifies the source file and puts its tables on the share.
+    """Verifies the source file and writes its tables to the data share.
 
     Raises:
-        TrainingError: the file is missing, unreadable, or not the one that was declared.
+        TrainingError: the file is missing or unreadable, or its fingerprint differs from the declared one.
     """
-    source.take(context, tables)
+    source.ingest(context, tables)
 
 
 def tables(file: Path) -> dict[str, pd.DataFrame]:
-    """The tables of the R file, by the names of TABLES, with plain numpy columns of lower-case names."""
+    """Reads the tables of the R file, under the names of TABLES. Columns are plain numpy columns with lower-case names."""
     content = source.r_object(file, "orangeJuice")
     frames = {name: pd.DataFrame(content[table]).reset_index(drop=True) for table, name in TABLES.items()}
     for frame in frames.values():

@@ -1,6 +1,6 @@
-"""Step `train`: the model on weeks up to 148, native and as ONNX.
+"""Step `train`: fits the model to weeks up to 148, and writes it as a native and as an ONNX model.
 
-Beside it a smaller committee is validated on the last twelve of those weeks.
+It also validates a smaller ensemble on the last twelve of those weeks. That ensemble is fitted to the weeks before them.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ VALIDATION_MEMBERS = 4
 
 
 def run(context: Context) -> None:
-    """Fits the model and writes it in both flavours, with its settings and what validation says."""
+    """Fits the model and writes it in both flavours, with its hyperparameters and the validation metrics."""
     frame = pd.read_parquet(context.folder / ASSEMBLED)
-    validation = validated(frame)
+    validation = validation_metrics(frame)
     for name, value in validation.items():
         context.metric(name, value)
-    known = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
-    model = fitted(known, SETTINGS)
+    training = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
+    model = fit_model(training, SETTINGS)
     joblib.dump(model, context.folder / MODEL)
     (context.folder / GRAPH).write_bytes(to_onnx(model).SerializeToString())
-    facts = {"parameters": SETTINGS.parameters(), "rows": len(known), "metrics": validation}
+    facts = {"parameters": SETTINGS.parameters(), "rows": len(training), "metrics": validation}
     (context.folder / TRAINING).write_text(json.dumps(facts, indent=2, sort_keys=True))
 
 
-def fitted(frame: pd.DataFrame, settings: Settings) -> Demand:
-    """A model fitted to all rows of `frame`."""
+def fit_model(frame: pd.DataFrame, settings: Settings) -> Demand:
+    """Fits a model to all rows of `frame`."""
     return Demand(settings).fit(matrix_of(frame), frame["units"].to_numpy(np.float64), frame["week"].to_numpy(np.int64))
 
 
-def validated(frame: pd.DataFrame) -> dict[str, float]:
-    """Errors in the last weeks before the back-test of a committee that has not seen them."""
+def validation_metrics(frame: pd.DataFrame) -> dict[str, float]:
+    """Returns WAPE and bias on the last weeks before the back-test, of an ensemble that is fitted to the weeks before those."""
     start = weeks.LAST - weeks.VALIDATION
-    settings = Settings(**{**SETTINGS.parameters(), "members": VALIDATION_MEMBERS})  # pyright: ignore[reportArgumentType] its own fields
-    model = fitted(frame[frame["week"].between(weeks.FIRST, start)], settings)
-    unseen = frame[frame["week"].between(start + 1, weeks.LAST)]
-    actual = unseen["units"].to_numpy(np.float64)
-    forecast = model.predict(matrix_of(unseen))
+    settings = Settings(**{**SETTINGS.parameters(), "members": VALIDATION_MEMBERS})  # pyright: ignore[reportArgumentType] the fields of Settings
+    model = fit_model(frame[frame["week"].between(weeks.FIRST, start)], settings)
+    validation = frame[frame["week"].between(start + 1, weeks.LAST)]
+    actual = validation["units"].to_numpy(np.float64)
+    forecast = model.predict(matrix_of(validation))
     return {"validation_wape": wape(actual, forecast), "validation_bias": bias(actual, forecast)}

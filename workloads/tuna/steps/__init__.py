@@ -1,1 +1,1 @@
-"""The steps of training, one module each."""
+"""The training steps, one module per step."""

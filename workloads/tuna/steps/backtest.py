@@ -1,6 +1,6 @@
-"""Step `backtest`: the weeks that nothing was learned from, one to four weeks ahead, against the naive forecasts.
+"""Step `backtest`: compares the model with the baselines on the hold-out set, one to four weeks ahead.
 
-It is the ONNX model that is tested, the one that will serve.
+It tests the ONNX model, because that is the model that is served.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import pandas as pd
 from workloads.evidence import PERIOD
 from workloads.training import diagnostics, reports
 from workloads.training.onnx import Graph
-from workloads.training.source import facts_of
+from workloads.training.source import source_facts
 from workloads.tuna import weeks
-from workloads.tuna.features import BRANDS, OFFER, SEEN, WEEKS, cut, numbered, seen
+from workloads.tuna.features import BRANDS, OFFER, ROW_FEATURES, WEEKS, cut, numbered, row_features
 from workloads.tuna.steps.history import REQUESTS
 from workloads.tuna.steps.train import forecast
 
@@ -35,28 +35,30 @@ _METHOD = (
 
 
 def run(context: Context) -> None:
-    """Writes forecasts and report, and tells the metrics."""
+    """Writes forecasts and report, and emits the metrics."""
     frame = pd.read_parquet(context.folder / REQUESTS)
-    model = Graph.of(context.folder)
-    known = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
-    unseen = frame[frame["week"].isin(weeks.BACKTEST)]
-    about = reports.About(
+    model = Graph.load(context.folder)
+    training = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
+    held_out = frame[frame["week"].isin(weeks.BACKTEST)]
+    about = reports.BacktestDescription(
         workload=context.workload.name,
-        data=facts_of(context)["fingerprint"],
+        data=source_facts(context)["fingerprint"],
         data_until=f"week {frame['week'].max()}",
         data_day=context.workload.source.until,
         learned_until=f"week {weeks.LAST}",
         method=_METHOD,
         unit="cans a week",
     )
-    forecasts = forecasts_of(unseen, model)
-    drift = diagnostics.drift(seen(known)[:, :-1], seen(unseen)[:, :-1], SEEN[:-1])  # the last one is always 1
+    forecasts = forecasts_of(held_out, model)
+    drift = diagnostics.drift(
+        row_features(training)[:, :-1], row_features(held_out)[:, :-1], ROW_FEATURES[:-1]
+    )  # the last is always 1
     found = reports.report(about, forecasts, sliced_by=SLICED_BY, baselines=list(BASELINES), drift=drift)
     reports.write(context, forecasts, found)
 
 
 def forecasts_of(requests: pd.DataFrame, model: Predictor) -> pd.DataFrame:
-    """What the report is made of: what was sold, the model's forecast, the naive ones, and a column for each of SLICED_BY."""
+    """Returns the report's input: units sold, the forecasts of model and baselines, and one column per name of SLICED_BY."""
     return pd.DataFrame(
         {
             "week": requests["week"],
@@ -71,13 +73,13 @@ def forecasts_of(requests: pd.DataFrame, model: Predictor) -> pd.DataFrame:
 
 
 def last_week(requests: pd.DataFrame) -> Floats:
-    """What the last known week sold."""
+    """Returns the units of the last known week."""
     past = _past(requests)
     return past[np.arange(len(past)), (~np.isnan(past)).argmax(axis=1)]
 
 
 def median13(requests: pd.DataFrame) -> Floats:
-    """The median of the known weeks of the quarter. The mean is a weaker opponent: offers sell up to eighty times as much."""
+    """Returns the median of the quarter's known weeks. The mean is a weaker baseline: offers sell up to 80 times as much."""
     return np.nanmedian(_past(requests), axis=1)
 
 
@@ -85,6 +87,6 @@ BASELINES = {"last_week": last_week, "median13": median13}
 
 
 def _past(requests: pd.DataFrame) -> Floats:
-    """Rows x weeks, the latest first; NaN where nothing is known."""
+    """Returns past units as rows x weeks, the latest week first. NaN marks weeks that are not known."""
     past = requests[numbered("past_units", WEEKS)].to_numpy(np.float64)
     return np.where(past > 0, past, np.nan)

@@ -1,4 +1,4 @@
-"""Step `features`: for every brand, week and lead time, the request that would have been sent when the order was placed."""
+"""Step `features`: for every brand, week and lead time, the request that a caller would have sent when placing the order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workloads.training.source import table_of
+from workloads.training.source import table_path
 from workloads.tuna.features import BRANDS, WEEKS
 from workloads.tuna.weeks import AHEAD
 
@@ -23,18 +23,18 @@ REQUESTS = "requests.parquet"
 
 def run(context: Context) -> None:
     """Writes the requests."""
-    requests_of(pd.read_parquet(table_of(context, "sales"))).to_parquet(context.folder / REQUESTS, index=False)
+    requests_of(pd.read_parquet(table_path(context, "sales"))).to_parquet(context.folder / REQUESTS, index=False)
 
 
 def requests_of(sales: pd.DataFrame) -> pd.DataFrame:
-    """The requests.
+    """Builds the requests.
 
     Args:
-        sales: `week`, `brand`, `units`, `price`, `display`.
+        sales: columns `week`, `brand`, `units`, `price`, `display`.
 
     Returns:
-        `week`, `brand`, `ahead`, `units` (what was sold, the target), and the request's columns. Weeks without any known past
-        are left out. What tells of sales or past prices is at least `ahead` weeks old.
+        Columns `week`, `brand`, `ahead`, `units` (units sold, the target), and the columns of the request. Weeks without any
+        known past are omitted. Columns about sales or past prices are at least `ahead` weeks old, so that there is no leakage.
     """
     grids = {name: _grid(sales, name) for name in ("units", "price", "display")}
     weeks = np.sort(sales["week"].unique())
@@ -42,13 +42,13 @@ def requests_of(sales: pd.DataFrame) -> pd.DataFrame:
 
 
 def _grid(sales: pd.DataFrame, name: str) -> Floats:
-    """A row for each week from 0 to the last, a column for each brand; NaN where nothing is known, as in week 0."""
+    """Returns one row per week from 0 to the last, and one column per brand. NaN marks unknown values, as in week 0."""
     wide = sales.pivot_table(index="week", columns="brand", values=name)
     return wide.reindex(index=range(sales["week"].max() + 1), columns=range(1, len(BRANDS) + 1)).to_numpy(np.float64)
 
 
 def _ahead(grids: dict[str, Floats], weeks: npt.NDArray[np.int32], ahead: int) -> pd.DataFrame:
-    """The requests for these weeks whose past ends `ahead` weeks before."""
+    """Returns the requests for these weeks with a past that ends `ahead` weeks before."""
     before = np.maximum(weeks[:, None] - ahead - np.arange(WEEKS), 0)
     known = ~np.isnan(grids["units"][before]).all(axis=(1, 2))
     weeks, before = weeks[known], before[known]

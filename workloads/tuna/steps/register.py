@@ -1,4 +1,4 @@
-"""Step `log`: the model in both flavours and its evidence, to the tracking server."""
+"""Step `log`: logs the model in both flavours and its evidence to the tracking server."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def run(context: Context) -> None:
     """Logs the run and registers its model.
 
     Raises:
-        TrainingError: the two flavours disagree, or the tracking server refuses.
+        TrainingError: the two flavours disagree, or the tracking server returns an error.
     """
     frame = pd.read_parquet(context.folder / REQUESTS)
     model: Ridge = joblib.load(context.folder / MODEL)
     training = json.loads((context.folder / TRAINING).read_text())
-    unseen = frame[frame["week"].isin(weeks.BACKTEST)]
+    backtest = frame[frame["week"].isin(weeks.BACKTEST)]
     forecasts = pd.read_parquet(context.folder / reports.FORECASTS)
     report = reports.read(context)
     trained = tracking.TrainedModel(
         model=model,
         graph=onnx.load(context.folder / GRAPH),
         agreement=AGREEMENT,
-        x=features_of_request(unseen),
+        x=features_of_request(backtest),
         code=CODE,
-        held_out=held_out(unseen),
+        held_out=held_out(backtest),
         parameters={**training["parameters"], "rows": training["rows"], "learned_until_week": weeks.LAST},
         metrics={**training["metrics"], **reports.by_slice(report, "brand"), **reports.by_slice(report, "ahead")},
         figures={
@@ -62,9 +62,9 @@ def run(context: Context) -> None:
     tracking.log(context, trained)
 
 
-def held_out(unseen: pd.DataFrame) -> dict[str, Any]:  # JSON
-    """A request for one week that nothing was learned from, as long ahead as can be, and the cans that were sold."""
-    rows = unseen[(unseen["week"] == HELD_OUT_WEEK) & (unseen["ahead"] == HELD_OUT_AHEAD)].sort_values("brand")
+def held_out(backtest: pd.DataFrame) -> dict[str, Any]:  # JSON
+    """Returns a request for one week of the hold-out set, with the longest lead time, and the cans that were sold."""
+    rows = backtest[(backtest["week"] == HELD_OUT_WEEK) & (backtest["ahead"] == HELD_OUT_AHEAD)].sort_values("brand")
     offers = np.where(cut(rows) < -OFFER, ", on offer", "")
     prices = [row[f"price_{row['brand']}"] for row in rows.to_dict("records")]
     labels = [f"{brand} at {price:.2f} ${offer}" for brand, price, offer in zip(BRANDS, prices, offers, strict=True)]

@@ -1,4 +1,4 @@
-"""Step `source`: the chain's weekly sales of tuna, as they were published."""
+"""Step `source`: the published weekly sales of tuna of the chain."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def run(context: Context) -> None:
-    """Verifies the source file and puts its table on the share.
+    """Verifies the source file and writes its table to the data share.
 
     Raises:
-        TrainingError: the file is missing, unreadable, or not the one that was declared.
+        TrainingError: the file is missing or unreadable, or its fingerprint differs from the declared one.
     """
-    source.take(context, tables)
+    source.ingest(context, tables)
 
 
 def tables(file: Path) -> dict[str, pd.DataFrame]:
-    """The table `sales`: a row for each week and brand. Of the file, wholesale prices and customers are left out."""
+    """Returns the table `sales` with one row per week and brand. Wholesale prices and customers in the file are not used."""
     wide = pd.DataFrame(source.r_object(file, "tuna")).astype("float64")
     parts = [
         pd.DataFrame(
