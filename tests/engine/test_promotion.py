@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from delivery.stacks import stack_file
-from tests.engine.plain import opened, template
+from tests.engine.harness.plain import opened, template
 from tests.harness import CHECKOUT
 from tests.releases import APPROVER, approved, image, outputs, release, released
 
