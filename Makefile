@@ -22,7 +22,7 @@ RESULTS := $(STATE)/results
 SOURCES := __main__.py clients common components delivery infra local workloads tests
 
 .PHONY: help up down status check check-tests test lint style types types-workloads types-serving format \
-	e2e chaos bench bench-scale bench-start environments setup hosttools
+	e2e e2e-full chaos e2e-clone e2e-here clone-down down-here bench bench-scale bench-start environments setup hosttools
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ up: setup ## everything, from tools to a prediction; run it again after any inte
 	@$(MODELSTACK) up --stack $(STACK)
 
 down: setup ## destroy the environment; nothing stays but caches
-	@$(MODELSTACK) down --stack $(STACK)
+	@status=0; $(MAKE) --no-print-directory clone-down || status=$$?; $(MODELSTACK) down --stack $(STACK) || status=$$?; exit $$status
 
 status: setup ## what runs, since when, from which run and data
 	@$(MODELSTACK) status
@@ -74,15 +74,42 @@ format: setup ## put the code in order
 	@.venv/bin/ruff check --fix . || true
 	@.venv/bin/ruff format .
 
-e2e: setup ## the product on the embedded cluster, as its user sees it; ends with `make down`
+e2e: e2e-clone ## the product on the embedded cluster, as its user sees it; in a clone, and nothing of it stays up
+	@$(IN_CLONE) e2e-here
+
+e2e-full: e2e-clone ## what takes longer than that: `chaos` as well, and the long property tests
+	@MODELSTACK_EXAMPLES=10000 $(PYTEST) --junitxml $(RESULTS)/properties.xml -k sequence tests/unit/infra
+	@$(IN_CLONE) e2e-here SELECTED=
+
+chaos: e2e-clone ## what kill -9 and restarts do to the product and to a node; in the same clone
+	@$(IN_CLONE) e2e-here SELECTED="-m chaos"
+
+# These tests edit stack files and lists of approvers. They do so in a clone, with an environment of its own: the files of this
+# checkout stay as they are, also when a run is killed. What is built is found in the user's cache; layers of images are kept
+# there from one run to the next.
+CLONE := $(STATE)/clone
+IN_CLONE = env -u PULUMI_BACKEND_URL -u PULUMI_CONFIG_PASSPHRASE -u PULUMI_CONFIG_PASSPHRASE_FILE -u VIRTUAL_ENV \
+	$(MAKE) --no-print-directory -C $(CLONE) RESULTS=$(CURDIR)/$(RESULTS)
+SELECTED := -m "not chaos"
+
+e2e-clone: setup clone-down
+	@.venv/bin/python -m tests.checkout $(CLONE)
+
+e2e-here: setup
 	@$(MODELSTACK) up --stack $(STACK)
-	@status=0; $(PYTEST) --junitxml $(RESULTS)/e2e.xml tests/e2e -m "not chaos" --deselect tests/e2e/test_down.py || status=$$?; \
+	@status=0; $(PYTEST) --junitxml $(RESULTS)/e2e.xml tests/e2e $(SELECTED) --deselect tests/e2e/test_down.py || status=$$?; \
 	$(PYTEST) --junitxml $(RESULTS)/e2e-down.xml tests/e2e/test_down.py || status=$$?; \
 	$(MODELSTACK) down --stack $(STACK) || status=$$?; exit $$status
 
-chaos: setup ## what kill -9 and restarts do to the product, on an environment that is up
-	@$(MODELSTACK) up --stack $(STACK)
-	@$(PYTEST) tests/e2e -m chaos
+# What a run that was killed has left up in the clone.
+clone-down:
+	@if [ -e $(CLONE)/$(STATE)/node ] || [ -e $(CLONE)/$(STATE)/state ]; then $(IN_CLONE) down-here; fi
+
+# Stage and prod first: they live in the cluster of dev.
+down-here: setup
+	@for stack in prod stage; do \
+		if [ -e $(STATE)/state/.pulumi/stacks/modelstack/$$stack.json ]; then $(MODELSTACK) down --stack $$stack; fi; \
+	done; $(MODELSTACK) down --stack $(STACK)
 
 bench: setup ## the figures in one table
 	@$(MODELSTACK) up --stack $(STACK)

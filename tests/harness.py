@@ -12,7 +12,6 @@ import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, cast
 
 import pulumi
@@ -22,7 +21,8 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 from ruamel.yaml import YAML
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from tests.checkout import CHECKOUT, STACK_FILES
+
 PROJECT = "modelstack"
 World = Mapping[str, Any]
 """What the providers answer: outputs by type token, on top of the inputs; of a function its answer, or what makes that."""
@@ -33,6 +33,17 @@ class Secret:
     """A value that the engine was told to keep secret."""
 
     value: Any
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value that nobody can tell in a preview."""
+
+    mark: str = rpc.UNKNOWN
+    """What the engine's protocol writes for it."""
+
+
+UNKNOWN = Unknown()
 
 
 @dataclass(frozen=True)
@@ -72,10 +83,14 @@ class Declared:
 
 
 class Recorder(mocks.MockMonitor):
-    """Answers like an engine whose providers echo inputs, and remembers what it was asked for."""
+    """Answers like an engine whose providers echo inputs, and remembers what it was asked for.
 
-    def __init__(self, world: World) -> None:
+    In a preview nothing exists yet: providers leave open what only they can tell, also where `world` has it.
+    """
+
+    def __init__(self, world: World, *, preview: bool = False) -> None:
         self.world = world
+        self.preview = preview
         self.requests: dict[str, Any] = {}
 
     def RegisterResource(self, request):  # noqa: N802 the name is gRPC's
@@ -84,8 +99,11 @@ class Recorder(mocks.MockMonitor):
         self.requests[urn] = request
         state = MessageToDict(request.object)
         answers = _computed(request.type, request.name, plain(state)) | dict(self.world.get(request.type, {}))
+        if self.preview:
+            answers = {name: _left_open(answer, plain(state).get(name)) for name, answer in answers.items()}
         object_ = ParseDict(state | _encoded(answers), Struct())
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id" if request.custom else "", object=object_)
+        id_ = f"{request.name}-id" if request.custom and not self.preview else ""
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=object_)
 
     def Invoke(self, request):  # noqa: N802 the name is gRPC's
         assert request.tok in self.world, f"the program calls {request.tok}, which this test's world does not answer"
@@ -104,12 +122,28 @@ def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]
             return {"result": Secret(f"password of {name}")}
         case "command:local:Command":
             return {"stdout": Secret(f"stdout of {name}"), "stderr": ""}
+        case "kubernetes:core/v1:Service":
+            return {"spec": {**inputs["spec"], "clusterIP": f"10.96.0.{len(name)}"}}
         case _:
             return {}
 
 
+def _left_open(answer: Any, asked: Any) -> Any:
+    """A provider's answer without what was not among the inputs."""
+    match answer:
+        case Secret():
+            return Secret(UNKNOWN)
+        case dict():
+            known: Any = asked if isinstance(asked, dict) else {}
+            return {key: item if known.get(key) == item else _left_open(item, known.get(key)) for key, item in answer.items()}
+        case _:
+            return answer if answer == asked else UNKNOWN
+
+
 def _encoded(value: Any) -> Any:
     match value:
+        case Unknown(mark):
+            return mark
         case Secret(inner):
             return {rpc._special_sig_key: rpc._special_secret_sig, "value": _encoded(inner)}
         case dict():
@@ -121,7 +155,9 @@ def _encoded(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """From the engine's encoding to plain values: secrets marked, whole numbers as integers."""
+    """From the engine's encoding to plain values: secrets and unknown values marked, whole numbers as integers."""
+    if value == UNKNOWN.mark:
+        return UNKNOWN
     if isinstance(value, dict):
         if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
             return Secret(plain(value["value"]))
@@ -145,16 +181,21 @@ def revealed(value: Any) -> Any:
 
 
 def run(
-    program: Callable[[], object], *, stack: str = "test", config: Mapping[str, str] | None = None, world: World | None = None
+    program: Callable[[], object],
+    *,
+    stack: str = "test",
+    config: Mapping[str, str] | None = None,
+    world: World | None = None,
+    preview: bool = False,
 ) -> Declared:
-    """What `program` declares. An exception it raises is raised here."""
-    recorder = Recorder(world or {})
+    """What `program` declares, in an update or in a preview. An exception it raises is raised here."""
+    recorder = Recorder(world or {}, preview=preview)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         settings.set_root_resource(None)  # the root of an earlier run would keep its exports
         mocks.set_mocks(
-            cast("mocks.Mocks", None), PROJECT, stack, preview=False, monitor=recorder
+            cast("mocks.Mocks", None), PROJECT, stack, preview=preview, monitor=recorder
         )  # the recorder answers itself
         pulumi.runtime.set_all_config(dict(config or {}), [])
         mocks.test(lambda: pulumi.Output.from_input(_exports_of(program)))()
@@ -165,12 +206,14 @@ def run(
     return Declared(tuple(sorted(_resources(recorder), key=lambda resource: (resource.type, resource.name))), outputs)
 
 
-def run_stack(stack: str, world: World | None = None, replaced: Mapping[str, object] | None = None) -> Declared:
-    """What `__main__.py` declares for a stack file of the checkout, with some of its concerns replaced."""
-    document = YAML(typ="safe").load(CHECKOUT / f"Pulumi.{stack}.yaml")
+def run_stack(
+    stack: str, world: World | None = None, replaced: Mapping[str, object] | None = None, *, preview: bool = False
+) -> Declared:
+    """What `__main__.py` declares for a stack file of the tests, with some of its concerns replaced."""
+    document = YAML(typ="safe").load(STACK_FILES / f"Pulumi.{stack}.yaml")
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
-    return run(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world)
+    return run(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world, preview=preview)
 
 
 def _exports_of(program: Callable[[], object]) -> dict[str, Any]:

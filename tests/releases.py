@@ -102,10 +102,13 @@ def stacks(**known):
     return {"pulumi:pulumi:readStackOutputs": read}
 
 
-def run_released(stack, block=None, world=None, replaced=None):
+def run_released(stack, block=None, world=None, replaced=None, *, preview=False):
     """What a stack declares that may serve these releases: approved for it, and stable in the stack before it."""
     block = approved(stack, block or released())
     with mock.patch.object(rules, "WORKLOADS", {"markdown": MARKDOWN}):
         return run_stack(
-            stack, world or stacks(stage=outputs(block)), replaced={"releases": {"markdown": block}} | (replaced or {})
+            stack,
+            world or stacks(stage=outputs(block)),
+            replaced={"releases": {"markdown": block}} | (replaced or {}),
+            preview=preview,
         )

@@ -1,6 +1,8 @@
 """The product on the embedded cluster, as its user sees it: commands are started as a user starts them.
 
-Wants an environment that is up: `make e2e` brings it up first and takes it down afterwards.
+Wants a clone that it may edit and an environment that is up there: `make e2e` makes both. To run a single test:
+
+    make e2e-clone && cd .modelstack/clone && make up && .venv/bin/pytest tests/e2e/test_release.py
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ from clients.kubernetes import KubernetesClient
 from common import paths
 from delivery.releases import edits
 from delivery.stacks import backend, stack_file, variables
+from tests.checkout import CHECKOUT, MARK
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = os.environ.get("MODELSTACK_STACK", "dev")
 PREDICTIONS = "/api/v1.0/predictions"
 
@@ -122,6 +124,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def user() -> User:
+    if not (CHECKOUT / MARK).exists():
+        pytest.exit("these tests edit stack files, and this checkout is no clone for that: `make e2e` makes one", returncode=1)
     if not backend.has_stack(STACK):
         pytest.exit(f"stack {STACK} is not up: `make e2e` brings it up first", returncode=1)
     return User()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from common import paths
 from common.errors import UserError
 from delivery.stacks import backend, variables
 from delivery.stacks.stack import Stack
+from tests.checkout import CHECKOUT
 
 
 @pytest.fixture
@@ -34,7 +36,11 @@ def test_the_engine_works_there_and_writes_no_log_of_every_property(home):
 
 @pytest.fixture
 def shared(home, tmp_path, monkeypatch):
-    """A backend that a team has, with a passphrase of its own."""
+    """A backend that a team has, with a passphrase of its own, and a project whose stack files may be written."""
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(CHECKOUT / "Pulumi.yaml", project)
+    monkeypatch.setattr(paths, "CHECKOUT", project)
     folder = tmp_path / "team"
     folder.mkdir()
     monkeypatch.setenv("PULUMI_BACKEND_URL", folder.as_uri())
@@ -57,7 +63,7 @@ def test_a_backend_that_somebody_named_keeps_the_states_and_its_secrets_are_open
         monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of the team")
     finally:
         stack.remove()
-        (paths.CHECKOUT / "Pulumi.team.yaml").unlink(missing_ok=True)
+    assert not (CHECKOUT / "Pulumi.team.yaml").exists(), "the checkout is left alone"
 
 
 def test_what_another_checkouts_variables_have_left_in_the_shell_is_not_taken_for_a_backend(home, monkeypatch):

@@ -1,4 +1,4 @@
-"""The whole program with real stack files, by plain `pulumi preview`: what may not be served is refused at once."""
+"""The whole program with whole stack files, by plain `pulumi preview`: what may not be served is refused at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from delivery.stacks import stack_file
+from tests.checkout import CHECKOUT, STACK_FILES
 from tests.engine.harness.plain import opened, template
-from tests.harness import CHECKOUT
 from tests.releases import APPROVER, approved, image, outputs, release, released
 
 __all__ = ["template"]  # a fixture
@@ -35,9 +35,7 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     made.environment["KUBECONFIG"] = str(folder / "kubeconfig")
     for stack in ("dev", "stage", "prod"):
-        # Where an environment is up, the checkout's file is tied to that one's passphrase.
-        text = stack_file.without_salt((CHECKOUT / f"Pulumi.{stack}.yaml").read_text())
-        (made.folder / f"Pulumi.{stack}.yaml").write_text(text)
+        shutil.copy(STACK_FILES / f"Pulumi.{stack}.yaml", made.folder)
         status, said = made.run("stack", "init", stack)
         assert status == 0, said
     has_been_up(made, "stage", outputs(released(3)))
@@ -56,7 +54,7 @@ def has_been_up(checkout, stack, told):
 
 def releases(checkout, stack, block):
     """Writes releases into a stack file, beside whatever is committed."""
-    text = (CHECKOUT / f"Pulumi.{stack}.yaml").read_text()
+    text = (STACK_FILES / f"Pulumi.{stack}.yaml").read_text()
     file = checkout.folder / f"Pulumi.{stack}.yaml"
     salt = stack_file.salt(file.read_text())
     file.write_text(stack_file.with_salt(stack_file.with_releases(text, "markdown", block), salt))

@@ -9,7 +9,7 @@ import pytest
 
 from infra.promotion import rules
 from tests.harness import run_stack
-from tests.releases import AGED, approved, image, outputs, release, released, run_released, stacks
+from tests.releases import AGED, image, outputs, release, released, run_released, signed, stacks
 
 
 def refusal(stack, block, world=None):
@@ -19,8 +19,8 @@ def refusal(stack, block, world=None):
 
 
 def test_prod_refuses_a_release_that_the_workloads_own_list_of_approvers_does_not_cover():
-    said = refusal("prod", approved("prod", released(3)))
-    assert "is not among the approvers of markdown" in said, "the key of the tests approves nothing outside them"
+    said = refusal("prod", {"stable": 3, "versions": [signed("prod", release(3), by="stranger@example.com")]})
+    assert "stranger@example.com is not among the approvers of markdown" in said
     assert "where: Pulumi.prod.yaml" in said
 
 

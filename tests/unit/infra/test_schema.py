@@ -1,21 +1,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from infra.settings import schema
-
-CHECKOUT = Path(__file__).resolve().parents[3]
+from tests.checkout import CHECKOUT, STACK_FILES
 
 
 def test_the_committed_schema_is_that_of_the_settings():
     assert schema.PATH.read_text() == schema.text(), "run `modelstack schema` and commit what it writes"
 
 
-@pytest.mark.parametrize("stack_file", sorted(CHECKOUT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("stack_file", sorted(STACK_FILES.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
 def test_every_stack_file_names_the_schema_to_editors(stack_file):
     first, *_ = stack_file.read_text().splitlines()
     named = first.removeprefix("# yaml-language-server: $schema=")

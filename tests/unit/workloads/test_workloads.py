@@ -8,11 +8,11 @@ import re
 import subprocess
 import sys
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from tests.checkout import CHECKOUT, STACK_FILES
 from tests.releases import METRICS
 from workloads.catalogue import WORKLOADS, UnknownWorkloadError, get
 from workloads.declaration import Approver, Workload, approvers_of
@@ -20,7 +20,6 @@ from workloads.gate import Age, Gate, Regression, Rule
 from workloads.markdown import weeks
 from workloads.markdown.workload import MARKDOWN
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 GATE = Gate(rules=(Rule(metric="wape", at_most=0.42), Rule(metric="wape", at_most=0.5, of="wape_last_week")))
 
 
@@ -160,7 +159,7 @@ def test_every_step_of_every_workload_is_a_function_that_there_is():
 def test_a_second_workload_is_known_to_workloads_alone():
     """Adding one touches `workloads/` only: nothing else that runs may know it by name."""
     sources = [file for folder in ("components", "delivery", "infra", "local") for file in (CHECKOUT / folder).rglob("*")]
-    sources += [CHECKOUT / "__main__.py", CHECKOUT / "Makefile", CHECKOUT / "pyproject.toml", *CHECKOUT.glob("Pulumi.*yaml")]
+    sources += [CHECKOUT / "__main__.py", CHECKOUT / "Makefile", CHECKOUT / "pyproject.toml", *STACK_FILES.iterdir()]
     texts = {file: file.read_bytes() for file in sources if file.is_file() and "__pycache__" not in file.parts}
     assert len(texts) > 100, "the sources are where this test looks for them"
     second = [name for name in WORKLOADS if name != MARKDOWN.name]
