@@ -4,16 +4,17 @@ import pulumi
 
 from common import clock
 from common.errors import UserError
-from infra import foundation, outputs, platform
-from infra.promotion import deployed, rules
-from infra.settings import settings
+from infra import outputs, platform
+from infra.foundation import Foundation
+from infra.promotion import reading, rules
+from infra.settings import loading
 
 try:
-    wanted = settings.from_config()
-    others = deployed.read(pulumi.get_stack(), wanted)
-    rules.enforce(pulumi.get_stack(), wanted, others, clock.today())
+    wanted = loading.from_config()
+    deployed = reading.read(pulumi.get_stack(), wanted)
+    rules.enforce(pulumi.get_stack(), wanted, deployed, clock.today())
 except UserError as problem:
     raise pulumi.RunError(str(problem)) from None
 
-ground = foundation.create(wanted)
-outputs.export(wanted, ground, platform.compose(wanted, ground), others)
+foundation = Foundation.create(wanted)
+outputs.export(wanted, foundation, platform.compose(wanted, foundation), deployed)

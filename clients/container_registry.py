@@ -36,7 +36,7 @@ def digest_of(registry: str, repository: str, reference: str) -> str | None:
     return response.headers.get("Docker-Content-Digest") if response.is_success else None
 
 
-def copy(source: str, target: str, repository: str, digest: str) -> None:
+def copy_image(source: str, target: str, repository: str, digest: str) -> None:
     """Brings an image from one registry into another, byte for byte, so that it keeps its digest.
 
     Args:
@@ -53,7 +53,7 @@ def copy(source: str, target: str, repository: str, digest: str) -> None:
             manifest = there.get(f"manifests/{digest}")
             content = cast("dict[str, Any]", manifest.json())
             for blob in (content["config"], *content["layers"]):
-                here.take(there, str(blob["digest"]), int(blob["size"]))
+                here.copy_blob_from(there, str(blob["digest"]), int(blob["size"]))
             here.put_manifest(digest, manifest.content, manifest.headers["Content-Type"])
         except (httpx.HTTPError, httpx.StreamError, KeyError, ValueError) as error:
             raise UserError(
@@ -86,7 +86,7 @@ class Repository:
         """Part of the repository, whole."""
         return self._http.get(f"{self._url}/{what}", headers={"Accept": _ACCEPT}).raise_for_status()
 
-    def take(self, other: Repository, digest: str, size: int) -> None:
+    def copy_blob_from(self, other: Repository, digest: str, size: int) -> None:
         """A blob of another repository, unless it is here."""
         if self._http.head(f"{self._url}/blobs/{digest}").is_success:
             return

@@ -6,10 +6,7 @@ import base64
 import re
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from local.images.builder import Login
+from typing import Final
 
 TIMEOUT_SECONDS: Final = 10
 _ACCEPT: Final = ", ".join(
@@ -28,10 +25,14 @@ class UnreachableError(Exception):
     """The registry does not answer, or not this question."""
 
 
-def digest(reference: str, login: Login | None = None) -> str | None:
+def digest(reference: str, account: tuple[str, str] | None = None) -> str | None:
     """The digest (`sha256:...`) of `server/name:tag` or `server/name@digest`; None: the registry has no such image.
 
     Plain HTTP is spoken with this machine only.
+
+    Args:
+        reference: the image.
+        account: username and password, for a registry that asks for them.
 
     Raises:
         UnreachableError: the registry does not answer, or refuses the login.
@@ -43,8 +44,8 @@ def digest(reference: str, login: Login | None = None) -> str | None:
     scheme = "http" if server.split(":")[0] in ("localhost", "127.0.0.1") else "https"
     url = f"{scheme}://{server}/v2/{found['name']}/manifests/{found['digest'] or found['tag'] or 'latest'}"
     request = urllib.request.Request(url, method="HEAD", headers={"Accept": _ACCEPT})  # noqa: S310 - http or https
-    if login:
-        encoded = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    if account:
+        encoded = base64.b64encode(":".join(account).encode()).decode()
         request.add_header("Authorization", f"Basic {encoded}")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - http or https

@@ -6,7 +6,7 @@ import os
 import ssl
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpx
 
@@ -58,15 +58,20 @@ class ApiError(Exception):
         super().__init__(message)
 
 
-class Cluster:
-    """A cluster, reached as a kubeconfig says."""
+class KubernetesClient:
+    """The API server of one cluster."""
 
-    def __init__(self, kubeconfig: str | Object, context: str | None = None) -> None:
-        """Reads a kubeconfig.
+    def __init__(self, server: str, http: httpx.Client) -> None:
+        """Sends requests to the API server at `server` through `http`. See `from_kubeconfig`."""
+        self.server, self._http = server, http
+
+    @classmethod
+    def from_kubeconfig(cls, kubeconfig: str | Object, context: str | None = None) -> Self:
+        """The cluster of a context.
 
         Args:
-            kubeconfig: its text (YAML or JSON), or what that holds.
-            context: the context to use; the current one unless told.
+            kubeconfig: a kubeconfig's text (YAML or JSON), or its content.
+            context: the context; by default the current one.
         """
         # The official client knows every way to log in (certificates, tokens, exec plugins); requests are made with httpx.
         from kubernetes import client, config
@@ -79,20 +84,24 @@ class Cluster:
         )
         found = client.Configuration()
         config.load_kube_config_from_dict(document, context=context, client_configuration=found)  # pyright: ignore[reportUnknownMemberType] no annotations
-        self.server = str(found.host)
         verify = ssl.create_default_context(cafile=found.ssl_ca_cert)
         if found.cert_file:
             verify.load_cert_chain(str(found.cert_file), found.key_file)
         token = found.get_api_key_with_prefix("authorization")  # pyright: ignore[reportUnknownMemberType] no annotations
         headers = {"Authorization": token} if token else {}
-        self._http = httpx.Client(base_url=self.server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False)
+        server = str(found.host)
+        return cls(server, httpx.Client(base_url=server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False))
 
     @classmethod
-    def of_file(cls, path: str | None, context: str) -> Cluster:
-        """The cluster that a context of a kubeconfig names; `path` None: `$KUBECONFIG`, else `~/.kube/config`."""
+    def from_file(cls, path: str | None, context: str) -> Self:
+        """The cluster of a context of a kubeconfig file. Without a path: `$KUBECONFIG`, else `~/.kube/config`.
+
+        Raises:
+            UserError: there is no such file.
+        """
         file = kubeconfig_file(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
         try:
-            return cls(file.read_text(encoding="utf-8"), context)
+            return cls.from_kubeconfig(file.read_text(encoding="utf-8"), context)
         except FileNotFoundError:
             raise UserError("There is no such kubeconfig.", where=str(file), fix="write it, or name another one") from None
 
@@ -152,7 +161,7 @@ class Cluster:
         except (httpx.RemoteProtocolError, httpx.ReadError):
             return
 
-    def proxied(self, namespace: str, pod: str, port: int, path: str) -> str:
+    def get_from_pod(self, namespace: str, pod: str, port: int, path: str) -> str:
         """What a pod answers on one of its ports, asked through the API server: no way into the cluster has to be opened.
 
         Raises:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,7 +19,7 @@ from workloads import evidence
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from delivery.environments.outputs import TrackingOutput
+    from mlflow import MlflowClient
 
 REPORT = "backtest/report.json"
 HELD_OUT = "held_out.json"
@@ -59,64 +60,73 @@ class ModelVersion:
         return self.tags[name]
 
 
-class Registered(Protocol):
-    """A model registry, as far as versions are looked up in it. See `Models`."""
+class VersionLookup(Protocol):
+    """A model registry, as far as versions are looked up in it. See `ModelRegistry`."""
 
     def newest(self, name: str) -> ModelVersion | None: ...
     def version(self, name: str, version: int) -> ModelVersion | None: ...
 
 
-def find(models: Registered, name: str, version: int | None) -> ModelVersion:
+def find_version(registry: VersionLookup, name: str, version: int | None) -> ModelVersion:
     """A registered version, the newest unless told.
 
     Raises:
         UserError: there is none.
     """
-    model = models.newest(name) if version is None else models.version(name, version)
+    model = registry.newest(name) if version is None else registry.version(name, version)
     if model is None:
         what = f"No version of {name} is registered." if version is None else f"{name} has no version {version}."
         raise UserError(what, fix=f"train one with `modelstack train {name}`")
     return model
 
 
-class Models:
+class ModelRegistry:
     """The model registry behind a tracking server."""
 
-    def __init__(self, tracking: TrackingOutput) -> None:
-        """Connects.
+    def __init__(self, url: str, username: str, password: str) -> None:
+        """Remembers address and account. Nothing is asked yet: see `connect`."""
+        self.url = url
+        self._variables = {
+            # `models:/` addresses are looked up by the environment's registry, whatever client asks.
+            "MLFLOW_TRACKING_URI": url,
+            "MLFLOW_REGISTRY_URI": url,
+            "MLFLOW_TRACKING_USERNAME": username,
+            "MLFLOW_TRACKING_PASSWORD": password,
+            **SETTINGS,
+        }
+
+    @classmethod
+    def connect(cls, url: str, username: str, password: str) -> ModelRegistry:
+        """The registry of a server that answers.
 
         Raises:
             UserError: the server does not answer.
         """
-        self.url = tracking.url
         try:
-            httpx.get(f"{tracking.url}/health", timeout=10.0, trust_env=False).raise_for_status()
+            httpx.get(f"{url}/health", timeout=10.0, trust_env=False).raise_for_status()
         except httpx.HTTPError as error:
             fix = "run `modelstack status`; `make up` mends an environment that is half there"
-            raise UserError("MLflow does not answer.", where=tracking.url, found=error, fix=fix) from None
-        self._variables = {
-            # `models:/` addresses are looked up by the environment's registry, whatever client asks.
-            "MLFLOW_TRACKING_URI": tracking.url,
-            "MLFLOW_REGISTRY_URI": tracking.url,
-            "MLFLOW_TRACKING_USERNAME": tracking.username,
-            "MLFLOW_TRACKING_PASSWORD": tracking.password,
-            **SETTINGS,
-        }
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
+            raise UserError("MLflow does not answer.", where=url, found=error, fix=fix) from None
+        return cls(url, username, password)
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's own client."""
         from mlflow import MlflowClient
 
-        with self.asking():
-            self.client = MlflowClient(tracking_uri=tracking.url, registry_uri=tracking.url)
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        with self.session():
+            return MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 
     def newest(self, name: str) -> ModelVersion | None:
         """The newest version of a model; None where none is registered."""
-        with self.asking():
+        with self.session():
             found = self.client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
             return self._version(name, int(found[0].version), str(found[0].run_id)) if found else None
 
     def version(self, name: str, version: int) -> ModelVersion | None:
         """A version of a model; None where it is not registered."""
-        with self.asking():
+        with self.session():
             found = self.client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
             if not found:
                 # Servers that cannot filter by number list them all.
@@ -124,12 +134,12 @@ class Models:
                 found = [entry for entry in every if int(entry.version) == version]
             return self._version(name, version, str(found[0].run_id)) if found else None
 
-    def fetch(self, model: ModelVersion, folder: Path) -> None:
+    def download(self, model: ModelVersion, folder: Path) -> None:
         """Puts the version's artifact folder at `folder`."""
         from mlflow.artifacts import download_artifacts
 
         folder.mkdir(parents=True, exist_ok=True)
-        with self.asking():
+        with self.session():
             download_artifacts(
                 artifact_uri=f"models:/{model.name}/{model.version}", dst_path=str(folder), tracking_uri=self.url
             )
@@ -146,7 +156,7 @@ class Models:
 
         with tempfile.TemporaryDirectory() as folder:
             try:
-                with self.asking():
+                with self.session():
                     found = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self.url)
                     return Path(found).read_bytes()
             except OSError as error:
@@ -182,7 +192,7 @@ class Models:
         return digest, content
 
     @contextlib.contextmanager
-    def asking(self) -> Generator[None]:
+    def session(self) -> Generator[None]:
         """MLflow's errors in our terms, and this registry's address and password where its library looks for them."""
         from mlflow.exceptions import MlflowException
 

@@ -1,4 +1,4 @@
-"""The few requests to the API server and the registry that starting a node needs, without a Kubernetes client."""
+"""The few requests to the API server that starting a node needs, without a Kubernetes client."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from local.node.config import NodeConfig
-    from local.node.kubernetes.objects import Manifest
+    from pathlib import Path
 
 _MANAGER: Final = "modelstack-node"
 
 
-class ApiError(Exception):
+class NodeApiError(Exception):
     """The server answered, with a refusal."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -22,20 +21,26 @@ class ApiError(Exception):
         super().__init__(f"{status}: {message}")
 
 
-class Api:
-    """The API server, as its administrator."""
+class NodeApi:
+    """The API server on this machine, as its administrator.
 
-    def __init__(self, config: NodeConfig, *, timeout: float = 10) -> None:
-        self.port = config.api_port
+    Args:
+        port: where it listens on the loopback address.
+        keys: folder with `ca.crt`, `admin.crt` and `admin.key`.
+        timeout: seconds that one answer may take.
+    """
+
+    def __init__(self, port: int, keys: Path, *, timeout: float = 10) -> None:
+        self.port = port
         self.timeout = timeout
-        self.context = ssl.create_default_context(cafile=str(config.keys / "ca.crt"))
-        self.context.load_cert_chain(config.keys / "admin.crt", config.keys / "admin.key")
+        self.context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
+        self.context.load_cert_chain(keys / "admin.crt", keys / "admin.key")
 
     def get(self, path: str) -> dict[str, Any]:  # JSON of any kind
         """An object.
 
         Raises:
-            ApiError: refused.
+            NodeApiError: refused.
             OSError: no answer.
         """
         return json.loads(self._request("GET", path))
@@ -44,14 +49,14 @@ class Api:
         """Whether the server says that it is ready."""
         try:
             return self._request("GET", "/readyz") == b"ok"
-        except (OSError, http.client.HTTPException, ApiError):
+        except (OSError, http.client.HTTPException, NodeApiError):
             return False
 
-    def apply(self, path: str, manifest: Manifest) -> None:
+    def apply(self, path: str, manifest: dict[str, Any]) -> None:  # a Kubernetes object of any kind
         """Server-side apply.
 
         Raises:
-            ApiError: refused.
+            NodeApiError: refused.
             OSError: no answer.
         """
         query = f"?fieldManager={_MANAGER}&force=true"
@@ -66,5 +71,5 @@ class Api:
         finally:
             connection.close()
         if response.status >= http.client.BAD_REQUEST:
-            raise ApiError(response.status, content.decode(errors="replace")[:500])
+            raise NodeApiError(response.status, content.decode(errors="replace")[:500])
         return content

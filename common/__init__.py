@@ -1,1 +1,1 @@
-"""What every other package may use and that uses none of them: errors, names, places, the clock."""
+"""What every other package may use and that uses none of them: errors, shared names and constants, places, the clock."""

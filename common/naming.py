@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+PROJECT: Final = "modelstack"
+"""The Pulumi project. Its name and a colon stand before each of its keys in a stack file."""
 LABEL_LIMIT: Final = 63
 """Characters in a Kubernetes label, and in the name of a Service or a pod's host."""
 CRON_JOB_LIMIT: Final = 52

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         VolumeArgsDict,
     )
 
-FINGERPRINT: Final = "modelstack.dev/secret"
 UID: Final = 10001
 """The user our images run as. Their group is 0, so that what an image makes group-writable stays writable for any user id."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Self, assert_never
 
 from pulumi import ResourceOptions
 
@@ -17,14 +17,14 @@ from components.cluster import (
     KindClusterArgs,
 )
 from components.container_registry import Registry, RegistryArgs
-from infra.settings import settings as config
+from infra.settings import model
 
 if TYPE_CHECKING:
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Foundation:
     """Where everything else is declared."""
 
     cluster: Cluster
@@ -37,25 +37,25 @@ class Environment:
         """For components whose objects live in the cluster."""
         return ResourceOptions(providers=[self.cluster.provider])
 
+    @classmethod
+    def create(cls, settings: Settings) -> Self:
+        """Declares the cluster and the registry that the settings ask for."""
+        cluster = _cluster(settings.cluster)
+        served_by = [cluster] if isinstance(cluster, EmbeddedCluster) else []
+        registry = Registry("registry", RegistryArgs(address=settings.images.registry, served_by=served_by))
+        return cls(cluster=cluster, registry=registry, host=settings.cluster.host)
 
-def create(settings: Settings) -> Environment:
-    """Declares the cluster and the registry that the settings ask for."""
-    cluster = _cluster(settings.cluster)
-    served_by = [cluster] if isinstance(cluster, EmbeddedCluster) else []
-    registry = Registry("registry", RegistryArgs(address=settings.images.registry, served_by=served_by))
-    return Environment(cluster=cluster, registry=registry, host=settings.cluster.host)
 
-
-def _cluster(settings: config.Cluster) -> Cluster:
+def _cluster(settings: model.Cluster) -> Cluster:
     match settings:
-        case config.EmbeddedCluster():
+        case model.EmbeddedCluster():
             args = EmbeddedClusterArgs(
                 api_port=settings.api_port, registry_port=settings.registry_port, node_ports=str(settings.node_ports)
             )
             return EmbeddedCluster("cluster", args)
-        case config.KindCluster(name=name, node_ports=ports):
+        case model.KindCluster(name=name, node_ports=ports):
             return KindCluster("cluster", KindClusterArgs(cluster_name=name, node_ports=range(ports.first, ports.last + 1)))
-        case config.ExistingCluster(context=context, kubeconfig=path):
+        case model.ExistingCluster(context=context, kubeconfig=path):
             return ExistingCluster("cluster", ExistingClusterArgs(context=context, kubeconfig=path))
         case _:
             assert_never(settings)

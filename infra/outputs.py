@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import pulumi
 
-from common import naming
-from infra.promotion.deployed import OUTPUT as RELEASES
-from infra.settings.releases import STABLE
+from common import naming, outputs
+from common.roles import STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
 
     from components.serving.endpoint import Endpoint
     from components.serving.seldon import SeldonEndpoint
-    from infra.foundation import Environment
+    from infra.foundation import Foundation
     from infra.platform import Platform
-    from infra.promotion.rules import Known, Stable
+    from infra.promotion.deployed import DeployedRelease, DeployedReleases
+    from infra.settings.model import Settings
     from infra.settings.releases import WorkloadReleases
-    from infra.settings.settings import Settings
 
 
 class TrackingOutput(TypedDict):
@@ -51,7 +50,7 @@ class EndpointOutput(TypedDict):
 
 
 class ReleaseOutput(TypedDict):
-    """What a workload's endpoint has come to answer with. Stacks that releases go to rely on it: `infra.promotion.rules`."""
+    """What a workload's endpoint answers with. Stacks that releases go to rely on it: see `infra.promotion.deployed`."""
 
     version: int
     image: str
@@ -76,16 +75,16 @@ class WorkloadOutput(TypedDict):
     state: Literal["serving", "unreleased"]
 
 
-def export(settings: Settings, environment: Environment, platform: Platform, known: Known) -> None:
+def export(settings: Settings, foundation: Foundation, platform: Platform, deployed: DeployedReleases) -> None:
     """Exports the outputs."""
-    pulumi.export("kubeconfig", environment.cluster.kubeconfig)
-    pulumi.export("registry", environment.registry.address)
-    pulumi.export("servingImage", platform.images.serving.ref)
-    pulumi.export("tracking", _tracking(platform))
-    pulumi.export("training", _training(platform))
-    pulumi.export("endpoints", _endpoints(settings, platform))
-    pulumi.export(RELEASES, _releases(settings, platform, known))
-    pulumi.export("workloads", _workloads(settings))
+    pulumi.export(outputs.KUBECONFIG, foundation.cluster.kubeconfig)
+    pulumi.export(outputs.REGISTRY, foundation.registry.address)
+    pulumi.export(outputs.SERVING_IMAGE, platform.images.serving.ref)
+    pulumi.export(outputs.TRACKING, _tracking(platform))
+    pulumi.export(outputs.TRAINING, _training(platform))
+    pulumi.export(outputs.ENDPOINTS, _endpoints(settings, platform))
+    pulumi.export(outputs.RELEASES, _releases(settings, platform, deployed))
+    pulumi.export(outputs.WORKLOADS, _workloads(settings))
 
 
 def _tracking(platform: Platform) -> TrackingOutput:
@@ -115,14 +114,14 @@ def _endpoints(settings: Settings, platform: Platform) -> dict[str, EndpointOutp
     }
 
 
-def _releases(settings: Settings, platform: Platform, known: Known) -> dict[str, Output[ReleaseOutput]]:
+def _releases(settings: Settings, platform: Platform, deployed: DeployedReleases) -> dict[str, Output[ReleaseOutput]]:
     return {
-        workload: _once_up(endpoint, _release(settings.releases[workload], known.here.get(workload)))
+        workload: _once_up(endpoint, _release(settings.releases[workload], deployed.here.get(workload)))
         for workload, endpoint in platform.endpoints.items()
     }
 
 
-def _release(releases: WorkloadReleases, here: Stable | None) -> ReleaseOutput:
+def _release(releases: WorkloadReleases, here: DeployedRelease | None) -> ReleaseOutput:
     stable, canary = releases.served[STABLE], releases.canary
     kept = {release.image for release in releases.versions}
     served = {release.image for release in releases.served.values()}

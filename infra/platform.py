@@ -1,4 +1,4 @@
-"""The platform on an environment, from the database up to the endpoints. What one part makes, the next is given by name."""
+"""The platform on its foundation, from the database up to the endpoints. Each part gets named attributes of earlier parts."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from common import naming
+from common.roles import CANARY, SHADOW, STABLE
 from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.objects import selector
 from components.postgres import Postgres, PostgresArgs
-from components.serving.endpoint import Canary, Endpoint, EndpointArgs, Gateway
+from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, Gateway
 from components.serving.variant import Capacity, Served
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
-from infra.settings import settings as config
-from infra.settings.releases import CANARY, SHADOW, STABLE
+from infra.settings import model
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.serving.seldon import SeldonEndpoint
-    from infra.foundation import Environment
-    from infra.settings.settings import Settings
+    from infra.foundation import Foundation
+    from infra.settings.model import Settings
     from workloads.declaration import Workload
 
 RUNS, ACCOUNTS = "tracking", "accounts"
@@ -54,28 +54,28 @@ class Platform:
     """By workload: those that have a release."""
 
 
-def compose(settings: Settings, environment: Environment) -> Platform:
+def compose(settings: Settings, foundation: Foundation) -> Platform:
     """Declares the platform."""
-    images = _images(settings, environment)
+    images = _images(settings, foundation)
 
     def namespace(name: str) -> Namespace:
         full_name = naming.namespace(settings.cluster.namespace_prefix, name)
-        return Namespace(name, NamespaceArgs(name=full_name), environment.on_cluster)
+        return Namespace(name, NamespaceArgs(name=full_name), foundation.on_cluster)
 
     tracking_namespace, training_namespace = namespace("tracking"), namespace("training")
     serving_namespace = namespace(naming.SERVING)
-    tracking = _tracking(settings, environment, images, tracking_namespace)
-    training = _training(settings, environment, images, training_namespace, tracking)
+    tracking = _tracking(settings, foundation, images, tracking_namespace)
+    training = _training(settings, foundation, images, training_namespace, tracking)
     endpoints = {
-        name: _endpoint(settings, environment, images, serving_namespace, WORKLOADS[name]) for name in settings.releases
+        name: _endpoint(settings, foundation, images, serving_namespace, WORKLOADS[name]) for name in settings.releases
     }
     return Platform(images=images, tracking=tracking, training=training, endpoints=endpoints)
 
 
-def _images(settings: Settings, environment: Environment) -> Images:
+def _images(settings: Settings, foundation: Foundation) -> Images:
     def image(name: str) -> Image:
         dockerfile = f"components/images/{name}/Dockerfile"
-        return Image(name, ImageArgs(registry=environment.registry, dockerfile=dockerfile, base=settings.images.base))
+        return Image(name, ImageArgs(registry=foundation.registry, dockerfile=dockerfile, base=settings.images.base))
 
     return Images(
         postgres=image("postgres"),
@@ -86,7 +86,7 @@ def _images(settings: Settings, environment: Environment) -> Images:
     )
 
 
-def _tracking(settings: Settings, environment: Environment, images: Images, namespace: Namespace) -> Tracking:
+def _tracking(settings: Settings, foundation: Foundation, images: Images, namespace: Namespace) -> Tracking:
     postgres = Postgres(
         "postgres",
         PostgresArgs(
@@ -100,7 +100,7 @@ def _tracking(settings: Settings, environment: Environment, images: Images, name
             memory=settings.database.memory,
             protect=settings.database.protect,
         ),
-        environment.on_cluster,
+        foundation.on_cluster,
     )
     artifacts = FileShare(
         "artifacts",
@@ -110,7 +110,7 @@ def _tracking(settings: Settings, environment: Environment, images: Images, name
             storage_class=settings.storage_classes.shares,
             protect=settings.tracking.protect,
         ),
-        environment.on_cluster,
+        foundation.on_cluster,
     )
     return Tracking(
         "tracking",
@@ -120,24 +120,22 @@ def _tracking(settings: Settings, environment: Environment, images: Images, name
             backend=postgres.url(RUNS),
             accounts=postgres.url(ACCOUNTS),
             artifacts=artifacts.claim,
-            host=environment.host,
+            host=foundation.host,
             node_port=settings.tracking.node_port,
             cpu=settings.tracking.cpu,
             memory=settings.tracking.memory,
             workers=settings.tracking.workers,
             protect=settings.tracking.protect,
         ),
-        environment.on_cluster,
+        foundation.on_cluster,
     )
 
 
-def _training(
-    settings: Settings, environment: Environment, images: Images, namespace: Namespace, tracking: Tracking
-) -> Training:
+def _training(settings: Settings, foundation: Foundation, images: Images, namespace: Namespace, tracking: Tracking) -> Training:
     data = FileShare(
         "data",
         FileShareArgs(namespace=namespace.name, size=settings.training.storage, storage_class=settings.storage_classes.shares),
-        environment.on_cluster,
+        foundation.on_cluster,
     )
     return Training(
         "training",
@@ -152,7 +150,7 @@ def _training(
             jobs={name: _job(workload) for name, workload in WORKLOADS.items()},
             keep_seconds=settings.training.keep_runs_seconds,
         ),
-        environment.on_cluster,
+        foundation.on_cluster,
     )
 
 
@@ -169,7 +167,7 @@ def _job(workload: Workload) -> TrainingJob:
 
 
 def _endpoint(
-    settings: Settings, environment: Environment, images: Images, namespace: Namespace, workload: Workload
+    settings: Settings, foundation: Foundation, images: Images, namespace: Namespace, workload: Workload
 ) -> Endpoint | SeldonEndpoint:
     here, releases, needs = settings.workloads[workload.name], settings.releases[workload.name], workload.serving
     served = {
@@ -196,22 +194,22 @@ def _endpoint(
                 target_cpu_percent=needs.target_cpu_percent,
             ),
             stable=served[STABLE],
-            canary=Canary(served=served[CANARY], percent=releases.canary.percent) if releases.canary else None,
+            canary=CanaryVariant(served=served[CANARY], percent=releases.canary.percent) if releases.canary else None,
             shadow=served.get(SHADOW),
-            host=environment.host if node_port else "",
+            host=foundation.host if node_port else "",
             node_port=node_port,
             gateway=gateway,
         ),
-        environment.on_cluster,
+        foundation.on_cluster,
     )
 
 
-def _engine(serving: config.Serving, node_port: int) -> tuple[type[Endpoint | SeldonEndpoint], int | None, Gateway]:
+def _engine(serving: model.Serving, node_port: int) -> tuple[type[Endpoint | SeldonEndpoint], int | None, Gateway]:
     """What makes endpoints, and where they answer."""
     match serving:
-        case config.DeploymentServing():
+        case model.DeploymentServing():
             return Endpoint, node_port, Gateway()
-        case config.SeldonServing():
+        case model.SeldonServing():
             from components.serving.seldon import SeldonEndpoint  # noqa: PLC0415 most environments do without, and its import takes time
 
             return (

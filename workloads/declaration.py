@@ -35,7 +35,7 @@ class Step(Declared):
     summary: str
     """What it does, in a few words, for whoever watches."""
     run: Entry
-    """`function(context: workloads.run.Context) -> None`."""
+    """`function(context: workloads.context.Context) -> None`."""
     evidence: bool = False
     """Whether evidence needs it: data, features, back-test. These steps run without the others when a registered version is
     back-tested; the model is then the registered one (`workloads.training.onnx.GRAPH` in the run's folder)."""

@@ -12,26 +12,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import json
 import os
-import secrets
 import shutil
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from workloads.catalogue import UnknownWorkloadError, get
+from workloads.context import TrainingError, context_of, emit_event
 from workloads.declaration import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from workloads.context import Context
     from workloads.declaration import Workload
 
 KEPT_RUNS = 5
@@ -40,73 +37,6 @@ RESTORE = Step(name="restore", summary="the model as it is registered", run="wor
 COMPARE = Step(name="compare", summary="with the evidence on record", run="workloads.training.again:compare")
 TRACKING_SECONDS = 60.0
 """How long the tracking server may take to answer before a run is not begun."""
-
-
-class TrainingError(Exception):
-    """A run cannot go on, and the message says why and what to do. Printed without a traceback."""
-
-
-Json = str | int | float
-
-
-def emit(event: str, **fields: Json) -> None:
-    """Prints an event."""
-    print(json.dumps({"event": event, **fields}), flush=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What a step is given. Steps hand on what they make through files in `folder`."""
-
-    workload: Workload
-    source: Path
-    """Folder with the source data."""
-    share: Path
-    """The workload's folder on the data share; what lies here outlives the run."""
-    folder: Path
-    """This run's folder on the data share."""
-    revision: str
-    """Of the code."""
-    trainer: str
-    """Who started the run: a mail address."""
-    image: str
-    """Digest of the image this runs in."""
-    version: int | None = None
-    """The registered version that is back-tested. None: a new one is trained."""
-    report: Callable[..., None] = field(default=emit)
-
-    def metric(self, name: str, value: float) -> None:
-        """Tells a metric to whoever follows the run."""
-        self.report("metric", name=name, value=round(float(value), 6))
-
-
-def context_of(workload: Workload, version: int | None = None) -> Context:
-    """The context that the environment variables describe.
-
-    Raises:
-        TrainingError: one is missing, or the data share cannot be written to.
-    """
-    missing = [name for name in ("MODELSTACK_SOURCE", "MODELSTACK_DATA", "MLFLOW_TRACKING_URI") if not os.environ.get(name)]
-    if missing:
-        msg = f"set {' and '.join(missing)}: training runs in the environment, `modelstack train {workload.name}` starts it"
-        raise TrainingError(msg)
-    share = Path(os.environ["MODELSTACK_DATA"]) / workload.name
-    folder = share / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        msg = f"the data share {share} cannot be written to: {error}"
-        raise TrainingError(msg) from error
-    return Context(
-        workload=workload,
-        source=Path(os.environ["MODELSTACK_SOURCE"]),
-        share=share,
-        folder=folder,
-        revision=os.environ.get("MODELSTACK_REVISION", "unknown"),
-        trainer=os.environ.get("MODELSTACK_TRAINER", "unknown"),
-        image=os.environ.get("MODELSTACK_IMAGE", "unknown"),
-        version=version,
-    )
 
 
 def await_tracking(uri: str, seconds: float = TRACKING_SECONDS) -> None:
@@ -141,14 +71,14 @@ def run(workload: Workload, context: Context) -> None:
     steps = steps_of(workload, context.version)
     for index, step in enumerate(steps, start=1):
         about = {"step": step.name, "summary": step.summary, "index": index, "total": len(steps)}
-        emit("step", state="started", **about)
+        emit_event("step", state="started", **about)
         start = time.monotonic()
         try:
             _function(step)(context)
         except BaseException:
-            emit("step", state="failed", seconds=round(time.monotonic() - start, 1), **about)
+            emit_event("step", state="failed", seconds=round(time.monotonic() - start, 1), **about)
             raise
-        emit("step", state="done", seconds=round(time.monotonic() - start, 1), **about)
+        emit_event("step", state="done", seconds=round(time.monotonic() - start, 1), **about)
     _tidy(context)
 
 
@@ -194,7 +124,4 @@ def _tidy(context: Context) -> None:
 if __name__ == "__main__":
     # One thread per model: members are fitted side by side, and waiting threads that spin starve whoever shares the cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Steps raise the classes of the imported module, which `__main__` is not.
-    from workloads import run as this  # noqa: PLW0406 the module under its own name is another object than this one
-
-    sys.exit(this.main())
+    sys.exit(main())

@@ -13,29 +13,19 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import networking
 
+from common.labels import ROLE_LABEL, WORKLOAD_LABEL
+from common.roles import CANARY, SHADOW, STABLE
+from common.serving import METRICS_PORT, PORT, RECORDED_PORT
 from components.serving.router import ROLE, Router, RouterArgs
 from components.serving.router_config import PORT as ROUTER_PORT
 from components.serving.router_config import Routes, Target
-from components.serving.variant import (
-    METRICS_PORT,
-    PORT,
-    RECORDED_PORT,
-    ROLE_LABEL,
-    WORKLOAD_LABEL,
-    Capacity,
-    Served,
-    Variant,
-    VariantArgs,
-)
+from components.serving.variant import Capacity, Served, Variant, VariantArgs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulumi_kubernetes.networking.v1 import NetworkPolicyPeerArgsDict, NetworkPolicySpecArgsDict
 
-STABLE: Final = "stable"
-CANARY: Final = "canary"
-SHADOW: Final = "shadow"
 TUNNEL: Final[NetworkPolicyPeerArgsDict] = {
     "namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": "kube-system"}},
     "pod_selector": {"match_labels": {"app": "konnectivity-agent"}},
@@ -44,7 +34,7 @@ TUNNEL: Final[NetworkPolicyPeerArgsDict] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Canary:
+class CanaryVariant:
     """A release that is tried on part of the requests."""
 
     served: Served
@@ -70,7 +60,7 @@ class EndpointArgs:
     capacity: Capacity
     """Of each variant."""
     stable: Served
-    canary: Canary | None = None
+    canary: CanaryVariant | None = None
     shadow: Served | None = None
     """Gets a copy of every request; its answers are dropped."""
     router_replicas: int = 1

@@ -9,10 +9,11 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, policy
 
+from common.labels import ROLE_LABEL, WORKLOAD_LABEL
 from components.objects import labels, name_of
 from components.pods import CONTAINER_SECURITY, POD_SECURITY, http_probe, resources, scratch
 from components.serving.router_config import PORT, Routes, config, content_name, leave
-from components.serving.variant import FINISH_SECONDS, LEAVE_SECONDS, ROLE_LABEL, WORKLOAD_LABEL, spread
+from components.serving.variant import FINISH_SECONDS, LEAVE_SECONDS, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

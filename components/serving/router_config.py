@@ -10,11 +10,10 @@ import json
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from common.serving import MAX_BODY_BYTES, PREDICTIONS
+
 PORT = 8080
 SCRATCH = "/tmp"  # noqa: S108 - a mount of the pod's own
-MAX_BODY_BYTES = 1024 * 1024
-"""The service's own limit (workloads/serving/request.py). Here it spares the service the reading."""
-PREDICTIONS = "/api/v1.0/predictions"
 PASSED = ("/api/v1.0/metadata", "/api/v1.0/health/status")
 """What else of the service is shown to the world."""
 HUNDRED = 100

@@ -11,10 +11,10 @@ import pulumi
 from pulumi import Output, ResourceOptions
 from pulumi_kubernetes import apiextensions, networking
 
+from common.labels import WORKLOAD_LABEL
 from components.objects import labels
 from components.serving import seldon_rules, seldon_spec
 from components.serving.endpoint import variant_traffic
-from components.serving.variant import WORKLOAD_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

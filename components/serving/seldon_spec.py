@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict, cast
 
+from common.labels import RUN_ANNOTATION
+from common.roles import CANARY, SHADOW, STABLE
 from components.pods import CONTAINER_SECURITY_ALONE
-from components.serving.endpoint import CANARY, SHADOW, STABLE
 from components.serving.router_config import HUNDRED
-from components.serving.variant import CONTAINER, FINISH_SECONDS, RUN_ANNOTATION, VariantArgs, cpu_metrics, pod
+from components.serving.variant import CONTAINER, FINISH_SECONDS, VariantArgs, cpu_metrics, pod
 
 if TYPE_CHECKING:
     from components.serving.endpoint import EndpointArgs

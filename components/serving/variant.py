@@ -10,6 +10,8 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, autoscaling, core, policy
 
+from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LABEL
+from common.serving import METRICS_PORT, PORT, RECORDED_PORT
 from components.objects import labels, name_of
 from components.pods import CONTAINER_SECURITY, POD_SECURITY, environment, http_probe, resources
 
@@ -20,20 +22,12 @@ if TYPE_CHECKING:
     from pulumi_kubernetes.core.v1.outputs import ServiceSpec
     from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
-PORT: Final = 9000
-METRICS_PORT: Final = 6000
-RECORDED_PORT: Final = 6001
-"""Recent answers (workloads/serving/recording.py). In no Service: it is read pod by pod."""
 CONTAINER: Final = "model"
 LEAVE_SECONDS: Final = 5
 """A pod that is to end stays this long, so that every node knows that it is no longer to be asked."""
 FINISH_SECONDS: Final = 30
 """Then it has this long for the requests it is at: gunicorn's grace, and the longest the router waits for an answer."""
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
-WORKLOAD_LABEL: Final = "modelstack.dev/workload"
-ROLE_LABEL: Final = "modelstack.dev/role"
-VERSION_LABEL: Final = "modelstack.dev/version"
-RUN_ANNOTATION: Final = "modelstack.dev/run"
 
 
 @dataclass(frozen=True, kw_only=True)

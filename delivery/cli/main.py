@@ -16,6 +16,8 @@ import typer
 
 from common.errors import UserError
 from delivery.cli import releases
+from delivery.cli.completion import stack_names
+from delivery.cli.help import CommandGroup
 from delivery.cli.options import AsJson, Stack, Workload  # noqa: TC001 typer looks at them
 
 if TYPE_CHECKING:
@@ -25,13 +27,14 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="modelstack",
+    cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="One repository that is the platform and every model on it. [bold]modelstack up[/] makes all of it on this machine.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="One repository that is the platform and every model on it. `modelstack up` makes all of it on this machine.",
 )
-node = typer.Typer(no_args_is_help=True, help="The embedded one-node Kubernetes, by itself.")
+node = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="The embedded one-node Kubernetes, by itself.")
 app.add_typer(node, name="node")
 app.add_typer(releases.app)
 
@@ -44,6 +47,25 @@ class Until(StrEnum):
     training = "training"
     release = "release"
     endpoint = "endpoint"
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 typer calls it
+    if wanted:
+        from importlib import metadata
+
+        typer.echo(f"modelstack {metadata.version('modelstack')}")
+        raise typer.Exit
+
+
+@app.callback()
+def modelstack(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Takes the options that stand before the name of a command."""
+    del version  # its callback has done the work
 
 
 @app.command()
@@ -67,7 +89,9 @@ def down(stack: Stack = "dev") -> None:
 
 @app.command()
 def status(
-    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Only this environment.")] = None,
+    stack: Annotated[
+        str | None, typer.Option("--stack", "-s", autocompletion=stack_names, help="Only this environment.")
+    ] = None,
     *,
     json: AsJson = False,
 ) -> None:
@@ -114,7 +138,7 @@ def release(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the change, build and write nothing.")] = False,
 ) -> None:
     """Makes a registered model version immutable: its image, and the release in the stack file."""
-    from delivery.training import commands
+    from delivery.releases import commands
 
     commands.release(stack, workload, version, dry_run=dry_run)
 
@@ -122,18 +146,18 @@ def release(
 @app.command()
 def predict(workload: Workload, stack: Stack = "dev") -> None:
     """Asks the endpoint for a held-out week and shows what really sold."""
-    from delivery.training import commands
+    from delivery.environments import predict as command
 
-    commands.predict(stack, workload)
+    command.main(stack, workload)
 
 
 @app.command()
 def env() -> None:
-    """Prints the variables for plain pulumi and kubectl: [bold]eval "$(modelstack env)"[/]."""
-    from delivery.stacks import backend
+    """Prints the variables for plain pulumi and kubectl: `eval "$(modelstack env)"`."""
+    from delivery.stacks import backend, variables
 
     backend.prepare()
-    typer.echo(backend.export_lines())
+    typer.echo(variables.export_lines())
 
 
 @app.command()
@@ -234,9 +258,7 @@ def main() -> None:
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise
-        from typer import rich_utils
-
-        rich_utils.rich_format_error(error)  # pyright: ignore[reportArgumentType] click's usage error, by its exit code
+        error.show()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] click's usage error, by its exit code
         code = int(error.exit_code)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType] see above
     if code == INTERRUPTED:  # typer, too, turns an interrupt into this code
         typer.echo("Interrupted. Run the same command again: it goes on from where it stopped.", err=True)

@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="The environment: the [bold]NAME[/] of a Pulumi.NAME.yaml.")]
-Workload = Annotated[str, typer.Argument(help="The workload, for example [bold]markdown[/].")]
+from delivery.cli.completion import stack_names, workload_names
+
+Stack = Annotated[
+    str, typer.Option("--stack", "-s", autocompletion=stack_names, help="The environment: the NAME of a Pulumi.NAME.yaml.")
+]
+Workload = Annotated[str, typer.Argument(autocompletion=workload_names, help="The workload, for example markdown.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change, write nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from delivery.cli.completion import stack_names, workload_names
 from delivery.cli.options import AsJson, DryRun, Stack, Workload  # noqa: TC001 typer looks at them
 
 app = typer.Typer()
 
 Version = Annotated[int | None, typer.Option(min=1, help="The version; what is stable in the stack before unless given.")]
-To = Annotated[str, typer.Option("--stack", "-s", help="The environment whose releases change.")]
+To = Annotated[str, typer.Option("--stack", "-s", autocompletion=stack_names, help="The environment whose releases change.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Bring the environment up afterwards.")]
 Abort = Annotated[bool, typer.Option("--abort", help="End it.")]
 
@@ -20,8 +21,11 @@ Abort = Annotated[bool, typer.Option("--abort", help="End it.")]
 @app.command()
 def promote(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
-    to: Annotated[str, typer.Option("--to", help="The environment that it goes to.")],
-    source: Annotated[str | None, typer.Option("--from", help="Where it comes from; the stack before unless given.")] = None,
+    to: Annotated[str, typer.Option("--to", autocompletion=stack_names, help="The environment that it goes to.")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", autocompletion=stack_names, help="Where it comes from; the stack before unless given."),
+    ] = None,
     version: Version = None,
     *,
     dry_run: DryRun = False,
@@ -29,10 +33,11 @@ def promote(  # noqa: PLR0913 each is an option of the command
     apply: Apply = False,
 ) -> None:
     """Makes a version stable in another environment, if its evidence passes the gate there."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    release_command.promote(
-        release_command.Move(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply), source, version
+    commands.promote(
+        ReleaseCommand.of(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply), source, version
     )
 
 
@@ -53,18 +58,19 @@ def canary(  # noqa: PLR0913 each is an option of the command
 ) -> None:
     """Tries a version on part of the requests, or changes its part.
 
-    With [bold]--watch[/] ends with 0: it passed and becomes stable, 3: it failed and is removed, 4: too few requests to tell.
+    With --watch ends with 0: it passed and becomes stable, 3: it failed and is removed, 4: too few requests to tell.
     """
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    move = release_command.Move(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.of(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if watch:
         from delivery.trials import watch as command
 
         _none_of("cannot go with --watch", {"--version": version, "--traffic": traffic, "--abort": abort})
-        raise typer.Exit(command.main(move, seconds, min_requests))
+        raise typer.Exit(command.main(release, seconds, min_requests))
     _none_of("only goes with --watch", {"--seconds": seconds, "--min-requests": min_requests})
-    release_command.canary(move, version, traffic, abort=abort)
+    commands.canary(release, version, traffic, abort=abort)
 
 
 @app.command()
@@ -80,16 +86,17 @@ def shadow(  # noqa: PLR0913 each is an option of the command
     apply: Apply = False,
 ) -> None:
     """Gives a version a copy of every request, or compares what it answered; callers never see its answers."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    move = release_command.Move(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.of(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if compare:
         from delivery.trials import shadowing
 
         _none_of("cannot go with --compare", {"--version": version, "--abort": abort, "--dry-run": dry_run, "--apply": apply})
-        shadowing.main(move)
+        shadowing.main(release)
         return
-    release_command.shadow(move, version, abort=abort)
+    commands.shadow(release, version, abort=abort)
 
 
 @app.command()
@@ -97,42 +104,42 @@ def approve(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
     stack: To,
     version: Annotated[int, typer.Option(min=1, help="The version.")],
-    key: Annotated[Path | None, typer.Option(help="Your key; made by [bold]modelstack key[/].")] = None,
+    key: Annotated[Path | None, typer.Option(help="Your key; made by `modelstack key`.")] = None,
     *,
     dry_run: DryRun = False,
     json: AsJson = False,
     apply: Apply = False,
 ) -> None:
     """Signs a release for an environment. Counts if your key is listed for the workload and somebody else has trained it."""
-    from delivery.releases import approval_keys, release_command
+    from delivery.releases import approval_keys, commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    move = release_command.Move(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
-    release_command.approve(move, version, key or approval_keys.default_file())
+    release = ReleaseCommand.of(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    commands.approve(release, version, key or approval_keys.default_file())
 
 
 @app.command()
 def rollback(workload: Workload, stack: To, *, dry_run: DryRun = False, json: AsJson = False, apply: Apply = False) -> None:
     """Goes back to the release before: one line of the stack file."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
+    from delivery.releases.release_command import ReleaseCommand
 
-    release_command.rollback(
-        release_command.Move(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
-    )
+    commands.rollback(ReleaseCommand.of(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply))
 
 
 @app.command()
 def verify(workload: Workload, stack: To) -> None:
     """Fetches the evidence of every release and compares it with what the stack file says."""
-    from delivery.releases import release_command
+    from delivery.releases import commands
 
-    release_command.check(stack, workload)
+    commands.check(stack, workload)
 
 
 @app.command()
 def history(
     workload: Workload,
     stack: To,
-    at: Annotated[str | None, typer.Option(help="Only what answered then: [bold]2026-10-01[/] or a moment.")] = None,
+    at: Annotated[str | None, typer.Option(help="Only what answered then: 2026-10-01 or a moment.")] = None,
     *,
     json: AsJson = False,
 ) -> None:
@@ -144,15 +151,15 @@ def history(
 
 @app.command()
 def diff(
-    one: Annotated[str, typer.Argument(help="An environment.")],
-    other: Annotated[str, typer.Argument(help="Another one.")],
+    one: Annotated[str, typer.Argument(autocompletion=stack_names, help="An environment.")],
+    other: Annotated[str, typer.Argument(autocompletion=stack_names, help="Another one.")],
     *,
     json: AsJson = False,
 ) -> None:
     """Releases and settings of two environments side by side, where they differ."""
-    from delivery.environments import history
+    from delivery.environments import differences
 
-    history.differences(one, other, as_json=json)
+    differences.differences(one, other, as_json=json)
 
 
 @app.command()
@@ -174,10 +181,12 @@ def report(
 def key(
     name: Annotated[str | None, typer.Option(help="Your mail address; what git knows unless given.")] = None,
     file: Annotated[Path | None, typer.Option("--key", help="Where to keep it.")] = None,
-    workload: Annotated[str | None, typer.Option(help="Add its public half to the approvers of this workload.")] = None,
+    workload: Annotated[
+        str | None, typer.Option(autocompletion=workload_names, help="Add its public half to the approvers of this workload.")
+    ] = None,
 ) -> None:
     """Makes the key that you approve with, or shows it; a workload's approvers are a reviewed file."""
-    from delivery.training import commands
+    from delivery.releases import commands
 
     commands.key(name, file, workload)
 

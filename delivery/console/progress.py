@@ -7,11 +7,11 @@ import sys
 import threading
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from common import paths
+from delivery.console.steps import StepNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -25,39 +25,12 @@ _TICK_SECONDS = 2.0
 _KEPT_LOGS = 20
 
 
-@dataclass
-class Node:
-    """A step in the tree of steps. `done` and `total` are amounts of whatever the step counts; total None: unknown."""
-
-    name: str
-    parent: Node | None
-    started: float
-    ended: float | None = None
-    state: str = "running"
-    text: str = ""
-    done: float = 0.0
-    total: float | None = None
-    children: list[Node] = field(default_factory=list["Node"])
-
-    def path(self) -> str:
-        """The step's name with those above it."""
-        return self.name if self.parent is None else f"{self.parent.path()} > {self.name}"
-
-    def seconds(self, now: float) -> float:
-        """How long the step took, or has been taking."""
-        return (self.ended if self.ended is not None else now) - self.started
-
-    def share(self) -> float | None:
-        """The part of the step that is done, between 0 and 1; None when nobody knows."""
-        return min(self.done / self.total, 1.0) if self.total else None
-
-
 class Sink(Protocol):
     """One place where steps are shown."""
 
-    def started(self, node: Node) -> None: ...
-    def changed(self, node: Node) -> None: ...
-    def ended(self, node: Node) -> None: ...
+    def started(self, node: StepNode) -> None: ...
+    def changed(self, node: StepNode) -> None: ...
+    def ended(self, node: StepNode) -> None: ...
     def said(self, text: str) -> None: ...
 
     def tick(self) -> None:
@@ -68,7 +41,7 @@ class Sink(Protocol):
 class _StepHandle:
     """The `common.progress.Step` of one node."""
 
-    def __init__(self, node: Node, reporter: Reporter) -> None:
+    def __init__(self, node: StepNode, reporter: Reporter) -> None:
         self._node, self._reporter = node, reporter
 
     def advance(self, done: float, total: float | None = None) -> None:
@@ -81,7 +54,7 @@ class _StepHandle:
         self._reporter.tell("changed", self._node)
 
 
-_current: ContextVar[Node | None] = ContextVar("modelstack_step", default=None)
+_current: ContextVar[StepNode | None] = ContextVar("modelstack_step", default=None)
 
 
 class Reporter:
@@ -95,7 +68,7 @@ class Reporter:
         """Seconds since the command began."""
         return self._clock() - self.begun
 
-    def tell(self, happening: str, node: Node) -> None:
+    def tell(self, happening: str, node: StepNode) -> None:
         with self._lock:
             for sink in self._sinks:
                 getattr(sink, happening)(node)
@@ -114,7 +87,7 @@ class Reporter:
 
     @contextlib.contextmanager
     def step(self, name: str) -> Generator[_StepHandle]:
-        node = Node(name, _current.get(), self._clock())
+        node = StepNode(name, _current.get(), self._clock())
         if node.parent is not None:
             node.parent.children.append(node)
         token = _current.set(node)
@@ -138,7 +111,7 @@ class PlainSink:
         self._stream, self._clock, self._quiet, self._silence = stream, clock, quiet, max(quiet, _SILENCE_SECONDS)
         self._begun = clock()
         self._last: dict[int, tuple[float, str]] = {}
-        self._running: list[Node] = []
+        self._running: list[StepNode] = []
 
     def _line(self, text: str) -> None:
         # A closed pipe (`modelstack up | head`) must not stop the work.
@@ -146,12 +119,12 @@ class PlainSink:
             self._stream.write(f"[{self._clock() - self._begun:7.1f} s] {text}\n")
             self._stream.flush()
 
-    def started(self, node: Node) -> None:
+    def started(self, node: StepNode) -> None:
         self._running.append(node)
         self._last[id(node)] = (self._clock(), "")
         self._line(f"{node.path()} ...")
 
-    def changed(self, node: Node) -> None:
+    def changed(self, node: StepNode) -> None:
         when, before = self._last.get(id(node), (0.0, ""))
         text = _state(node)
         if text and text != before and self._clock() - when >= self._quiet:
@@ -165,11 +138,11 @@ class PlainSink:
             else:
                 self.changed(node)
 
-    def _tell(self, node: Node, text: str) -> None:
+    def _tell(self, node: StepNode, text: str) -> None:
         self._last[id(node)] = (self._clock(), text)
         self._line(f"{node.path()}: {text}")
 
-    def ended(self, node: Node) -> None:
+    def ended(self, node: StepNode) -> None:
         self._running.remove(node)
         self._last.pop(id(node), None)
         note = f": {node.text}" if node.text else ""
@@ -180,7 +153,7 @@ class PlainSink:
             self._line(line)
 
 
-def _state(node: Node) -> str:
+def _state(node: StepNode) -> str:
     share = node.share()
     return " ".join(part for part in (f"{share:.0%}" if share is not None else "", node.text) if part)
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from delivery.console.progress import Node
+    from delivery.console.steps import StepNode
 
 _GLYPHS = {"running": ("•", "cyan"), "done": ("✓", "green"), "failed": ("✗", "red")}
 _SHOWN_CHILDREN = 12
@@ -32,9 +32,9 @@ class TerminalSink:
         self._console = Console(file=stream, highlight=False)
         self._spinner = Spinner("dots", style="cyan")
         self._live: Live | None = None
-        self._roots: list[Node] = []
+        self._roots: list[StepNode] = []
 
-    def started(self, node: Node) -> None:
+    def started(self, node: StepNode) -> None:
         if node.parent is not None:
             return
         self._roots.append(node)
@@ -47,13 +47,13 @@ class TerminalSink:
             )
             self._live.start()
 
-    def changed(self, node: Node) -> None:
+    def changed(self, node: StepNode) -> None:
         """Nothing: the display draws itself anew several times a second."""
 
     def tick(self) -> None:
         """Nothing, for the same reason."""
 
-    def ended(self, node: Node) -> None:
+    def ended(self, node: StepNode) -> None:
         if node.parent is not None:
             return
         self._roots.remove(node)
@@ -70,13 +70,13 @@ class TerminalSink:
             self._live.stop()
             self._live = None
 
-    def _table(self, roots: list[Node], *, final: bool) -> Table:
+    def _table(self, roots: list[StepNode], *, final: bool) -> Table:
         table = Table.grid(padding=(0, 1))
         for root in roots:
             self._add(table, root, 0, final=final)
         return table
 
-    def _add(self, table: Table, node: Node, depth: int, *, final: bool) -> None:
+    def _add(self, table: Table, node: StepNode, depth: int, *, final: bool) -> None:
         running = node.state == "running"
         symbol, colour = _GLYPHS[node.state]
         share = node.share()

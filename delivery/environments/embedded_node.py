@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infra.settings.settings import EmbeddedCluster, Settings
+    from infra.settings.model import EmbeddedCluster, Settings
     from local.node import NodeConfig
 
 

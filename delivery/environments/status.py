@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from clients.kubernetes import list_at, text_at
 from common import clock, naming, paths
 from common.errors import UserError
+from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LABEL
+from common.roles import CANARY, SHADOW, STABLE
+from delivery.console.tables import plain_table, short, wide_console
 from delivery.environments import embedded_node, outputs
 from delivery.stacks import backend, stack_file
-from infra.settings import settings as infra_settings
-from infra.settings.releases import CANARY, SHADOW, STABLE
+from infra.settings import loading
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -20,17 +22,15 @@ if TYPE_CHECKING:
     from datetime import date
 
     from clients.kubernetes import Object
+    from infra.settings.model import Settings
     from infra.settings.releases import Release, WorkloadReleases
-    from infra.settings.settings import Settings
     from workloads.declaration import Workload
 
-SELECTOR = "modelstack.dev/workload,modelstack.dev/version"
+SELECTOR = f"{WORKLOAD_LABEL},{VERSION_LABEL}"
 """Finds the Deployments of variants. Labels and annotations are those that `components.serving.variant` sets."""
 _WIDTH = 160
 """Identifiers are there to be copied: a narrow terminal may break the line, but not the words."""
 _IDS = ("run", "data", "image")
-_SHOWN = 12
-"""Characters of a digest or a run that a table shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,46 +87,48 @@ def known_stacks() -> list[str]:
 
 def of(name: str) -> StackStatus:
     """One stack's status. What is wrong with it is part of the answer."""
-    settings = infra_settings.load(stack_file.path_of(name))
+    settings = loading.load(stack_file.path_of(name))
     found = embedded_node.embedded(settings)
     if not backend.has_stack(name):
         return _without_cluster(name, "not up", settings)
     if found is not None and not embedded_node.running(found):
         return _without_cluster(name, "the node does not run: `make up` starts it", settings)
-    from delivery.environments.access import Access
+    from delivery.environments.environment import Environment
 
     try:
-        access = Access.to(name)
+        environment = Environment.open(name)
         namespace = naming.namespace(settings.cluster.namespace_prefix, naming.SERVING)
-        deployments = access.cluster.items(f"/apis/apps/v1/namespaces/{namespace}/deployments", {"labelSelector": SELECTOR})
+        deployments = environment.cluster.items(
+            f"/apis/apps/v1/namespaces/{namespace}/deployments", {"labelSelector": SELECTOR}
+        )
         today = clock.today()
-        variants = [variant(deployment, settings.releases, access.outputs, today) for deployment in deployments]
+        variants = [variant(deployment, settings.releases, environment.outputs, today) for deployment in deployments]
     except UserError as error:
         return _without_cluster(name, error.what, settings)
     return StackStatus(
         stack=name,
         state="up",
-        tracking=access.outputs.tracking.url,
-        variants=sorted(variants, key=lambda found: (found.workload, found.role != "stable", found.role)),
+        tracking=environment.outputs.tracking.url,
+        variants=sorted(variants, key=lambda found: (found.workload, found.role != STABLE, found.role)),
         pending=pending(settings.releases, variants),
     )
 
 
 def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known: outputs.Outputs, today: date) -> Variant:
     """What a variant's Deployment says, with what the stack file knows about its release."""
-    workload = text_at(deployment, "metadata", "labels", "modelstack.dev/workload")
-    version = int(text_at(deployment, "metadata", "labels", "modelstack.dev/version"))
+    workload = text_at(deployment, "metadata", "labels", WORKLOAD_LABEL)
+    version = int(text_at(deployment, "metadata", "labels", VERSION_LABEL))
     containers = list_at(deployment, "spec", "template", "spec", "containers")
     progressing = [c for c in list_at(deployment, "status", "conditions") if c["type"] == "Progressing"]
     release = releases[workload].find(version) if workload in releases else None
     endpoint = known.endpoints.get(workload)
-    role = text_at(deployment, "metadata", "labels", "modelstack.dev/role")
+    role = text_at(deployment, "metadata", "labels", ROLE_LABEL)
     return Variant(
         workload=workload,
         role=role,
         version=version,
         since=text_at(progressing[0], "lastUpdateTime") if progressing else "",
-        run=text_at(deployment, "metadata", "annotations", "modelstack.dev/run") or (release.run if release else ""),
+        run=text_at(deployment, "metadata", "annotations", RUN_ANNOTATION) or (release.run if release else ""),
         data=release.data if release else "",
         image=text_at(containers[0], "image").rpartition("@")[2] if containers else "",
         ready=int(text_at(deployment, "status", "readyReplicas") or 0),
@@ -174,13 +176,7 @@ def _without_cluster(name: str, state: str, settings: Settings) -> StackStatus:
 
 
 def _show(found: list[StackStatus]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    console.width = max(console.width, _WIDTH)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in (
+    table = plain_table(
         "stack",
         "workload",
         "variant",
@@ -192,8 +188,8 @@ def _show(found: list[StackStatus]) -> None:
         "approved by",
         *_IDS,
         "endpoint",
-    ):
-        table.add_column(title, overflow="fold")
+    )
+    console = wide_console(_WIDTH)
     for status in found:
         for v in status.variants:
             since = v.since.replace("T", " ").removesuffix("Z")
@@ -209,8 +205,3 @@ def _show(found: list[StackStatus]) -> None:
             console.print(f"{status.stack}: {what}", markup=False)
         for release in status.pending:
             console.print(f"{status.stack}: the stack file releases {release}, which does not run: `make up`", markup=False)
-
-
-def short(identifier: str) -> str:
-    """The start of a digest or a run, enough to tell it from others."""
-    return identifier.removeprefix("sha256:")[:_SHOWN]

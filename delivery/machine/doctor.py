@@ -10,7 +10,7 @@ from common.errors import UserError
 from delivery.environments import embedded_node
 from delivery.machine import preflight, toolbox
 from delivery.stacks import stack_file
-from infra.settings import settings as infra_settings
+from infra.settings import loading
 
 
 def main(stack: str) -> None:
@@ -18,7 +18,7 @@ def main(stack: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    settings = infra_settings.load(stack_file.path_of(stack))
+    settings = loading.load(stack_file.path_of(stack))
     table = Table(box=None, pad_edge=False, show_header=False)
     for what, found in [*_machine(), *_tools(), *_plugins()]:
         table.add_row(what, found)

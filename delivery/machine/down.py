@@ -12,7 +12,7 @@ from delivery.console.progress import reporter
 from delivery.environments import embedded_node
 from delivery.machine import preflight
 from delivery.stacks import backend, lock, recovery, stack_file
-from infra.settings import settings as infra_settings
+from infra.settings import loading
 
 if TYPE_CHECKING:
     from delivery.console.progress import Reporter
@@ -32,7 +32,7 @@ _OF_THE_ENVIRONMENT = (
 def main(stack: str) -> None:
     """Runs the command."""
     preflight.check_me()
-    settings = infra_settings.load(stack_file.path_of(stack))
+    settings = loading.load(stack_file.path_of(stack))
     with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
         found = embedded_node.embedded(settings)
         if found is None:
@@ -46,7 +46,7 @@ def main(stack: str) -> None:
 def _destroy(stack: str, progress: Reporter) -> None:
     from delivery.stacks.stack import Stack
 
-    opened = Stack(stack)
+    opened = Stack.select(stack)
     recovery.release_locks(recovery.lock_folder(paths.BACKEND, stack), progress)
     opened.destroy(progress)
     opened.remove()
@@ -102,7 +102,7 @@ def _clean_stack_file(stack: str, progress: Reporter) -> None:
 def _lives_here(stack: str) -> bool:
     """Whether a stack's cluster is the embedded one of this checkout."""
     try:
-        cluster = infra_settings.load(stack_file.path_of(stack)).cluster
+        cluster = loading.load(stack_file.path_of(stack)).cluster
     except UserError:
         return False  # its file is gone or broken: nobody can tell, and `pulumi destroy` reads the state alone
     if cluster.kind == "existing":

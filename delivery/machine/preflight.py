@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 GIB = 1024**3
 DISK_GIB = 14

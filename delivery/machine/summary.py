@@ -6,42 +6,43 @@ from typing import TYPE_CHECKING
 
 from clients import endpoint
 from delivery.console.terminal import duration
-from infra.promotion import rules
+from delivery.environments import held_out
+from infra.promotion import requirements
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from delivery.console.progress import Reporter
-    from delivery.environments.access import Access
+    from delivery.environments.environment import Environment
 
 
-def show(access: Access, progress: Reporter, *, changed: bool) -> None:
+def show(environment: Environment, progress: Reporter, *, changed: bool) -> None:
     """Waits for the endpoints, asks each for its held-out week, and prints the summary."""
-    stack, outputs = access.stack.name, access.outputs
+    stack, outputs = environment.name, environment.outputs
     password = f"pulumi stack output tracking --show-secrets --stack {stack}"
     lines = [f"MLflow     {outputs.tracking.url}   user {outputs.tracking.username}, password: {password}"]
     for workload, found in outputs.endpoints.items():
-        held = endpoint.held_out(found.run, lambda: access.evidence)
-        answer = endpoint.wait(found, held.request, progress)
+        held = held_out.held_out(found.run, lambda: environment.origin_registry)
+        answer = endpoint.wait(found.url, held.request, progress, version=found.version)
         lines += [
             f"{workload:<10} {found.url}   version {found.version}, run {found.run}",
             "",
-            *(f"  {line}" for line in endpoint.comparison(held, answer).splitlines()),
+            *(f"  {line}" for line in held_out.comparison(held, answer).splitlines()),
             "",
-            f"  {endpoint.curl(found)}",
+            f"  {held_out.curl(found)}",
         ]
-    unreleased = [workload for workload in access.settings.workloads if workload not in outputs.endpoints]
+    unreleased = [workload for workload in environment.settings.workloads if workload not in outputs.endpoints]
     lines += [f"{workload:<10} nothing is released here yet" for workload in unreleased]
     done = "Everything is up" if changed else "Nothing to do: everything is up"
     print(f"\n{done} ({duration(progress.elapsed())}).\n")
     print("\n".join(lines))
     print("\nNext:")
-    for command, what in next_commands(stack, next(iter([*outputs.endpoints, *access.settings.workloads, *WORKLOADS]))):
+    for command, what in next_commands(stack, next(iter([*outputs.endpoints, *environment.settings.workloads, *WORKLOADS]))):
         print(f"  {command:<48} {what}")
 
 
 def next_commands(stack: str, workload: str) -> list[tuple[str, str]]:
     """What to try now."""
-    source = rules.requirements(stack).source
+    source = requirements.for_stack(stack).source
     if source is not None:
         return [
             (f"modelstack promote {workload} --to {stack}", f"what is stable in {source} into the stack file"),

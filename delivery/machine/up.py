@@ -9,17 +9,19 @@ from clients import container_registry
 from common import naming, paths
 from delivery.console.progress import Reporter, reporter
 from delivery.environments import embedded_node
-from delivery.environments.access import Access
+from delivery.environments.environment import Environment
 from delivery.machine import preflight, summary, toolbox
+from delivery.releases.releaser import releaser_of
 from delivery.stacks import backend, lock, recovery, stack_file
-from infra.promotion import rules
-from infra.settings import settings as infra_settings
+from delivery.training.training_runs import runs_of
+from infra.promotion import requirements
+from infra.settings import loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from delivery.stacks.stack import Stack
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 ORDER = ("tools", "environment", "training", "release", "endpoint")
 
@@ -27,7 +29,7 @@ ORDER = ("tools", "environment", "training", "release", "endpoint")
 def main(stack: str, until: str) -> None:
     """Runs the command."""
     preflight.check_me()
-    infra_settings.load(stack_file.path_of(stack))
+    loading.load(stack_file.path_of(stack))
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
         Up(stack, until, progress).run()
 
@@ -51,21 +53,21 @@ class Up:
         stack = self._open(settings)
         self._recover(stack, settings)
         self._update(stack, "environment")
-        access = Access(stack)
+        environment = Environment(self.name)
         if self._done("environment"):
             return
-        self._train(access)
+        self._train(environment)
         if self._done("training"):
             return
-        released = self._release(access)
+        released = self._release(environment)
         if self._done("release"):
             return
         if released:
             self._update(stack, "endpoints")
-        summary.show(Access(stack), self.progress, changed=self.changed)
+        summary.show(Environment(self.name), self.progress, changed=self.changed)
 
     def _settings(self) -> Settings:
-        return infra_settings.load(stack_file.path_of(self.name))
+        return loading.load(stack_file.path_of(self.name))
 
     def _done(self, part: str) -> bool:
         if self.until != part:
@@ -97,7 +99,7 @@ class Up:
                 self.progress.say(f"{file.name} names releases of a cluster that is no more: they are removed, and made anew.")
                 text = stack_file.without_releases(text)
             stack_file.write(file, text)
-            stack = Stack(self.name, create=True)
+            stack = Stack.create(self.name)
             # Creating a stack, the engine writes its salt into the file, and the whole file anew.
             after = stack_file.read(file)
             if after != text:
@@ -146,34 +148,38 @@ class Up:
                 self.changed = True
             step.note("" if expected else "nothing to change")
 
-    def _unreleased(self, access: Access) -> Sequence[str]:
+    def _unreleased(self, environment: Environment) -> Sequence[str]:
         """The workloads whose first release is to be made here. Elsewhere releases come by promotion."""
-        if rules.requirements(self.name).source is not None:
+        if requirements.for_stack(self.name).source is not None:
             return []
-        settings = access.settings
+        settings = environment.settings
         return [name for name in settings.workloads if name not in settings.releases]
 
-    def _train(self, access: Access) -> None:
-        for workload in self._unreleased(access):
-            newest = access.models.newest(workload)
-            if newest is None or access.trainer(workload).running() is not None:
-                access.trainer(workload).train(self.progress)
+    def _train(self, environment: Environment) -> None:
+        for workload in self._unreleased(environment):
+            newest = environment.model_registry.newest(workload)
+            if newest is None or runs_of(environment, workload).running() is not None:
+                runs_of(environment, workload).train(self.progress)
                 self.changed = True
 
-    def _release(self, access: Access) -> bool:
+    def _release(self, environment: Environment) -> bool:
         """Releases what has no release yet, and tells whether there was any."""
-        unreleased = self._unreleased(access)
+        unreleased = self._unreleased(environment)
         for workload in unreleased:
-            access.releaser().release(workload, None, self.progress)
+            releaser_of(environment).release(workload, None, self.progress)
             self.changed = True
         return bool(unreleased)
 
 
 def _objects(settings: Settings) -> recovery.Objects | None:
-    from clients.kubernetes import Cluster
+    from clients.kubernetes import KubernetesClient
 
     if settings.cluster.kind == "embedded":
-        return Cluster(paths.KUBECONFIG.read_text(encoding="utf-8")) if paths.KUBECONFIG.is_file() else None
+        return (
+            KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+            if paths.KUBECONFIG.is_file()
+            else None
+        )
     if settings.cluster.kind == "existing":
-        return Cluster.of_file(settings.cluster.kubeconfig, settings.cluster.context)
+        return KubernetesClient.from_file(settings.cluster.kubeconfig, settings.cluster.context)
     return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from common import paths
 from common.errors import UserError
-from delivery.stacks.backend import write_private
+from common.files import write_private
 from infra.promotion import approval
 from workloads.declaration import Approver, approvers_of
 

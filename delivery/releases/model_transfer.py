@@ -16,7 +16,7 @@ from common.errors import UserError
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from clients.model_registry import Models, ModelVersion
+    from clients.model_registry import ModelRegistry, ModelVersion
 
 ORIGIN: Final = "modelstack.origin"
 """Tag of a run and of a version: what they are a copy of, as run and number of the version."""
@@ -28,7 +28,7 @@ _BATCH = 100
 """Figures that a server takes in one request."""
 
 
-def bring(source: Models, target: Models, model: ModelVersion) -> int | None:
+def copy_version(source: ModelRegistry, target: ModelRegistry, model: ModelVersion) -> int | None:
     """Brings a version, and gives its number there. What was brought half is begun anew.
 
     Returns:
@@ -39,20 +39,20 @@ def bring(source: Models, target: Models, model: ModelVersion) -> int | None:
     """
     if source.url == target.url:
         return None
-    for run in brought(target, model):
+    for run in copies_of(target, model):
         if _versions(target, model.name, run):
             return None
-        with target.asking():
+        with target.session():
             target.client.delete_run(run)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        run = _take(source, model, folder)
-        return _give(target, model, run, folder)
+        run = _download(source, model, folder)
+        return _upload(target, model, run, folder)
 
 
-def brought(target: Models, model: ModelVersion) -> list[str]:
+def copies_of(target: ModelRegistry, model: ModelVersion) -> list[str]:
     """The runs of a registry that are copies of the version's."""
-    with target.asking():
+    with target.session():
         experiment = target.client.get_experiment_by_name(model.name)
         if experiment is None:
             return []
@@ -72,20 +72,20 @@ def _origin(model: ModelVersion) -> str:
     return f"{model.run}/{model.version}"
 
 
-def _take(source: Models, model: ModelVersion, folder: Path) -> Run:
+def _download(source: ModelRegistry, model: ModelVersion, folder: Path) -> Run:
     """The version's run; its artifacts and the model in `folder`."""
-    source.fetch(model, folder / _MODEL)
+    source.download(model, folder / _MODEL)
     (folder / _FILES).mkdir()
-    with source.asking():
+    with source.session():
         for file in source.client.list_artifacts(model.run):  # pyright: ignore[reportUnknownMemberType] MLflow's annotations
             source.client.download_artifacts(model.run, file.path, str(folder / _FILES))
         return source.client.get_run(model.run)
 
 
-def _give(target: Models, model: ModelVersion, run: Run, folder: Path) -> int:
+def _upload(target: ModelRegistry, model: ModelVersion, run: Run, folder: Path) -> int:
     digest, client = content_digest(folder / _MODEL), target.client
     tags = {name: value for name, value in run.data.tags.items() if not name.startswith(_OF_MLFLOW)}
-    with target.asking():
+    with target.session():
         experiment = client.get_experiment_by_name(model.name)
         place = experiment.experiment_id if experiment else client.create_experiment(model.name)
         made = client.create_run(place, run.info.start_time, {**tags, ORIGIN: _origin(model)}, run.info.run_name).info
@@ -111,7 +111,7 @@ def _give(target: Models, model: ModelVersion, run: Run, folder: Path) -> int:
     return int(version.version)
 
 
-def _log(target: Models, name: str, run: Run) -> None:
+def _log(target: ModelRegistry, name: str, run: Run) -> None:
     """Parameters and metrics, as they were at last."""
     from mlflow.entities import Metric, Param
 
@@ -123,7 +123,7 @@ def _log(target: Models, name: str, run: Run) -> None:
         target.client.log_batch(name, metrics=metrics[part], params=parameters[part])
 
 
-def _versions(target: Models, name: str, run: str) -> list[int]:
-    with target.asking():
+def _versions(target: ModelRegistry, name: str, run: str) -> list[int]:
+    with target.session():
         found = target.client.search_model_versions(f"name='{name}'")
         return [int(version.version) for version in found if version.run_id == run]

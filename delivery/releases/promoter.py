@@ -1,226 +1,132 @@
-"""Releases on the move: from the stack they come from into the one they go to, as an edit of its stack file.
+"""Promotion: a release on its way from the stack file it comes from into the one it goes to.
 
-Nothing is edited unless everything has been looked at: that the release is there, that its evidence is what its run recorded,
-and that the environment may serve the outcome, approval aside, which comes after. The program asks again at preview.
+The release is resolved once (`Candidate`) and handed on: to the edit, to the copy of its image and to the copy of its model.
+Nothing is edited before everything is checked: that the release is there, that its evidence is what its run recorded, and that
+the environment may serve the outcome. Only the approval may come later. The program checks again at preview.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from common.errors import UserError
+from common.roles import CANARY, SHADOW, STABLE
 from delivery.releases import edits
-from delivery.stacks import stack_file
-from infra.promotion import rules
-from infra.settings import consistency, settings
-from infra.settings.problems import refusal
-from infra.settings.releases import CANARY, SHADOW, STABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import date
-    from pathlib import Path
 
     from clients.model_registry import ModelVersion
     from delivery.releases.edits import Block
-    from infra.promotion.rules import Known
-    from infra.settings.settings import Settings
-    from workloads.declaration import Workload
+    from delivery.releases.stack_editor import StackEdit, StackEditor, StackReleases
 
 
-class Evidence(Protocol):
-    """The model registry that a release was made from. See `clients.model_registry.Models`."""
+class EvidenceSource(Protocol):
+    """The model registry that a release was made from. See `clients.model_registry.ModelRegistry`."""
 
     def version(self, name: str, version: int) -> ModelVersion | None: ...
     def report(self, model: ModelVersion) -> tuple[str, dict[str, float], str | None]: ...
 
 
-class Images(Protocol):
-    """Brings an image from one registry to another. See `clients.container_registry.copy`."""
+class ImageCopier(Protocol):
+    """Copies an image from one container registry to another. See `clients.container_registry.copy_image`."""
 
     def __call__(self, source: str, target: str, repository: str, digest: str) -> None: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Edit:
-    """What a command would make of a stack file."""
-
-    file: Path
-    before: str
-    after: str
-
-    @property
-    def diff(self) -> str:
-        """As a unified diff; empty where nothing changes."""
-        return stack_file.diff(self.file.name, self.before, self.after)
-
-    def write(self) -> None:
-        """Makes it so.
-
-        Raises:
-            UserError: somebody else has edited the file meanwhile.
-        """
-        if stack_file.read(self.file) != self.before:
-            raise UserError("The stack file was edited meanwhile.", where=self.file.name, fix="run the command again")
-        stack_file.write(self.file, self.after)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """Where the releases of one workload in one stack are changed.
+@dataclass(frozen=True)
+class Candidate:
+    """The release that a command is about.
 
     Args:
-        stack: the environment that releases go to.
-        file: its stack file.
-        workload: the declaration.
-        known: what is stable here and in the stack that releases come from.
-        today: the day it is.
+        release: as the stack file writes it.
+        retained: whether the stack that it goes to retains it already.
     """
 
-    stack: str
-    file: Path
-    workload: Workload
-    known: Known
-    today: date
+    release: Block
+    retained: bool
 
     @property
-    def name(self) -> str:
-        return self.workload.name
-
-    @property
-    def text(self) -> str:
-        return stack_file.read(self.file)
-
-    def settings(self) -> Settings:
-        """What the file says now.
-
-        Raises:
-            UserError: it is no good, or does not run the workload.
-        """
-        found = settings.load(self.file)
-        if self.name not in found.workloads:
-            fix = f"add it to `modelstack:workloads` in {self.file.name}"
-            example = f"{self.name}: {{nodePort: {consistency.free_node_port(found)}}}"
-            raise UserError(f"Stack {self.stack} does not run this workload.", found=self.name, example=example, fix=fix)
-        return found
-
-    def block(self) -> Block | None:
-        """The workload's releases; None where there are none yet."""
-        found: Block | None = stack_file.releases(self.text).get(self.name)
-        return found
-
-    def released(self) -> Block:
-        """The workload's releases.
-
-        Raises:
-            UserError: there are none yet.
-        """
-        block = self.block()
-        if block is None:
-            source = rules.requirements(self.stack).source
-            fix = f"modelstack promote {self.name} --to {self.stack}" if source else f"modelstack release {self.name}"
-            raise UserError(f"Nothing of {self.name} is released in {self.stack} yet.", where=self.file.name, fix=fix)
-        return block
-
-    def kept(self, version: int) -> Block:
-        """One of the releases that the stack file keeps.
-
-        Raises:
-            UserError: it keeps none of that version.
-        """
-        kept = edits.versions(self.block())
-        if version not in kept:
-            bring = f"promote {self.name} --to" if rules.requirements(self.stack).source else f"release {self.name} --stack"
-            raise UserError(
-                f"{self.stack} keeps no release of {self.name} version {version}.",
-                where=self.file.name,
-                found=", ".join(f"version {number}" for number in kept) or "none",
-                fix=f"name one of those, or bring it there first: modelstack {bring} {self.stack} --version {version}",
-            )
-        return kept[version]
-
-    def edit(self, block: Block, *, approval_later: bool = False) -> Edit:
-        """The edit that makes `block` the workload's releases.
-
-        Args:
-            block: the releases.
-            approval_later: whether an approval may still be missing: somebody else gives it.
-
-        Raises:
-            UserError: the file would be no good, or the environment may not serve that.
-        """
-        before = self.text
-        after = stack_file.with_releases(before, self.name, block)
-        if after != before:
-            wanted = rules.requirements(self.stack)
-            wanted = dataclasses.replace(wanted, approval=wanted.approval and not approval_later)
-            outcome = settings.parse_text(after, self.file.name)
-            workloads = {self.name: self.workload}
-            problems = rules.refusals(self.stack, outcome, self.known, workloads, today=self.today, wanted=wanted)
-            if problems:
-                raise refusal(self.file.name, problems)
-        return Edit(file=self.file, before=before, after=after)
+    def version(self) -> int:
+        return int(self.release["version"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promoter:
-    """Brings releases of one workload from their source into a stack.
+    """Takes releases of one workload from their source into a stack.
 
     Args:
-        desk: the stack they go to.
-        source: the desk of the stack they come from.
-        evidence: the registry that their evidence lies in.
-        carry: brings an image from the source's registry; asked for only where the two differ.
+        target: the stack they go to.
+        source: the stack they come from.
+        evidence: opens the model registry that their evidence is in; called only for a release that is not retained yet.
+        copy_image: copies an image; called only if the two stacks have different container registries.
     """
 
-    desk: Desk
-    source: Desk
-    evidence: Callable[[], Evidence]
-    carry: Images
+    target: StackEditor
+    source: StackReleases
+    evidence: Callable[[], EvidenceSource]
+    copy_image: ImageCopier
 
-    def promote(self, version: int | None) -> Edit:
-        """The edit that makes a version stable: the source's stable one unless told."""
-        release = self._release(version)
-        return self.desk.edit(edits.with_stable(self.desk.block(), release), approval_later=True)
+    def from_source(self, version: int | None) -> Candidate:
+        """The source's release of a version, by default its stable one. Its evidence is verified.
 
-    def canary(self, version: int | None, percent: int) -> Edit:
-        """The edit that tries a version on `percent` of the requests."""
-        block = self.desk.released()
-        release = self._kept_or_release(version)
-        _not_stable(block, release, CANARY)
-        return self.desk.edit(edits.with_canary(block, release, percent), approval_later=True)
+        Raises:
+            UserError: the target does not run the workload, the source retains no such release, or the release says something
+                else than its run recorded.
+        """
+        _ = self.target.settings  # a stack that does not run the workload is refused first
+        found = self.source.retained(version if version is not None else self.source.released()[STABLE])
+        verify(self.target.name, found, self.evidence())
+        release = {key: value for key, value in found.items() if key != "approval"}
+        return Candidate(release, retained=found["version"] in self.target.versions)
 
-    def shadow(self, version: int | None) -> Edit:
-        """The edit that gives a version a copy of every request."""
-        block = self.desk.released()
-        release = self._kept_or_release(version)
-        _not_stable(block, release, SHADOW)
-        return self.desk.edit(edits.with_shadow(block, release), approval_later=True)
+    def retained_or_from_source(self, version: int | None) -> Candidate:
+        """The release of a version that the target retains, else the source's.
 
-    def bring_image(self, release: Block) -> bool:
-        """Brings the release's image into the stack's registry, and tells whether it had to be brought."""
-        there, here = self.source.settings().images.registry, self.desk.settings().images.registry
+        Raises:
+            UserError: nothing is released in the target yet, or see `from_source`.
+        """
+        self.target.released()
+        if version is not None and version in self.target.versions:
+            return Candidate(self.target.versions[version], retained=True)
+        return self.from_source(version)
+
+    def promote(self, candidate: Candidate) -> StackEdit:
+        """The edit that makes the candidate stable."""
+        return self.target.edit(edits.with_stable(self.target.block, candidate.release), approval_later=True)
+
+    def canary(self, candidate: Candidate, percent: int) -> StackEdit:
+        """The edit that gives the candidate `percent` of the requests.
+
+        Raises:
+            UserError: it is the stable version, or see `StackEditor.edit`.
+        """
+        block = self.target.released()
+        _not_stable(block, candidate, CANARY)
+        return self.target.edit(edits.with_canary(block, candidate.release, percent), approval_later=True)
+
+    def shadow(self, candidate: Candidate) -> StackEdit:
+        """The edit that gives the candidate a copy of every request.
+
+        Raises:
+            UserError: it is the stable version, or see `StackEditor.edit`.
+        """
+        block = self.target.released()
+        _not_stable(block, candidate, SHADOW)
+        return self.target.edit(edits.with_shadow(block, candidate.release), approval_later=True)
+
+    def with_image(self, candidate: Candidate) -> bool:
+        """Copies the candidate's image into the target's container registry. Returns whether it had to be copied."""
+        there, here = self.source.settings.images.registry, self.target.settings.images.registry
         if there == here:
             return False
-        self.carry(there, here, f"{self.desk.name}-serving", release["image"])
+        self.copy_image(there, here, f"{self.target.name}-serving", candidate.release["image"])
         return True
 
-    def _kept_or_release(self, version: int | None) -> Block:
-        """A release that the stack keeps already, else the source's."""
-        kept = edits.versions(self.desk.block())
-        return kept[version] if version in kept else self._release(version)
 
-    def _release(self, version: int | None) -> Block:
-        self.desk.settings()  # a stack that does not run the workload is told of first
-        release = self.source.kept(version if version is not None else self.source.released()[STABLE])
-        verify(self.desk.name, release, self.evidence())
-        return {key: value for key, value in release.items() if key != "approval"}
-
-
-def verify(workload: str, release: Mapping[str, Any], evidence: Evidence) -> None:  # YAML
-    """Sees to it that a release says what its model version's run recorded: the report is fetched, and its digest made anew.
+def verify(workload: str, release: Mapping[str, Any], evidence: EvidenceSource) -> None:  # YAML
+    """Checks that a release says what its model version's run recorded. The report is downloaded and its digest computed again.
 
     Raises:
         UserError: the version is gone, its report was changed, or the release says something else.
@@ -252,9 +158,9 @@ def verify(workload: str, release: Mapping[str, Any], evidence: Evidence) -> Non
             )
 
 
-def _not_stable(block: Block, release: Block, role: str) -> None:
-    if block[STABLE] == release["version"]:
+def _not_stable(block: Block, candidate: Candidate, role: str) -> None:
+    if block[STABLE] == candidate.version:
         raise UserError(
-            f"Version {release['version']} is the stable one: it cannot be its own {role}.",
+            f"Version {candidate.version} is the stable one: it cannot be its own {role}.",
             fix="name another version with --version",
         )

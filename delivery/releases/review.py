@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from clients.model_registry import REPORT, find
+from clients.model_registry import REPORT, find_version
 from common.errors import UserError
+from delivery.environments.environment import origin_registry
 from delivery.releases import edits
-from delivery.releases.release_command import declared, desk_of, registry_of
-from delivery.releases.report.model import Review, Split, Stable, Traffic, Version
+from delivery.releases.report.model import Review, ServedVersion, Split, Traffic, Version
+from delivery.releases.stack_editor import declared, open_editor
 from workloads import evidence
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clients.model_registry import Models, ModelVersion
+    from clients.model_registry import ModelRegistry, ModelVersion
     from delivery.releases.edits import Block
-    from delivery.releases.promoter import Desk
+    from delivery.releases.stack_editor import StackEditor
 
 PAGE, LINES = "index.html", "report.md"
 
@@ -26,8 +27,8 @@ def main(workload: str, version: int | None, stack: str, out: Path, *, preview: 
     """Writes the page and the lines into a folder, and prints the first line."""
     from delivery.releases.report import document, pull
 
-    desk, models = desk_of(stack, declared(workload)), registry_of(stack)
-    review = review_of(desk, models, version, _preview(stack) if preview else None)
+    editor, registry = open_editor(stack, declared(workload)), origin_registry(stack)
+    review = review_of(editor, registry, version, _preview(stack) if preview else None)
     out.mkdir(parents=True, exist_ok=True)
     (out / PAGE).write_text(document.page(review), encoding="utf-8")
     (out / LINES).write_text(pull.markdown(review), encoding="utf-8")
@@ -35,22 +36,22 @@ def main(workload: str, version: int | None, stack: str, out: Path, *, preview: 
     print(f"  {out / PAGE}, and for a pull request {out / LINES}")
 
 
-def review_of(desk: Desk, models: Models, version: int | None, preview: str | None) -> Review:
+def review_of(editor: StackEditor, registry: ModelRegistry, version: int | None, preview: str | None) -> Review:
     """All that is known of a version: what the stack is to serve unless told, else the newest that is registered.
 
     Raises:
         UserError: there is no such version, or its report is not what its run recorded.
     """
-    block = desk.block()
-    model = find(models, desk.name, version if version is not None or block is None else int(block["stable"]))
+    block = editor.block
+    model = find_version(registry, editor.name, version if version is not None or block is None else int(block["stable"]))
     kept: Block = edits.versions(block).get(model.version, {})
-    report, digest = report_of(models, model)
-    stable = _stable(desk, models, model)
-    served = desk.known.serves(desk.name, kept.get("image"))
+    report, digest = report_of(registry, model)
+    stable = _stable(editor, registry, model)
+    served = editor.deployed.serves(editor.name, kept.get("image"))
     metrics = stable.report.metrics if stable else None
     return Review(
         version=Version(
-            workload=desk.name,
+            workload=editor.name,
             version=model.version,
             run=model.run,
             data=model.tag("data"),
@@ -63,20 +64,20 @@ def review_of(desk: Desk, models: Models, version: int | None, preview: str | No
             approval=f"{kept['approval']['by']}, {kept['approval']['at']}" if "approval" in kept else None,
         ),
         stable=stable,
-        findings=desk.workload.gate.check(report.metrics, metrics, report.age(desk.today), served=served),
-        environment=desk.stack,
-        traffic=_traffic(desk, block),
+        findings=editor.workload.gate.check(report.metrics, metrics, report.age(editor.today), served=served),
+        environment=editor.stack,
+        traffic=_traffic(editor, block),
         preview=preview,
     )
 
 
-def report_of(models: Models, model: ModelVersion) -> tuple[evidence.Report, str]:
+def report_of(registry: ModelRegistry, model: ModelVersion) -> tuple[evidence.Report, str]:
     """A version's back-test report, and its digest.
 
     Raises:
         UserError: it is not what its run recorded, or cannot be read.
     """
-    digest, content = models.report_content(model)
+    digest, content = registry.report_content(model)
     try:
         return evidence.parse(content), digest
     except evidence.ReportError as error:
@@ -84,25 +85,25 @@ def report_of(models: Models, model: ModelVersion) -> tuple[evidence.Report, str
         raise UserError("This report cannot be read.", where=f"run {model.run}, {REPORT}", found=error, fix=fix) from None
 
 
-def _stable(desk: Desk, models: Models, model: ModelVersion) -> Stable | None:
+def _stable(editor: StackEditor, registry: ModelRegistry, model: ModelVersion) -> ServedVersion | None:
     """What answers in the environment now, with its report; None where nothing does, or the version itself does."""
-    here = desk.known.here.get(desk.name)
+    here = editor.deployed.here.get(editor.name)
     if here is None or here.version == model.version:
         return None
-    stable = models.version(desk.name, here.version)
+    stable = registry.version(editor.name, here.version)
     if stable is None:
         return None
     try:
-        return Stable(version=here.version, report=report_of(models, stable)[0])
+        return ServedVersion(version=here.version, report=report_of(registry, stable)[0])
     except UserError as error:
         print(f"Without a comparison with what is stable: {error}", file=sys.stderr)
         return None
 
 
-def _traffic(desk: Desk, block: Block | None) -> Traffic | None:
+def _traffic(editor: StackEditor, block: Block | None) -> Traffic | None:
     if block is None:
         return None
-    here = desk.known.here.get(desk.name)
+    here = editor.deployed.here.get(editor.name)
     canary: Block = block["canary"] if block.get("canary") else {}
     after = Split(
         stable=block["stable"], canary=canary.get("version"), percent=canary.get("percent", 0), shadow=block.get("shadow")
@@ -113,4 +114,4 @@ def _traffic(desk: Desk, block: Block | None) -> Traffic | None:
 def _preview(stack: str) -> str:
     from delivery.stacks.stack import Stack
 
-    return Stack(stack).command("preview", "--diff", "--color", "never", "--non-interactive")
+    return Stack.select(stack).command("preview", "--diff", "--color", "never", "--non-interactive")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import psutil
 
 from common.errors import UserError
+from common.naming import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ class Mended:
 
 def lock_folder(backend: Path, stack: str) -> Path:
     """Where the engine keeps a stack's locks in a file backend."""
-    return backend / ".pulumi" / "locks" / "organization" / "modelstack" / stack
+    return backend / ".pulumi" / "locks" / "organization" / PROJECT / stack
 
 
 def has_node(state: State) -> bool:

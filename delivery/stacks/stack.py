@@ -12,65 +12,67 @@ from pulumi import automation
 from pulumi.automation.errors import CommandError
 
 from common import paths
-from common.errors import UserError
-from delivery.environments.history import update_of
-from delivery.stacks import backend
+from delivery.stacks import backend, variables
 from delivery.stacks.engine import Engine
-from delivery.stacks.events import Watcher, plain
+from delivery.stacks.engine_errors import EngineError, cannot_open, last_lines, no_engine, no_stack
+from delivery.stacks.events import Watcher
+from delivery.stacks.updates import update_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from common.progress import Progress
-    from delivery.environments.history import Update
-
-PROJECT = "modelstack"
-
-
-class EngineError(UserError):
-    """The engine refused or failed; the message holds what it said."""
+    from delivery.stacks.updates import Update
 
 
 class Stack:
     """One stack. `name` is as in `pulumi stack select`."""
 
-    def __init__(self, name: str, *, create: bool = False) -> None:
-        """Selects the stack.
+    def __init__(self, name: str, opened: automation.Stack, engine: Engine) -> None:
+        """Wraps a stack that is selected: see `select` and `create`."""
+        self.name, self._stack, self._engine = name, opened, engine
 
-        Args:
-            name: of the stack.
-            create: whether to create it if there is none.
+    @classmethod
+    def select(cls, name: str) -> Stack:
+        """The stack of that name.
 
         Raises:
             UserError: there is no such stack here.
         """
-        self.name = name
+        return cls._opened(name, automation.select_stack)
+
+    @classmethod
+    def create(cls, name: str) -> Stack:
+        """The stack of that name, created if there is none.
+
+        Raises:
+            UserError: it cannot be opened.
+        """
+        return cls._opened(name, automation.create_or_select_stack)
+
+    @classmethod
+    def _opened(cls, name: str, open_stack: Callable[..., automation.Stack]) -> Stack:
         if not (paths.BIN / "pulumi").exists():
-            raise UserError(f"Stack {name} is not up: this checkout has no engine yet.", fix="run `make up`")
+            raise no_engine(name)
         backend.prepare()
-        self._engine = Engine()
-        self._options = automation.LocalWorkspaceOptions(pulumi_command=self._engine, env_vars=backend.variables())
-        make = automation.create_or_select_stack if create else automation.select_stack
+        engine = Engine()
+        options = automation.LocalWorkspaceOptions(pulumi_command=engine, env_vars=variables.variables())
         try:
-            self._stack = make(stack_name=name, work_dir=str(paths.CHECKOUT), opts=self._options)
+            return cls(name, open_stack(stack_name=name, work_dir=str(paths.CHECKOUT), opts=options), engine)
         except automation.StackNotFoundError:
-            raise UserError(f"There is no stack {name} here.", where=backend.backend(), fix="run `make up`") from None
+            raise no_stack(name) from None
         except CommandError as error:
-            raise _cannot_open(name, str(error)) from None
+            raise cannot_open(name, str(error)) from None
 
     def command(self, *args: str) -> str:
         """Runs `pulumi ARGS --stack NAME` and gives what it printed."""
         try:
-            done = self._engine.run([*args, "--stack", self.name], str(paths.CHECKOUT), backend.variables())
+            done = self._engine.run([*args, "--stack", self.name], str(paths.CHECKOUT), variables.variables())
         except CommandError as error:
             raise EngineError(
-                f"`pulumi {' '.join(args[:2])}` failed on stack {self.name}.", found=_last_lines(str(error))
+                f"`pulumi {' '.join(args[:2])}` failed on stack {self.name}.", found=last_lines(str(error))
             ) from None
         return done.stdout
-
-    def outputs(self) -> dict[str, Any]:  # the shape is the program's; `delivery.environments.outputs` reads it
-        """The outputs, secrets in plain; empty before the first update."""
-        return {key: output.value for key, output in self._stack.outputs().items()}
 
     def updates(self) -> list[Update]:
         """What the engine recorded of every update, the newest first."""
@@ -117,28 +119,14 @@ class Stack:
         self.command("stack", "rm", "--yes", "--force", "--preserve-config")
 
 
-def _cannot_open(name: str, said: str) -> EngineError:
-    if "incorrect passphrase" in said:
-        return EngineError(
-            f"The secrets in Pulumi.{name}.yaml were encrypted with another passphrase.",
-            where=str(paths.PASSPHRASE),
-            fix="write that passphrase into this file",
-        )
-    return EngineError(f"Stack {name} cannot be opened.", found=_last_lines(said))
-
-
 @contextlib.contextmanager
 def _failing_as(operation: str, stack: str, watcher: Watcher) -> Generator[Watcher]:
     """Turns the engine's failure into one UserError with its diagnostics."""
     try:
         yield watcher
     except CommandError as error:
-        said = "\n".join(dict.fromkeys(watcher.diagnostics)) or _last_lines(str(error))
+        said = "\n".join(dict.fromkeys(watcher.diagnostics)) or last_lines(str(error))
         raise EngineError(
             f"`pulumi {operation}` failed on stack {stack}:\n\n{said}\n",
             fix="mend that, then run the same command again: it goes on from where it stopped",
         ) from None
-
-
-def _last_lines(text: str, count: int = 15) -> str:
-    return "\n".join(plain(text).strip().splitlines()[-count:])

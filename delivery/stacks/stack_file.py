@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import os
 from typing import TYPE_CHECKING, Any, cast
 
 from ruamel.yaml import YAML
@@ -13,6 +12,8 @@ from ruamel.yaml.error import YAMLError
 
 from common import paths
 from common.errors import UserError
+from common.files import write_whole
+from common.naming import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 Block = dict[str, Any]  # a YAML mapping: what is in it is the stack's business
 """Really ruamel's CommentedMap, a dict that remembers comments and style."""
-RELEASES = "modelstack:releases"
-WORKLOADS = "modelstack:workloads"
+RELEASES = f"{PROJECT}:releases"
+WORKLOADS = f"{PROJECT}:workloads"
 _SALT = "encryptionsalt"
 _INDENTS = ((2, 4, 2), (2, 2, 0), (4, 6, 4), (4, 4, 0), (4, 4, 2))
 
@@ -46,13 +47,7 @@ def read(path: Path) -> str:
 
 def write(path: Path, text: str) -> None:
     """Replaces a stack file, whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text)
 
 
 def diff(name: str, before: str, after: str) -> str:

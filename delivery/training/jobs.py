@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clients.kubernetes import list_at, text_at
+from common.labels import BACKTESTED_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clients.kubernetes import Object
 
-BACKTESTED = "modelstack.dev/backtested-version"
-"""Label of a job: the registered version that is back-tested. Training runs have none."""
 REVISION = "MODELSTACK_REVISION"
 TRAINER = "MODELSTACK_TRAINER"
 
@@ -32,7 +31,7 @@ def job_of(cron_job: Object, name: str, revision: str, trainer: str, version: in
     metadata: Object = template.get("metadata") or {}
     told = {REVISION: revision, TRAINER: trainer}
     containers = [_told(container, told, version) for container in list_at(pod, "spec", "containers")]
-    tested = {} if version is None else {BACKTESTED: str(version)}
+    tested = {} if version is None else {BACKTESTED_LABEL: str(version)}
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -55,7 +54,7 @@ def job_of(cron_job: Object, name: str, revision: str, trainer: str, version: in
 
 def backtested(job: Object) -> int | None:
     """The registered version that a job back-tests; None: it trains."""
-    version = text_at(job, "metadata", "labels", BACKTESTED)
+    version = text_at(job, "metadata", "labels", BACKTESTED_LABEL)
     return int(version) if version else None
 
 

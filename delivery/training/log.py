@@ -30,7 +30,7 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class BackTested:
     """What a run says of the evidence of a registered version."""
 
     version: int
@@ -50,7 +50,7 @@ class TrainingLog:
 
     progress: Progress
     registered: Registered | None = None
-    evidence: Evidence | None = None
+    evidence: BackTested | None = None
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     last_step: str = ""
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=_KEPT_LINES))
@@ -79,7 +79,9 @@ class TrainingLog:
             case "registered":
                 self.registered = Registered(str(event["model"]), int(event["version"]), str(event["run"]))
             case "evidence":
-                self.evidence = Evidence(int(event["version"]), str(event["run"]), str(event["report"]), str(event["outcome"]))
+                self.evidence = BackTested(
+                    int(event["version"]), str(event["run"]), str(event["report"]), str(event["outcome"])
+                )
             case _:
                 if line.strip():
                     self.lines.append(line.rstrip())

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from clients.kubernetes import ApiError, list_at, text_at
 from common import paths
 from common.errors import UserError
+from delivery.environments import outputs
+from delivery.releases.revision import person, revision
 from delivery.training import jobs
 from delivery.training.log import TrainingLog
 
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from clients.kubernetes import Cluster, Object
+    from clients.kubernetes import KubernetesClient, Object
     from common.progress import Progress, Step
+    from delivery.environments.environment import Environment
     from delivery.environments.outputs import TrainingOutput
-    from delivery.training.log import Evidence, Registered
+    from delivery.training.log import BackTested, Registered
 
 _HOPELESS = frozenset(
     {
@@ -42,8 +45,8 @@ _POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trainer:
-    """Trains one workload, and back-tests its registered versions.
+class TrainingRuns:
+    """Training runs and back-tests of one workload.
 
     Args:
         workload: its name.
@@ -57,7 +60,7 @@ class Trainer:
     """
 
     workload: str
-    cluster: Cluster
+    cluster: KubernetesClient
     output: TrainingOutput
     revision: str
     trainer: str
@@ -78,7 +81,7 @@ class Trainer:
             step.note(f"version {log.registered.version}{_wape(log)}")
             return log.registered
 
-    def back_test(self, progress: Progress) -> tuple[Evidence, dict[str, float]]:
+    def back_test(self, progress: Progress) -> tuple[BackTested, dict[str, float]]:
         """Makes the evidence of `version` again, or follows the run that does it, and gives what it says, and its metrics.
 
         Raises:
@@ -217,3 +220,19 @@ class Trainer:
 
 def _wape(log: TrainingLog) -> str:
     return f", wape {log.metrics['wape']:.3f}" if "wape" in log.metrics else ""
+
+
+def runs_of(environment: Environment, workload: str, version: int | None = None) -> TrainingRuns:
+    """The training runs of a workload, or the back-tests of one of its registered versions.
+
+    Raises:
+        UserError: the environment knows no such workload.
+    """
+    return TrainingRuns(
+        workload=workload,
+        cluster=environment.cluster,
+        output=outputs.training_of(environment.name, environment.outputs, workload),
+        revision=revision(),
+        trainer=person(),
+        version=version,
+    )

@@ -12,6 +12,8 @@ from pydantic import TypeAdapter
 from clients.kubernetes import ApiError, list_at, text_at
 from common import naming
 from common.errors import UserError
+from common.labels import ROLE_LABEL, VERSION_LABEL, WORKLOAD_LABEL
+from common.serving import METRICS_PATH, METRICS_PORT, RECORDED_PATH, RECORDED_PORT
 from delivery.trials.figures import RESTARTS, STARTED, Reading, parse
 from delivery.trials.pairs import Recorded
 
@@ -19,35 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clients.kubernetes import Object
-    from delivery.environments.access import Access
+    from delivery.environments.environment import Environment
 
-METRICS_PORT: Final = 6000
-RECORDED_PORT: Final = 6001
-"""As `components.serving.variant` has them, which knows Pulumi."""
 _AT_ONCE: Final = 8
 _RECORDED: Final = TypeAdapter(list[Recorded])
 
 
-class Asked(Protocol):
-    """A cluster, as far as pods are asked. See `clients.kubernetes.Cluster`."""
+class PodClient(Protocol):
+    """A cluster, as far as pods are asked. See `clients.kubernetes.KubernetesClient`."""
 
     def items(self, path: str, params: Mapping[str, str] | None = None) -> list[Object]: ...
-    def proxied(self, namespace: str, pod: str, port: int, path: str) -> str: ...
+    def get_from_pod(self, namespace: str, pod: str, port: int, path: str) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pods:
     """The pods of one endpoint."""
 
-    cluster: Asked
+    cluster: PodClient
     namespace: str
     workload: str
 
     @classmethod
-    def of(cls, access: Access, workload: str) -> Pods:
+    def of(cls, environment: Environment, workload: str) -> Pods:
         """Those of a workload in a stack."""
-        namespace = naming.namespace(access.settings.cluster.namespace_prefix, naming.SERVING)
-        return cls(cluster=access.cluster, namespace=namespace, workload=workload)
+        namespace = naming.namespace(environment.settings.cluster.namespace_prefix, naming.SERVING)
+        return cls(cluster=environment.cluster, namespace=namespace, workload=workload)
 
     def readings(self, role: str, version: int) -> list[Reading]:
         """What the services of a variant tell of themselves, and Kubernetes of their containers.
@@ -55,7 +54,7 @@ class Pods:
         Services that do not answer are left out: they have just been started, or are about to end.
         """
         pods = self._pods(role, version)
-        told = self._asked(pods, METRICS_PORT, "/metrics")
+        told = self._asked(pods, METRICS_PORT, METRICS_PATH)
         found = [Reading(source=text_at(pod, "metadata", "uid"), counters={RESTARTS: _restarts(pod)}) for pod in pods]
         for pod, text in told:
             counters = parse(text)
@@ -65,12 +64,12 @@ class Pods:
 
     def recorded(self, role: str, version: int) -> list[Recorded]:
         """The answers that the pods of a variant keep."""
-        told = self._asked(self._pods(role, version), RECORDED_PORT, "/recorded")
+        told = self._asked(self._pods(role, version), RECORDED_PORT, RECORDED_PATH)
         return [answer for _, text in told for answer in _RECORDED.validate_json(text)]
 
     def _pods(self, role: str, version: int) -> list[Object]:
-        labels = {"workload": self.workload, "role": role, "version": version}
-        selector = ",".join(f"modelstack.dev/{name}={value}" for name, value in labels.items())
+        labels = {WORKLOAD_LABEL: self.workload, ROLE_LABEL: role, VERSION_LABEL: version}
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
         return self.cluster.items(f"/api/v1/namespaces/{self.namespace}/pods", {"labelSelector": selector})
 
     def _asked(self, pods: Sequence[Object], port: int, path: str) -> list[tuple[Object, str]]:
@@ -82,7 +81,7 @@ class Pods:
 
     def _ask(self, port: int, path: str, pod: str) -> str | None:
         try:
-            return self.cluster.proxied(self.namespace, pod, port, path)
+            return self.cluster.get_from_pod(self.namespace, pod, port, path)
         except ApiError as error:
             # For a pod that has just ended somebody else may answer: who has its address now, or the network's proxy.
             if error.reason == "Forbidden":

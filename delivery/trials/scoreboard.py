@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from delivery.console.tables import wide_console
 from delivery.console.terminal import duration
 from delivery.trials.verdict import summary
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from workloads.gate import Finding
 
 _QUIET_SECONDS: Final = 10.0
+_WIDTH: Final = 140
 _COLUMNS: Final = ("requests", "failures", "refusals", "p50", "p99", "rows", "mean", "restarts")
 _TITLES: Final = {"p50": "p50 ms", "p99": "p99 ms", "mean": "mean answer"}
 
@@ -95,17 +97,14 @@ def rules(findings: tuple[Finding, ...]) -> Table:
 
 def tell(verdict: Verdict, title: str) -> None:
     """Prints how it ended."""
-    console = Console(highlight=False)
-    console.width = max(console.width, 140)
+    console = wide_console(_WIDTH)
     console.print(board(verdict.figures, verdict.findings, title))
     console.print(f"Verdict: {verdict.outcome} after {duration(verdict.seconds)}: {verdict.why}.", markup=False)
 
 
 def tell_rules(findings: tuple[Finding, ...]) -> None:
     """Prints what a gate says."""
-    console = Console(highlight=False)
-    console.width = max(console.width, 140)
-    console.print(rules(findings))
+    wide_console(_WIDTH).print(rules(findings))
 
 
 def cell(value: float | None) -> str:

@@ -4,53 +4,56 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from common.errors import UserError
-from delivery.environments.access import Access
+from common.roles import SHADOW, STABLE
+from delivery.console.tables import wide_console
+from delivery.environments.environment import Environment
+from delivery.releases.stack_editor import read_releases
 from delivery.trials.figures import summed
 from delivery.trials.pairs import FAR, agreement
 from delivery.trials.pods import Pods
 from delivery.trials.verdict import summary
-from infra.settings.releases import SHADOW, STABLE
 
 if TYPE_CHECKING:
-    from delivery.releases.release_command import Move
+    from delivery.releases.release_command import ReleaseCommand
     from delivery.trials.pairs import Agreement
 
+_WIDTH: Final = 100
 
-def main(move: Move) -> None:
+
+def main(command: ReleaseCommand) -> None:
     """Compares what there is."""
-    block = move.desk.released()
+    releases = read_releases(command.stack, command.workload)
+    block = releases.released()
     if block.get(SHADOW) is None:
-        fix = f"modelstack shadow {move.workload.name} --stack {move.stack} --version VERSION --apply"
-        raise UserError(f"There is no shadow of {move.workload.name} in {move.stack}.", where=move.desk.file.name, fix=fix)
+        fix = f"modelstack shadow {command.workload.name} --stack {command.stack} --version VERSION --apply"
+        raise UserError(f"There is no shadow of {command.workload.name} in {command.stack}.", where=releases.file.name, fix=fix)
     versions = {role: int(block[role]) for role in (STABLE, SHADOW)}
-    pods = Pods.of(Access.to(move.stack), move.workload.name)
+    pods = Pods.of(Environment.open(command.stack), command.workload.name)
     answers = {role: pods.recorded(role, version) for role, version in versions.items()}
     found = agreement(answers[STABLE], answers[SHADOW])
     if found is None:
         raise UserError(
             "There is no request yet that both have answered.",
             found=", ".join(f"{role} version {versions[role]}: {len(kept)} answers" for role, kept in answers.items()),
-            fix=f"bring {move.stack} up if the shadow is new, ask its endpoint, then run this again",
+            fix=f"bring {command.stack} up if the shadow is new, ask its endpoint, then run this again",
         )
     figures = {role: summary(summed(pods.readings(role, version))) for role, version in versions.items()}
-    if move.as_json:
-        told = {"stack": move.stack, "workload": move.workload.name, "versions": versions, "figures": figures}
+    if command.as_json:
+        told = {"stack": command.stack, "workload": command.workload.name, "versions": versions, "figures": figures}
         print(json.dumps({**told, **asdict(found)}))
         return
     _show(versions, figures, found)
 
 
 def _show(versions: dict[str, int], figures: dict[str, dict[str, float | None]], found: Agreement) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from delivery.trials.scoreboard import cell
 
-    console = Console(highlight=False)
-    console.width = max(console.width, 100)
+    console = wide_console(_WIDTH)
     variants = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("since it was started", "version", "requests", "failures", "refusals", "p50 ms", "p99 ms"):
         variants.add_column(title, justify="left" if title == "since it was started" else "right")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from common.roles import CANARY, STABLE
 from delivery.trials.comparison import compared
 from delivery.trials.figures import Tally
-from infra.settings.releases import CANARY, STABLE
 from workloads.canary import FAILURES, RESTARTS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Sample = dict[str, "list[Reading]"]
 """What the services of each role say."""
 
 
-class Outcome(StrEnum):
+class WatchOutcome(StrEnum):
     """How a watch ends. Undecided is neither: nothing was found against the canary, and too little for it."""
 
     passed = "passed"
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
 class Verdict:
     """What was seen, and what follows."""
 
-    outcome: Outcome
+    outcome: WatchOutcome
     why: str
     """In a sentence."""
     findings: tuple[Finding, ...]
@@ -46,7 +46,7 @@ class Verdict:
     """By role."""
     seconds: float
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """For programs."""
         return {
             "verdict": self.outcome.value,
@@ -74,30 +74,30 @@ def summary(figures: Figures) -> dict[str, float | None]:
 
 def judged(
     rules: CanaryRules, figures: Mapping[str, Figures], findings: tuple[Finding, ...], *, over: bool
-) -> tuple[Outcome, str] | None:
+) -> tuple[WatchOutcome, str] | None:
     """What follows from figures by role, and why; None where the watch has to go on. `over`: the time is up."""
     broken = [
         rule.metric for rule, found in zip(rules.rules, findings, strict=True) if found.value is not None and not found.passed
     ]
     if RESTARTS in broken:
-        return Outcome.failed, "a container of the canary ended and was started again"
+        return WatchOutcome.failed, "a container of the canary ended and was started again"
     if FAILURES in broken and figures[CANARY].requests >= ENOUGH_TO_END:
-        return Outcome.failed, "the canary fails on requests, which is no time to wait"
+        return WatchOutcome.failed, "the canary fails on requests, which is no time to wait"
     return _at_the_end(rules, figures, findings, broken) if over else None
 
 
 def _at_the_end(
     rules: CanaryRules, figures: Mapping[str, Figures], findings: tuple[Finding, ...], broken: list[str]
-) -> tuple[Outcome, str]:
+) -> tuple[WatchOutcome, str]:
     for role in ROLES:
         if figures[role].requests < rules.min_requests:
             found = f"{figures[role].requests:.0f} of at least {rules.min_requests} requests reached the {role} version"
-            return Outcome.undecided, found
+            return WatchOutcome.undecided, found
     if unknown := [found.rule for found in findings if found.value is None]:
-        return Outcome.undecided, f"the services do not tell what it takes for {', '.join(unknown)}"
+        return WatchOutcome.undecided, f"the services do not tell what it takes for {', '.join(unknown)}"
     if broken:
-        return Outcome.failed, f"it does not keep to the rules on {', '.join(broken)}"
-    return Outcome.passed, "it keeps to all rules"
+        return WatchOutcome.failed, f"it does not keep to the rules on {', '.join(broken)}"
+    return WatchOutcome.passed, "it keeps to all rules"
 
 
 class Shown(Protocol):

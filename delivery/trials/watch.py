@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from common.errors import UserError
-from delivery.environments.access import Access
+from common.roles import CANARY, STABLE
+from delivery.environments.environment import Environment
 from delivery.releases import edits
+from delivery.releases.release_command import ReleasePlan
 from delivery.trials import scoreboard
 from delivery.trials.pods import Pods
-from delivery.trials.verdict import ROLES, Outcome, Watch
-from infra.settings.releases import CANARY, STABLE
+from delivery.trials.verdict import ROLES, Watch, WatchOutcome
 
 if TYPE_CHECKING:
     from delivery.releases.edits import Block
-    from delivery.releases.promoter import Desk, Edit
-    from delivery.releases.release_command import Move
+    from delivery.releases.release_command import ReleaseCommand
+    from delivery.releases.stack_editor import StackEdit, StackEditor
     from delivery.trials.verdict import Sample
 
-CODES: Final = {Outcome.passed: 0, Outcome.failed: 3, Outcome.undecided: 4}
+CODES: Final = {WatchOutcome.passed: 0, WatchOutcome.failed: 3, WatchOutcome.undecided: 4}
 """What the command ends with. 1 and 2 are refusals: nothing was watched."""
 
 
@@ -40,24 +41,24 @@ class Trial:
         return {STABLE: self.stable, CANARY: self.canary}
 
     @classmethod
-    def of(cls, desk: Desk) -> Trial:
+    def of(cls, editor: StackEditor) -> Trial:
         """The one there is.
 
         Raises:
             UserError: there is none, or it does not run, or not on a share of the requests.
         """
-        found = cls._written(desk.released())
-        again = f"modelstack canary {desk.name} --stack {desk.stack}"
+        found = cls._written(editor.released())
+        again = f"modelstack canary {editor.name} --stack {editor.stack}"
         if found is None:
             fix = f"{again} --version VERSION --traffic 10"
-            raise UserError(f"There is no canary of {desk.name} in {desk.stack}.", where=desk.file.name, fix=fix)
-        here = desk.known.here.get(desk.name)
+            raise UserError(f"There is no canary of {editor.name} in {editor.stack}.", where=editor.file.name, fix=fix)
+        here = editor.deployed.here.get(editor.name)
         if here is None or (here.version, here.canary, here.percent) != (found.stable, found.canary, found.percent):
             raise UserError(
-                f"What {desk.stack} runs is not what its stack file says: there is nothing to watch yet.",
-                where=desk.file.name,
+                f"What {editor.stack} runs is not what its stack file says: there is nothing to watch yet.",
+                where=editor.file.name,
                 found=f"the stack file has a canary of version {found.canary} on {found.percent} %",
-                fix=f'eval "$(modelstack env)" && pulumi up --stack {desk.stack}',
+                fix=f'eval "$(modelstack env)" && pulumi up --stack {editor.stack}',
             )
         if not 0 < found.percent < 100:  # noqa: PLR2004 per cent
             raise UserError(
@@ -72,40 +73,40 @@ class Trial:
         canary = block.get(CANARY)
         return cls(stable=block[STABLE], canary=canary["version"], percent=canary["percent"]) if canary else None
 
-    def ended(self, desk: Desk, outcome: Outcome) -> Edit:
+    def ended(self, editor: StackEditor, outcome: WatchOutcome) -> StackEdit:
         """What follows from an outcome for the stack file.
 
         Raises:
             UserError: somebody has changed the releases meanwhile, or the environment may not serve that.
         """
-        block = desk.released()
+        block = editor.released()
         if self._written(block) != self:
-            what = f"The releases of {desk.name} were changed while the canary was watched: nothing follows from that."
-            raise UserError(what, where=desk.file.name, fix="watch what is there now")
-        if outcome is Outcome.passed:
-            return desk.edit(edits.with_stable(block, edits.versions(block)[self.canary]))
-        return desk.edit(edits.without(block, CANARY), approval_later=True)
+            what = f"The releases of {editor.name} were changed while the canary was watched: nothing follows from that."
+            raise UserError(what, where=editor.file.name, fix="watch what is there now")
+        if outcome is WatchOutcome.passed:
+            return editor.edit(edits.with_stable(block, edits.versions(block)[self.canary]))
+        return editor.edit(edits.without(block, CANARY), approval_later=True)
 
 
-def main(move: Move, seconds: int | None, min_requests: int | None) -> int:
+def main(command: ReleaseCommand, seconds: int | None, min_requests: int | None) -> int:
     """Watches, tells, and edits the stack file. Gives the command's exit code."""
-    trial = Trial.of(move.desk)
+    trial = Trial.of(command.editor())
     changes = {"seconds": seconds, "min_requests": min_requests}
-    rules = move.workload.canary.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    pods = Pods.of(Access.to(move.stack), move.workload.name)
+    rules = command.workload.canary.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    pods = Pods.of(Environment.open(command.stack), command.workload.name)
 
     def sample() -> Sample:
         return {role: pods.readings(role, trial.versions[role]) for role in ROLES}
 
     with scoreboard.scoreboard(sys.stderr, rules.seconds) as show:
         verdict = Watch(rules=rules, sample=sample, show=show, clock=time.monotonic, sleep=time.sleep).run()
-    if not move.as_json:
+    if not command.as_json:
         share = f"version {trial.canary} on {trial.percent} % of the requests, beside version {trial.stable}"
-        scoreboard.tell(verdict, f"{move.workload.name} in {move.stack}: {share}")
-    if verdict.outcome is Outcome.undecided:
-        following = f"watch it longer, or with more requests: modelstack {move.command} --stack {move.stack} --watch"
-        told = {"stack": move.stack, "workload": move.workload.name, "changed": False, "diff": "", "written": False}
-        print(json.dumps({**verdict.told(), **told, "next": following}) if move.as_json else f"Next: {following}")
+        scoreboard.tell(verdict, f"{command.workload.name} in {command.stack}: {share}")
+    if verdict.outcome is WatchOutcome.undecided:
+        following = f"watch it longer, or with more requests: modelstack {command.name} --stack {command.stack} --watch"
+        answer = {"stack": command.stack, "workload": command.workload.name, "changed": False, "diff": "", "written": False}
+        print(json.dumps({**verdict.as_json(), **answer, "next": following}) if command.as_json else f"Next: {following}")
     else:
-        move.make(lambda: trial.ended(move.desk, verdict.outcome), told=verdict.told())
+        command.run(lambda editor: ReleasePlan(edit=trial.ended(editor, verdict.outcome), details=verdict.as_json()))
     return CODES[verdict.outcome]

@@ -1,104 +1,43 @@
 """What a release needs before an environment serves it, and the refusal of those that lack it.
 
-The requirements are code, reviewed like code, and not in the stack files: whoever edits a release could otherwise edit what is
-asked of it in the same line. They hold for every version that is served, in whatever role: a canary answers customers, too.
+The rules hold for every version that is served, in whatever role: a canary answers customers, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from infra.promotion import approval
+from common.roles import STABLE
+from infra.promotion import approval, requirements
 from infra.settings.problems import Problem, refusal
-from infra.settings.releases import STABLE
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
 
+    from infra.promotion.deployed import DeployedRelease, DeployedReleases
+    from infra.promotion.requirements import Requirements
+    from infra.settings.model import Settings
     from infra.settings.releases import Release, WorkloadReleases
-    from infra.settings.settings import Settings
     from workloads.declaration import Workload
 
 
-@dataclass(frozen=True, kw_only=True)
-class Requirements:
-    """What one environment asks of a release."""
-
-    source: str | None
-    """The stack that releases come from by promotion; None where they are made."""
-    evidence: bool = False
-    """Whether its back-test has to pass the workload's gate."""
-    approval: bool = False
-    """Whether somebody other than its trainer has to have approved it for this environment."""
-    proven: bool = False
-    """Whether the same image has to be stable in `source`."""
-
-
-REQUIREMENTS: Final[Mapping[str, Requirements]] = {
-    "dev": Requirements(source=None),
-    "stage": Requirements(source="dev", evidence=True),
-    "prod": Requirements(source="stage", evidence=True, approval=True, proven=True),
-}
-"""By stack, in the order that releases take."""
-
-
-def requirements(stack: str) -> Requirements:
-    """What a stack asks for. One that is not listed asks for everything: forgetting to list it opens no door."""
-    return REQUIREMENTS.get(stack, REQUIREMENTS["prod"])
-
-
-def origin(stack: str) -> str:
-    """The stack in which the releases of a stack are made: the first one on their way."""
-    while (source := requirements(stack).source) is not None:
-        stack = source
-    return stack
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stable:
-    """What a stack said, after its last update, that a workload's endpoint answers with."""
-
-    version: int
-    image: str
-    """Digest."""
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    proven: frozenset[str] = frozenset()
-    """Digests of the images that have been served there, those that can be gone back to included."""
-    canary: int | None = None
-    percent: int = 0
-    """Of the requests, to the canary."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """What is stable, by workload, as the stacks' own outputs tell it: not what somebody has written into a file since."""
-
-    here: Mapping[str, Stable] = field(default_factory=dict[str, Stable])
-    source: Mapping[str, Stable] = field(default_factory=dict[str, Stable])
-
-    def serves(self, workload: str, image: str | None) -> bool:
-        """Whether an image is served here, or was and is kept to go back to."""
-        here = self.here.get(workload)
-        return here is not None and image in here.proven
-
-
-def enforce(stack: str, settings: Settings, known: Known, today: date) -> None:
-    """Lets the environment serve what its stack file releases, or does not.
+def enforce(stack: str, settings: Settings, deployed: DeployedReleases, today: date) -> None:
+    """Refuses a stack file that releases a version which does not meet the environment's requirements.
 
     Raises:
         UserError: every requirement that a release does not meet, and the command that mends it.
     """
-    if problems := refusals(stack, settings, known, WORKLOADS, today=today):
+    if problems := refusals(stack, settings, deployed, WORKLOADS, today=today):
         raise refusal(f"Pulumi.{stack}.yaml", problems)
 
 
 def refusals(  # noqa: PLR0913 a function of all that it looks at
     stack: str,
     settings: Settings,
-    known: Known,
+    deployed: DeployedReleases,
     workloads: Mapping[str, Workload],
     *,
     today: date,
@@ -113,18 +52,18 @@ def refusals(  # noqa: PLR0913 a function of all that it looks at
     Args:
         stack: the environment.
         settings: what its stack file says.
-        known: what is stable.
+        deployed: what is deployed here and in the stack that releases come from.
         workloads: the declarations; releases of others are not looked at.
         today: the day up to which the age of the data is counted.
         wanted: what to ask for, if it is not all that the stack requires.
     """
-    wanted = wanted or requirements(stack)
+    wanted = wanted or requirements.for_stack(stack)
     return [
         problem
         for name, releases in settings.releases.items()
         if name in workloads
         for role, release in releases.served.items()
-        for problem in _refusals(_Case(stack, wanted, workloads[name], releases, role, release, known, today))
+        for problem in _refusals(_Case(stack, wanted, workloads[name], releases, role, release, deployed, today))
     ]
 
 
@@ -138,7 +77,7 @@ class _Case:
     releases: WorkloadReleases
     role: str
     release: Release
-    known: Known
+    deployed: DeployedReleases
     today: date
 
     @property
@@ -151,7 +90,7 @@ class _Case:
 
     @property
     def served(self) -> bool:
-        return self.known.serves(self.workload.name, self.release.image)
+        return self.deployed.serves(self.workload.name, self.release.image)
 
 
 def _refusals(case: _Case) -> Iterator[Problem]:
@@ -164,7 +103,7 @@ def _refusals(case: _Case) -> Iterator[Problem]:
 
 
 def _gate(case: _Case) -> Iterator[Problem]:
-    before = compared_with(case.releases, case.role, case.release, case.known.here.get(case.workload.name))
+    before = compared_with(case.releases, case.role, case.release, case.deployed.here.get(case.workload.name))
     evidence = case.release.evidence
     found = case.workload.gate.check(evidence.metrics, before, evidence.age(case.today), served=case.served)
     failed = [each for each in found if not each.passed]
@@ -173,7 +112,9 @@ def _gate(case: _Case) -> Iterator[Problem]:
         yield Problem(case.key, f"{case.what}, which does not pass the gate", "; ".join(map(str, failed)), fix=fix)
 
 
-def compared_with(releases: WorkloadReleases, role: str, release: Release, here: Stable | None) -> Mapping[str, float] | None:
+def compared_with(
+    releases: WorkloadReleases, role: str, release: Release, here: DeployedRelease | None
+) -> Mapping[str, float] | None:
     """The metrics of what a release must not be much worse than.
 
     A canary and a shadow are compared with the stable version beside them. A new stable version is compared with the one it
@@ -189,7 +130,7 @@ def compared_with(releases: WorkloadReleases, role: str, release: Release, here:
 
 def _proven(case: _Case) -> Iterator[Problem]:
     source, name = case.wanted.source, case.workload.name
-    there = case.known.source.get(name)
+    there = case.deployed.source.get(name)
     # What is served here, or was and is gone back to, was proven when it came: by now the source is further.
     if case.served or (there is not None and case.release.image == there.image):
         return

@@ -11,7 +11,7 @@ from workloads.catalogue import WORKLOADS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from infra.settings.settings import Settings
+    from infra.settings.model import Settings
 
 
 def conflicts(settings: Settings) -> list[Problem]:

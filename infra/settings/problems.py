@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from common.errors import UserError
+from common.naming import PROJECT
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -37,7 +38,7 @@ class Problem:
 def refusal(source: str, problems: Sequence[Problem]) -> UserError:
     """All problems as one error."""
     errors = [
-        UserError(f"modelstack:{p.key} {p.what}.", where=source, found=p.found, example=p.example, fix=p.fix) for p in problems
+        UserError(f"{PROJECT}:{p.key} {p.what}.", where=source, found=p.found, example=p.example, fix=p.fix) for p in problems
     ]
     if len(errors) == 1:
         return errors[0]

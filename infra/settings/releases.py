@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
+from common.roles import CANARY, SHADOW, STABLE
 from infra.settings.section import Section
 from infra.settings.types import ContentDigest, Day, ImageDigest, ModelVersion, Moment, Person, Revision, RunId, Signature
 
 Metrics = Mapping[str, Annotated[float, Field(allow_inf_nan=False, examples=[0.41])]]
-
-STABLE: Final = "stable"
-CANARY: Final = "canary"
-SHADOW: Final = "shadow"
 
 
 class Evidence(Section):
@@ -60,7 +57,7 @@ class Release(Section):
     """Who started the training. Somebody else has to approve."""
     evidence: Evidence
     approval: Approval | None = None
-    """Where the environment asks for one: see `infra.promotion.rules`."""
+    """Where the environment asks for one: see `infra.promotion.requirements`."""
 
 
 class Canary(Section):

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from infra.settings.settings import PROJECT, Settings
+from common.naming import PROJECT
+from infra.settings.model import Settings
 
 PATH: Final = Path(__file__).resolve().parents[1] / "stack.schema.json"
 """Named in the first line of each stack file."""

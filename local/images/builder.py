@@ -47,6 +47,11 @@ class Login:
     username: str
     password: str
 
+    @property
+    def account(self) -> tuple[str, str]:
+        """Username and password."""
+        return self.username, self.password
+
     def __repr__(self) -> str:
         return f"Login({self.server!r}, {self.username!r}, ...)"
 

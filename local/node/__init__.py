@@ -13,6 +13,8 @@ are in one control group, by which they are found and ended.
 """
 
 from local.node.config import NodeConfig
-from local.node.lifecycle import Status, processes, remove, start, status, stop
+from local.node.lifecycle.start import start
+from local.node.lifecycle.status import Status, processes, status
+from local.node.lifecycle.stop import remove, stop
 
 __all__ = ["NodeConfig", "Status", "processes", "remove", "start", "status", "stop"]

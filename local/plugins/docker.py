@@ -22,27 +22,15 @@ from clients import image_digest
 from local.images import Builder, Login
 from local.images.confined import Cancelled
 from local.images.context import Context
-from local.plugins.serve import (
-    Check,
-    Checked,
-    Create,
-    Created,
-    Diff,
-    Difference,
-    Failed,
-    Found,
-    Kind,
-    Provider,
-    Read,
-    Update,
-    serve,
-)
-from local.plugins.values import UNKNOWN, has_unknown, reveal
+from local.plugins.protocol.messages import Check, Checked, Create, Created, Diff, Difference, Failed, Found, Kind, Read, Update
+from local.plugins.protocol.provider import Provider
+from local.plugins.protocol.serve import serve
+from local.plugins.protocol.values import UNKNOWN, has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 IMAGE: Final = "docker:index/image:Image"
 GET_REGISTRY_IMAGE: Final = "docker:index/getRegistryImage:getRegistryImage"
@@ -97,8 +85,9 @@ class DockerProvider(Provider):
             raise Failed("images cannot be imported with this stand-in for the docker plugin")
         plain = reveal(request.state)
         try:
+            login = _login(reveal(request.inputs))
             pushed = "@" in str(plain.get("repoDigest"))
-            gone = pushed and image_digest.digest(plain["repoDigest"], _login(reveal(request.inputs))) is None
+            gone = pushed and image_digest.digest(plain["repoDigest"], login and login.account) is None
         except image_digest.UnreachableError:
             gone = False  # a registry that is down says nothing about what it holds
         return None if gone else super().read(request)
@@ -108,9 +97,9 @@ class DockerProvider(Provider):
             return super().invoke(token, inputs, preview=preview)
         plain = reveal(inputs)
         auth = plain.get("authConfig")
-        login = Login(auth["address"], auth["username"], auth["password"]) if auth else None
+        account = (auth["username"], auth["password"]) if auth else None
         try:
-            found = image_digest.digest(plain["name"], login)
+            found = image_digest.digest(plain["name"], account)
         except image_digest.UnreachableError as error:
             raise Failed(str(error)) from error
         if found is None:

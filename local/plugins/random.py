@@ -21,27 +21,15 @@ from local.plugins import bare
 if __name__ == "__main__":
     bare.without_sdk()
 
-from local.plugins.serve import (
-    Check,
-    Checked,
-    Create,
-    Created,
-    Diff,
-    Difference,
-    Failed,
-    Found,
-    Provider,
-    Read,
-    Update,
-    difference,
-    serve,
-)
-from local.plugins.values import UNKNOWN, Secret, has_unknown, reveal
+from local.plugins.protocol.messages import Check, Checked, Create, Created, Diff, Difference, Failed, Found, Read, Update
+from local.plugins.protocol.provider import Provider, difference
+from local.plugins.protocol.serve import serve
+from local.plugins.protocol.values import UNKNOWN, Secret, has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 CLASSES: Final = {
     "lower": string.ascii_lowercase,

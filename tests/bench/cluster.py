@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from clients.endpoint import held_out
 from common import paths
-from components.serving.router_config import PREDICTIONS
-from components.serving.variant import PORT
-from delivery.environments.access import Access
+from common.serving import PORT, PREDICTIONS
+from delivery.environments.environment import Environment
+from delivery.environments.held_out import held_out
 from local.node.record import read_state
 from tests.bench.load import Target, once, rounds
 
@@ -32,13 +31,13 @@ NAMESPACE = "serving"
 
 def measure(stack: str, workload: str, folder: Path) -> Mapping[str, Load]:
     """Load borne by the endpoint, as `router` and `pod`. The request is the release's held-out week, its first row."""
-    access = Access.to(stack)
-    release = access.outputs.endpoints[workload]
-    data = held_out(release.run, lambda: access.models).request["data"]
+    environment = Environment.open(stack)
+    release = environment.outputs.endpoints[workload]
+    data = held_out(release.run, lambda: environment.model_registry).request["data"]
     body = {"data": {"names": data["names"], "ndarray": data["ndarray"][:1]}}
     services = {"router": (workload, 80), "pod": (f"{workload}-stable", PORT)}
     targets = [
-        Target(name=name, url=f"http://{_cluster_ip(access, service)}:{port}{PREDICTIONS}", body=body)
+        Target(name=name, url=f"http://{_cluster_ip(environment, service)}:{port}{PREDICTIONS}", body=body)
         for name, (service, port) in services.items()
     ]
     inside = ["nsenter", "--target", str(_node().pid), "--net"]
@@ -73,5 +72,5 @@ def _node() -> psutil.Process:
     return psutil.Process(init.pid)
 
 
-def _cluster_ip(access: Access, service: str) -> str:
-    return str(access.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/services/{service}")["spec"]["clusterIP"])
+def _cluster_ip(environment: Environment, service: str) -> str:
+    return str(environment.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/services/{service}")["spec"]["clusterIP"])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common import paths
-from delivery.stacks import backend
+from delivery.stacks import variables
 from tests.bench.cluster import seconds_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _seconds(folder: Path, stack: str) -> float:
 
 
 def _variables(folder: Path) -> dict[str, str]:
-    found = {**os.environ, **backend.variables()}
+    found = {**os.environ, **variables.variables()}
     if folder != paths.CHECKOUT:
         del found["PULUMI_BACKEND_URL"]
     return found

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from common import paths
-from delivery.stacks import backend
+from delivery.stacks import backend, variables
 from tests.bench.endpoint import verdict
 from tests.bench.preview import BARE, PROJECT
 from tests.engine.conftest import control_plane
@@ -38,8 +38,8 @@ LARGE = 300
 """Above so many workloads, one round has to do."""
 POLL_SECONDS = 0.1
 _WORKLOADS = """import pulumi
-from components.endpoint import Endpoint, EndpointArgs
-from components.variant import Capacity, Served
+from components.serving.endpoint import Endpoint, EndpointArgs
+from components.serving.variant import Capacity, Served
 
 def unawaited(args):
     if args.type_.startswith("kubernetes:"):
@@ -142,20 +142,20 @@ def cheapest(costs: Sequence[Cost]) -> Cost:
 
 def run(folder: Path, *words: str) -> tuple[str, Cost]:
     """A command of the engine: its output, and what it cost."""
-    variables = {
+    environ = {
         **os.environ,
-        **backend.variables(),
+        **variables.variables(),
         "KUBECONFIG": str(folder / "admin"),
         "PYTHONPATH": str(paths.CHECKOUT),
         # A file backend writes the whole state for each resource that is created, which is not measured here.
         "PULUMI_EXPERIMENTAL": "true",
         "PULUMI_SKIP_CHECKPOINTS": "true",
     }
-    del variables["PULUMI_BACKEND_URL"]
+    del environ["PULUMI_BACKEND_URL"]
     started = time.monotonic()
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         command = ["pulumi", *words, "--non-interactive", *(["--stack", "scale"] if words[0] != "stack" else [])]
-        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=err)
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=err)
         most = 0
         while process.poll() is None:
             most = max(most, held(process.pid))

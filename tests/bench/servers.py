@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from common import paths
+from common.serving import PREDICTIONS
 from components.serving import router_config
 from tests import debian
 from tests.bench.load import Target
@@ -45,7 +46,7 @@ def service(folder: Path) -> Iterator[Target]:
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics),
         "MODELSTACK_RECORDED_PORT": str(recorded),
     }
-    target = Target(name="pod", url=f"http://127.0.0.1:{port}{router_config.PREDICTIONS}", body=_json(folder / "request.json"))
+    target = Target(name="pod", url=f"http://127.0.0.1:{port}{PREDICTIONS}", body=_json(folder / "request.json"))
     with _running([str(SERVING / "python"), "-m", "workloads.serving"], folder / "seldon.log", target, environment):
         yield target
 
@@ -68,7 +69,7 @@ def router(folder: Path, behind: Target) -> Iterator[Target]:
         "-g",
         "daemon off;",
     ]
-    target = Target(name="router", url=f"http://127.0.0.1:{port}{router_config.PREDICTIONS}", body=behind.body)
+    target = Target(name="router", url=f"http://127.0.0.1:{port}{PREDICTIONS}", body=behind.body)
     with _running(command, folder / "nginx.log", target):
         yield target
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from delivery.releases.report.document import page
-from delivery.releases.report.model import Review, Split, Stable, Traffic, Version
+from delivery.releases.report.model import Review, ServedVersion, Split, Traffic, Version
 from tests.browser.chromium import Browser
 from tests.reports import large, small
 from workloads.evidence import canonical, digest
@@ -87,7 +87,7 @@ def review(**changes) -> Review:
         Finding(rule="wape <= 0.42", value=0.394, bound=0.42, passed=True),
         Finding(rule="wape_worst_store <= 0.5", value=0.51, bound=0.5, passed=False, note="and why that matters"),
     )
-    made = {"version": version, "stable": Stable(version=7, report=large()), "findings": found, "environment": "stage"}
+    made = {"version": version, "stable": ServedVersion(version=7, report=large()), "findings": found, "environment": "stage"}
     traffic = Traffic(before=Split(stable=7), after=Split(stable=7, canary=8, percent=10))
     return Review(**made | {"traffic": traffic, "preview": PREVIEW.format("1" * 64, "2" * 64)} | changes)
 

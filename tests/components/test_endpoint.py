@@ -3,7 +3,7 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from components.serving.endpoint import Canary, Endpoint, EndpointArgs, routes
+from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, routes
 from components.serving.router_config import config
 from components.serving.variant import Capacity, Served
 from tests.harness import run
@@ -50,7 +50,7 @@ def test_without_canary_and_shadow_there_is_one_variant_and_the_router():
 
 
 def test_each_variant_has_objects_of_its_own():
-    declared = declare(canary=Canary(served=NEXT, percent=10), shadow=NEXT)
+    declared = declare(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT)
     variants = ["markdown-canary", "markdown-shadow", "markdown-stable"]
     assert names(declared, "HorizontalPodAutoscaler") == variants
     assert names(declared, "PodDisruptionBudget") == sorted([*variants, "markdown-router"])
@@ -58,14 +58,14 @@ def test_each_variant_has_objects_of_its_own():
 
 
 def test_the_router_sends_the_canary_its_share_and_the_shadow_a_copy():
-    text = config_of(declare(canary=Canary(served=NEXT, percent=10), shadow=NEXT))
+    text = config_of(declare(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT))
     assert "10% canary; * stable;" in text
     assert "mirror /shadow;" in text
     assert "server markdown-canary:9000" in text
 
 
 def test_the_router_starts_after_every_variant_is_ready():
-    declared = declare(canary=Canary(served=NEXT, percent=10))
+    declared = declare(canary=CanaryVariant(served=NEXT, percent=10))
     ready = {"markdown-stable-service", "markdown-canary-service"}
     assert ready <= declared.one("Deployment", "markdown-router-deployment").dependencies, (
         "a canary that is asked before it can answer is an error for its share of the callers"
@@ -73,7 +73,7 @@ def test_the_router_starts_after_every_variant_is_ready():
 
 
 def test_another_share_is_another_config_map_so_the_pods_are_rolled():
-    before, after = (declare(canary=Canary(served=NEXT, percent=percent)) for percent in (10, 20))
+    before, after = (declare(canary=CanaryVariant(served=NEXT, percent=percent)) for percent in (10, 20))
     assert names(before, "ConfigMap") != names(after, "ConfigMap")
     assert [each.name for each in before.all("ConfigMap")] == [each.name for each in after.all("ConfigMap")], (
         "to the engine it is the same resource, replaced: the new one is there before the old one goes"
@@ -99,7 +99,7 @@ def test_only_the_router_may_ask_variants_and_they_may_ask_nobody():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"canary": Canary(served=NEXT, percent=101)}, "canary_percent is 101"),
+        ({"canary": CanaryVariant(served=NEXT, percent=101)}, "canary_percent is 101"),
         ({"host": ""}, "host and node_port go together"),
         ({"node_port": None}, "host and node_port go together"),
     ],

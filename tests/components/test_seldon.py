@@ -3,7 +3,7 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from components.serving.endpoint import Canary, EndpointArgs, Gateway
+from components.serving.endpoint import CanaryVariant, EndpointArgs, Gateway
 from components.serving.seldon import SeldonEndpoint
 from components.serving.variant import Capacity, Served
 from tests.harness import run
@@ -38,7 +38,7 @@ def test_it_is_asked_through_the_gateway_which_alone_shares_requests_out():
 
 
 def test_an_endpoint_is_one_object_for_the_operator_and_who_may_ask_it():
-    declared = declare(canary=Canary(served=NEXT, percent=10), shadow=NEXT)
+    declared = declare(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT)
     assert sorted(resource.type.rpartition(":")[2] for resource in declared.resources) == [
         "NetworkPolicy",
         "SeldonDeployment",
@@ -60,7 +60,7 @@ def test_the_object_is_the_operator_s_and_waited_for_until_all_variants_are_avai
 
 
 def test_nothing_in_the_spec_is_lost_on_its_way_to_the_engine():
-    first, second = declare(canary=Canary(served=NEXT, percent=10)).one("SeldonDeployment").inputs["spec"]["predictors"]
+    first, second = declare(canary=CanaryVariant(served=NEXT, percent=10)).one("SeldonDeployment").inputs["spec"]["predictors"]
     assert (first["name"], first["traffic"], second["name"], second["traffic"]) == ("stable", 90, "canary", 10)
     (container,) = second["componentSpecs"][0]["spec"]["containers"]
     assert container["image"] == NEXT.image
@@ -68,7 +68,7 @@ def test_nothing_in_the_spec_is_lost_on_its_way_to_the_engine():
 
 
 def test_rules_over_all_pods_see_those_of_every_variant():
-    declared = declare(canary=Canary(served=NEXT, percent=10))
+    declared = declare(canary=CanaryVariant(served=NEXT, percent=10))
     images = [container["image"] for _, pod in pods(declared) for container in pod["containers"]]
     assert images == [STABLE.image, NEXT.image], "what the operator makes of a pod is no reason to let it off"
 
@@ -88,4 +88,4 @@ def test_only_the_gateway_may_ask_variants_and_they_may_ask_nobody():
 @pytest.mark.parametrize("percent", [-1, 101])
 def test_what_seldon_would_refuse_is_refused_before_anything_is_declared(percent):
     with pytest.raises(ValueError, match=f"found: traffic {percent} of predictor canary\n  right: 0 to 100"):
-        declare(canary=Canary(served=NEXT, percent=percent))
+        declare(canary=CanaryVariant(served=NEXT, percent=percent))

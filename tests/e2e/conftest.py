@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from clients.kubernetes import Cluster
+from clients.kubernetes import KubernetesClient
 from common import paths
 from delivery.releases import edits
-from delivery.stacks import backend, stack_file
+from delivery.stacks import backend, stack_file, variables
 from tests.checkout import CHECKOUT, MARK
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ STACK = os.environ.get("MODELSTACK_STACK", "dev")
 PREDICTIONS = "/api/v1.0/predictions"
 
 
-class Operator(Cluster):
+class Operator(KubernetesClient):
     """Somebody with the administrator's kubeconfig who changes things by hand."""
 
     def patch(self, path: str, body: dict) -> None:
@@ -60,7 +60,7 @@ class User:
 
     @cached_property
     def variables(self) -> dict[str, str]:
-        found = {**os.environ, **backend.variables()}
+        found = {**os.environ, **variables.variables()}
         found.pop("PULUMI_CONFIG_PASSPHRASE", None)
         return found
 
@@ -112,7 +112,7 @@ class User:
         return edits.versions(releases)[releases["stable"]]
 
     def cluster(self) -> Operator:
-        return Operator(paths.KUBECONFIG.read_text())
+        return Operator.from_kubeconfig(paths.KUBECONFIG.read_text())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from common import paths
 from delivery.stacks import recovery
-from infra.settings import settings
+from infra.settings import loading
 
 MODELSTACK = str(Path(sys.executable).with_name("modelstack"))
 DEPLOYMENTS = "/apis/apps/v1/namespaces/serving/deployments"
@@ -144,7 +144,7 @@ def test_an_interrupt_ends_the_engine_in_order_and_up_goes_on(user):
 
 @pytest.mark.timeout(600)
 def test_a_node_that_was_stopped_is_started_again_with_its_data(user):
-    ports = settings.load(user.stack_file).cluster
+    ports = loading.load(user.stack_file).cluster
     flags = ["--api-port", ports.api_port, "--registry-port", ports.registry_port, "--node-ports", ports.node_ports]
     before = user.release()
     user.modelstack("node", "stop", *map(str, flags))

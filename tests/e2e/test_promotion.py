@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient, artifacts
 
 from common import paths
-from delivery.environments.access import Access
+from delivery.environments.environment import Environment
 from delivery.releases import approval_keys, edits
 from delivery.stacks import stack_file
 from tests.e2e.conftest import PREDICTIONS, User
@@ -114,7 +114,7 @@ def environments(user, key):
 @pytest.fixture(scope="module")
 def models():
     """Dev's model registry."""
-    tracking = Access.to("dev").models
+    tracking = Environment.open("dev").model_registry
     return MlflowClient(tracking_uri=tracking.url, registry_uri=tracking.url)
 
 
@@ -208,7 +208,7 @@ def test_a_bad_model_stays_in_dev(user, environments, models, tmp_path):
     good, before = user.release(), user.stack_file.read_text()
     experiment = models.get_experiment_by_name("markdown").experiment_id
     run = models.create_run(experiment)
-    report = json.loads(Access.to("dev").models.artifact(good["run"], "backtest/report.json"))
+    report = json.loads(Environment.open("dev").model_registry.artifact(good["run"], "backtest/report.json"))
     report["metrics"]["wape"] = 0.7
     content = json.dumps(report).encode()
     (tmp_path / "report.json").write_bytes(content)
@@ -244,7 +244,7 @@ def drifting(user, second, models, tmp_path):
     run = models.create_run(models.get_experiment_by_name("markdown").experiment_id)
     models.log_artifacts(run.info.run_id, str(source), "model")
     report = tmp_path / "report.json"
-    report.write_bytes(Access.to("dev").models.artifact(good["run"], "backtest/report.json"))
+    report.write_bytes(Environment.open("dev").model_registry.artifact(good["run"], "backtest/report.json"))
     models.log_artifact(run.info.run_id, str(report), "backtest")
     tags = {name: good[name] for name in ("data", "revision", "trainer")} | {"report": good["evidence"]["report"]}
     for name, value in tags.items():

@@ -85,8 +85,8 @@ def running(log: Path, *command: object, cwd: Path | None = None) -> Iterator[su
 
 
 @contextmanager
-def control_plane(folder: Path) -> Iterator[str]:
-    """A control plane on loopback; yields the administrator's kubeconfig."""
+def control_plane(folder: Path, controllers: str = CONTROLLERS) -> Iterator[str]:
+    """A control plane on loopback, without any controllers if none are named; yields the administrator's kubeconfig."""
     hyperkube = executable("hyperkube")
     store, peer, port, pki = free_port(), free_port(), free_port(), folder / "pki"
     pki.mkdir()
@@ -121,14 +121,15 @@ def control_plane(folder: Path) -> Iterator[str]:
         )
         wait_ready(server, port, folder / "apiserver.log")
         kubeconfig.write_text(admin_kubeconfig(port, pki / "apiserver.crt"))
-        stack.enter_context(
-            running(
-                folder / "controllers.log",
-                *(hyperkube, "kube-controller-manager", f"--kubeconfig={kubeconfig}", "--leader-elect=false"),
-                *(f"--controllers={CONTROLLERS}", "--secure-port=0", f"--service-account-private-key-file={pki / 'sa.key'}"),
-                "--concurrent-gc-syncs=5",
+        if controllers:
+            stack.enter_context(
+                running(
+                    folder / "controllers.log",
+                    *(hyperkube, "kube-controller-manager", f"--kubeconfig={kubeconfig}", "--leader-elect=false"),
+                    *(f"--controllers={controllers}", "--secure-port=0"),
+                    *(f"--service-account-private-key-file={pki / 'sa.key'}", "--concurrent-gc-syncs=5"),
+                )
             )
-        )
         yield kubeconfig.read_text()
 
 
@@ -171,10 +172,15 @@ def api_server(tmp_path_factory) -> Iterator[str]:
         yield kubeconfig
 
 
+def connected(kubeconfig: str) -> clusters.Cluster:
+    """A cluster without the engine: for what happens behind its back."""
+    return clusters.Cluster(api.Api(access.connect(access.load(yaml.safe_load(kubeconfig)))))
+
+
 @pytest.fixture
 def cluster(api_server) -> clusters.Cluster:
-    """The cluster, past the engine: for what happens behind its back."""
-    return clusters.Cluster(api.Api(access.connect(access.load(yaml.safe_load(api_server)))))
+    """The cluster of the tests, without the engine."""
+    return connected(api_server)
 
 
 @pytest.fixture
@@ -208,7 +214,7 @@ def engine_home(tmp_path_factory) -> Path:
 
 
 @dataclass
-class Outcome:
+class EngineOutcome:
     """What one operation did, as the engine's events tell it."""
 
     operations: dict[str, list[str]] = field(default_factory=dict)
@@ -252,10 +258,10 @@ class Stack:
         self._pulumi = home / "bin" / "pulumi"
         self.environment = {**os.environ, **engine_environment(home, folder), **environment}
 
-    def run(self, operation: str, *flags: str) -> Outcome:
+    def run(self, operation: str, *flags: str) -> EngineOutcome:
         """Runs preview, up, refresh or destroy; what it did, failed or not."""
         self._runs += 1
-        events, seen = self.folder / f"events-{self._runs}", Outcome()
+        events, seen = self.folder / f"events-{self._runs}", EngineOutcome()
         inline = (
             ["--exec-kind", "auto.inline", f"--client=127.0.0.1:{self._programs}"] if operation in {"preview", "up"} else []
         )
@@ -278,18 +284,18 @@ class Stack:
         wanted = {"file": inspect.getfile(program), "name": program.__name__, "arguments": arguments}
         (self.folder / "program.json").write_text(json.dumps(wanted))
 
-    def preview(self, program: Callable[..., None], **arguments: Any) -> Outcome:
+    def preview(self, program: Callable[..., None], **arguments: Any) -> EngineOutcome:
         self.declare(program, arguments)
         return self.run("preview", "--diff")
 
-    def up(self, program: Callable[..., None], **arguments: Any) -> Outcome:
+    def up(self, program: Callable[..., None], **arguments: Any) -> EngineOutcome:
         self.declare(program, arguments)
         return self.run("up", "--diff", "--yes", "--skip-preview")
 
-    def refresh(self) -> Outcome:
+    def refresh(self) -> EngineOutcome:
         return self.run("refresh", "--yes", "--skip-preview")
 
-    def destroy(self) -> Outcome:
+    def destroy(self) -> EngineOutcome:
         return self.run("destroy", "--yes", "--skip-preview")
 
     def resources(self) -> list[dict[str, Any]]:
@@ -338,7 +344,7 @@ def engine_environment(home: Path, folder: Path) -> dict[str, str]:
 class Thread(threading.Thread):
     """An `up` under way."""
 
-    outcome: Outcome
+    outcome: EngineOutcome
 
     def __init__(self, stack: Stack, program: Callable[..., None], arguments: dict[str, Any]) -> None:
         super().__init__(daemon=True)
@@ -374,7 +380,7 @@ class Kubelet(threading.Thread):
         while not self._done.wait(0.1):
             for pod in self._cluster.list("v1", "Pod", self._namespace):
                 url = self._cluster.url({**pod, "apiVersion": "v1", "kind": "Pod"}, "status")
-                with suppress(api.ApiError):
+                with suppress(api.ApiServerError):
                     self._cluster.api.json("PATCH", url, {"status": self.status}, content_type=api.MERGE)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path  # noqa: TC003 - dataclasses look at it
 
 import pytest
 
-from tests.engine.conftest import Outcome
+from tests.engine.conftest import EngineOutcome
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Project:
         log.unlink(missing_ok=True)
         yes = [] if name == "preview" else ["--yes", "--skip-preview"]
         status, output = self.run(name, *yes, "--event-log", str(log), *arguments)
-        seen = Outcome(failed=status != 0)
+        seen = EngineOutcome(failed=status != 0)
         for line in log.read_text().splitlines() if log.exists() else []:
             seen.see(json.loads(line))
         if seen.failed:

@@ -10,7 +10,7 @@ import pytest
 
 from common import paths
 from common.errors import UserError
-from delivery.stacks import backend
+from delivery.stacks import backend, variables
 from delivery.stacks.stack import Stack
 from tests.checkout import CHECKOUT
 
@@ -28,7 +28,7 @@ def test_the_engine_works_there_and_writes_no_log_of_every_property(home):
     (home / "logs" / "pulumi-yesterday.log").write_text("of a checkout from before")
     backend.prepare()
     command = ["pulumi", "stack", "ls", "--json", "--non-interactive"]
-    done = subprocess.run(command, env={**os.environ, **backend.variables()}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={**os.environ, **variables.variables()}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), "nor does it complain"
     assert (home / "logs").read_bytes() == b""
     backend.prepare()
@@ -50,11 +50,11 @@ def shared(home, tmp_path, monkeypatch):
 
 def test_a_backend_that_somebody_named_keeps_the_states_and_its_secrets_are_opened_as_they_say(shared, monkeypatch):
     assert backend.stacks() == []
-    stack = Stack("team", create=True)
+    stack = Stack.create("team")
     try:
         assert backend.stacks() == ["team"]
         assert [file.name for file in (shared / ".pulumi" / "stacks" / "modelstack").glob("*.json")] == ["team.json"]
-        assert "unset" not in backend.export_lines()
+        assert "unset" not in variables.export_lines()
         stack.command("config", "set", "--secret", "word", "told")
         assert stack.command("config", "get", "word").strip() == "told"
         monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of a stranger")
@@ -70,7 +70,7 @@ def test_what_another_checkouts_variables_have_left_in_the_shell_is_not_taken_fo
     monkeypatch.setattr(paths, "BACKEND", paths.CHECKOUT / ".modelstack" / "state")
     monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///elsewhere/.modelstack/state")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "/elsewhere/.modelstack/passphrase")
-    found = backend.variables()
+    found = variables.variables()
     assert found["PULUMI_BACKEND_URL"] == paths.BACKEND.as_uri()
     assert found["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
 

@@ -40,9 +40,9 @@ def pushed(addresses, tmp_path_factory):
 def test_an_image_keeps_its_digest_in_another_registry(addresses, pushed):
     one, other = addresses
     assert container_registry.digest_of(other, "moved", pushed) is None
-    container_registry.copy(one, other, "moved", pushed)
+    container_registry.copy_image(one, other, "moved", pushed)
     assert container_registry.digest_of(other, "moved", pushed) == pushed
-    container_registry.copy(one, other, "moved", pushed)
+    container_registry.copy_image(one, other, "moved", pushed)
     with container_registry.Repository(one, "moved") as theirs, container_registry.Repository(other, "moved") as ours:
         manifest = ours.get(f"manifests/{pushed}")
         assert theirs.get(f"manifests/{pushed}").content == manifest.content, "promoted, not made again"
@@ -54,10 +54,10 @@ def test_a_registry_that_asks_for_a_password_gets_the_one_that_docker_login_left
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with registry_in(tmp_path, closed=True) as closed:
         with pytest.raises(UserError, match="401 Unauthorized"):
-            container_registry.copy(addresses[0], closed, "moved", pushed)
+            container_registry.copy_image(addresses[0], closed, "moved", pushed)
         known = {"auths": {closed: {"auth": base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()}}}
         (tmp_path / "config.json").write_text(json.dumps(known))
-        container_registry.copy(addresses[0], closed, "moved", pushed)
+        container_registry.copy_image(addresses[0], closed, "moved", pushed)
         assert container_registry.digest_of(closed, "moved", pushed) == pushed
 
 
@@ -67,5 +67,5 @@ def test_an_image_that_cannot_be_brought_is_told_with_another_way(addresses, pus
     digest = "sha256:" + "0" * 64 if broken == "nothing there" else pushed
     source = one if broken == "nothing there" else "localhost:1"
     with pytest.raises(UserError, match="skopeo copy --preserve-digests"):
-        container_registry.copy(source, other, "moved", digest)
+        container_registry.copy_image(source, other, "moved", digest)
     assert container_registry.digest_of(other, "moved", "sha256:" + "0" * 64) is None

@@ -11,7 +11,7 @@ import pulumi
 import pytest
 
 from components.serving import seldon
-from components.serving.endpoint import Canary, EndpointArgs
+from components.serving.endpoint import CanaryVariant, EndpointArgs
 from components.serving.variant import Capacity, Served
 from local.plugins.kubernetes import api
 
@@ -49,7 +49,7 @@ def endpoint(namespace, percent=None, seconds=60):
         router_image="unused",
         capacity=CAPACITY,
         stable=STABLE,
-        canary=None if percent is None else Canary(served=NEXT, percent=percent),
+        canary=None if percent is None else CanaryVariant(served=NEXT, percent=percent),
         shadow=None if percent is None else NEXT,
     )
     with mock.patch.object(seldon, "TIMEOUT_SECONDS", seconds):
@@ -73,7 +73,7 @@ class Operator(threading.Thread):
 
     def run(self):
         while not self._done.wait(0.1):
-            with suppress(api.ApiError):
+            with suppress(api.ApiServerError):
                 say(self._cluster, self._obj, self.status)
 
 
@@ -88,7 +88,7 @@ def deployment(cluster, namespace, eventually):
     obj = {"apiVersion": seldon.API_VERSION, "kind": seldon.KIND, "metadata": {"name": "md", "namespace": namespace}}
 
     def known():
-        with suppress(api.NoSuchKind, api.ApiError):
+        with suppress(api.NoSuchKind, api.ApiServerError):
             return cluster.list(seldon.API_VERSION, seldon.KIND, namespace) == []
 
     eventually(known)

@@ -17,6 +17,7 @@ import panels
 import pytest
 
 from workloads import run
+from workloads.context import Context, TrainingError
 from workloads.gate import Age, Gate
 from workloads.training import again, reports
 from workloads.tuna.steps import backtest, history, register, source, train
@@ -38,10 +39,10 @@ class Registry:
     share: Path
     told: list[dict[str, Any]] = field(default_factory=list)
 
-    def context(self, name: str, version: int | None = 1, **changes: Any) -> run.Context:
+    def context(self, name: str, version: int | None = 1, **changes: Any) -> Context:
         folder = self.share / "runs" / name
         folder.mkdir(parents=True)
-        made = run.Context(
+        made = Context(
             workload=TUNA,
             source=panels.published(),
             share=self.share,
@@ -50,7 +51,7 @@ class Registry:
             trainer="t@example.com",
             image="i",
             version=version,
-            report=lambda event, **fields: self.told.append({"event": event, **fields}),
+            emit=lambda event, **fields: self.told.append({"event": event, **fields}),
         )
         return replace(made, **changes)
 
@@ -138,20 +139,20 @@ def test_another_report_is_refused_with_what_differs_and_changes_nothing(registr
     before, report = registry.run(), registry.report()
     last_week = backtest.BASELINES["last_week"]
     monkeypatch.setitem(backtest.BASELINES, "last_week", lambda requests: last_week(requests) + 1000)
-    with pytest.raises(run.TrainingError, match=r"cannot be made again: metrics\.wape_last_week was [\d.]+ and is [\d.]+"):
+    with pytest.raises(TrainingError, match=r"cannot be made again: metrics\.wape_last_week was [\d.]+ and is [\d.]+"):
         registry.again()
     assert (registry.run().data.tags, registry.report()) == (before.data.tags, report)
 
 
 def test_a_version_that_learned_from_other_data_is_refused_before_any_work(registry: Registry):
     mlflow.MlflowClient().set_tag(registry.run().info.run_id, "modelstack.data", "sha256:other")
-    with pytest.raises(run.TrainingError, match=r"learned from data sha256:other.* Check out the revision .*1234567"):
+    with pytest.raises(TrainingError, match=r"learned from data sha256:other.* Check out the revision .*1234567"):
         registry.again()
     assert not (registry.share / "runs" / "again" / reports.REPORT).exists()
 
 
 def test_a_version_that_is_not_there_is_told(registry: Registry):
-    with pytest.raises(run.TrainingError, match="version 9 of tuna cannot be had"):
+    with pytest.raises(TrainingError, match="version 9 of tuna cannot be had"):
         registry.again(version=9)
 
 

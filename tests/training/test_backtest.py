@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workloads.context import Context
 from workloads.evidence import Bin, Quantiles, Report, canonical, digest, parse
 from workloads.markdown import response, weeks
 from workloads.markdown.features import FEATURES
@@ -19,7 +20,6 @@ from workloads.markdown.steps import backtest
 from workloads.markdown.steps.assemble import ASSEMBLED
 from workloads.markdown.steps.backtest import report
 from workloads.markdown.workload import MARKDOWN
-from workloads.run import Context
 from workloads.training import diagnostics
 from workloads.training.metrics import bias, wape
 from workloads.training.onnx import GRAPH
@@ -174,7 +174,7 @@ def test_the_step_leaves_the_report_of_what_the_model_says(tmp_path, assembled, 
     told = {}
     context = Context(
         workload=MARKDOWN, source=tmp_path, share=tmp_path, folder=tmp_path, revision="r", trainer="t@example.com", image="i",
-        report=lambda _event, **fields: told.update({fields["name"]: fields["value"]}),
+        emit=lambda _event, **fields: told.update({fields["name"]: fields["value"]}),
     )  # fmt: skip
     assembled.to_parquet(tmp_path / ASSEMBLED)
     (tmp_path / GRAPH).write_bytes(to_onnx(model).SerializeToString())

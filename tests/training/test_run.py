@@ -9,6 +9,7 @@ import panels
 import pytest
 
 from workloads import run
+from workloads.context import Context, TrainingError
 from workloads.declaration import Step
 from workloads.markdown.steps import source
 from workloads.markdown.workload import MARKDOWN
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 SEEN: list[str] = []
 
 
-def good(context: run.Context) -> None:
+def good(context: Context) -> None:
     SEEN.append(str(context.folder))
     context.metric("wape", 0.4)
 
 
-def bad(_: run.Context) -> None:
-    raise run.TrainingError("the reason, and what to do")
+def bad(_: Context) -> None:
+    raise TrainingError("the reason, and what to do")
 
 
-def context_in(base: Path, **changes) -> run.Context:
+def context_in(base: Path, **changes) -> Context:
     made = {"source": base, "share": base, "folder": base / "runs" / "1"} | changes
-    context = run.Context(workload=MARKDOWN, revision="r", trainer="t@example.com", image="i", **made)
+    context = Context(workload=MARKDOWN, revision="r", trainer="t@example.com", image="i", **made)
     context.folder.mkdir(parents=True, exist_ok=True)
     return context
 
@@ -113,13 +114,13 @@ def test_only_the_latest_runs_stay_on_the_share(tmp_path, monkeypatch):
 
 def test_other_data_is_refused_with_both_fingerprints(tmp_path):
     (tmp_path / MARKDOWN.source.file).write_bytes(b"not the panel")
-    with pytest.raises(run.TrainingError, match=r"is not the data .* found sha256:[0-9a-f]{64}, declared sha256:4418"):
+    with pytest.raises(TrainingError, match=r"is not the data .* found sha256:[0-9a-f]{64}, declared sha256:4418"):
         source.run(context_in(tmp_path))
     assert not (tmp_path / "data").exists(), "nothing was taken from it"
 
 
 def test_missing_data_is_told_with_where_it_comes_from(tmp_path):
-    with pytest.raises(run.TrainingError, match=r"cannot be read: .*r-cran-bayesm"):
+    with pytest.raises(TrainingError, match=r"cannot be read: .*r-cran-bayesm"):
         source.run(context_in(tmp_path))
 
 

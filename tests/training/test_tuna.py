@@ -15,7 +15,7 @@ import panels
 import pytest
 
 from common import paths
-from workloads.run import Context
+from workloads.context import Context
 from workloads.training import reports
 from workloads.training.onnx import disagreement
 from workloads.tuna import weeks
@@ -53,9 +53,7 @@ def model(requests: pd.DataFrame) -> Ridge:
 def context(tmp_path: Path) -> Context:
     made = {"source": panels.published(), "share": tmp_path, "folder": tmp_path / "runs" / "1"}
     made["folder"].mkdir(parents=True)
-    return Context(
-        workload=TUNA, revision="r", trainer="t@example.com", image="i", report=lambda _event, **_fields: None, **made
-    )
+    return Context(workload=TUNA, revision="r", trainer="t@example.com", image="i", emit=lambda _event, **_fields: None, **made)
 
 
 def columns(**changes: float) -> dict[str, np.ndarray]:

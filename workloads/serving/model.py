@@ -16,12 +16,12 @@ import seldon_core.microservice
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
+from common.serving import MAX_BODY_BYTES, RECORDED_PORT
 from workloads.serving import recording
 from workloads.serving.errors import ModelError, RequestError
 from workloads.serving.loading import Model, load
 from workloads.serving.metrics import RequestMetrics
 from workloads.serving.predictions import FAILURE, PATHS, Predictions
-from workloads.serving.request import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ class ServedModel:
 
     def custom_service(self) -> None:
         """Run by seldon-core in a process of its own."""
-        recording.serve(self._recording, int(os.environ.get(RECORDED_PORT_ENV, recording.PORT)))
+        recording.serve(self._recording, int(os.environ.get(RECORDED_PORT_ENV, RECORDED_PORT)))
 
     def health_status_raw(self) -> dict[str, Any]:
         """Predicts the example: a worker that answers this can answer requests."""
@@ -181,10 +181,10 @@ def _take_body() -> None:
     """
     request.environ[_START] = time.perf_counter()
     length = request.content_length or 0
-    body = b"" if length > MAX_BYTES else request.environ["wsgi.input"].read(MAX_BYTES + 1)
-    if length > MAX_BYTES or len(body) > MAX_BYTES:
+    body = b"" if length > MAX_BODY_BYTES else request.environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+    if length > MAX_BODY_BYTES or len(body) > MAX_BODY_BYTES:
         raise RequestError(
-            f"the request is larger than {MAX_BYTES} bytes: send its rows in parts",
+            f"the request is larger than {MAX_BODY_BYTES} bytes: send its rows in parts",
             status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             found=f"{length} bytes" if length else None,
         )

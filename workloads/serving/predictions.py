@@ -12,7 +12,7 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from workloads.serving.request import MAX_BYTES
+from common.serving import MAX_BODY_BYTES, PREDICTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FAILURE: Final = "modelstack.failure"
 """In a request's WSGI environment: the exception that it met here."""
-PATHS: Final = frozenset({"/predict", "/api/v0.1/predictions", "/api/v1.0/predictions"})
+PATHS: Final = frozenset({"/predict", "/api/v0.1/predictions", PREDICTIONS})
 """Where seldon-core answers predictions."""
 
 
@@ -74,6 +74,6 @@ def _is_plain(environ: WSGIEnvironment) -> bool:
         and not environ.get("QUERY_STRING")
         and length.isascii()
         and length.isdigit()
-        and int(length) <= MAX_BYTES
+        and int(length) <= MAX_BODY_BYTES
         and not environ.get("CONTENT_TYPE", "").startswith("multipart/")
     )

@@ -19,6 +19,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from common.serving import RECORDED_PATH
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,8 +29,6 @@ SLOTS: Final = 512
 """Of each level. All together: under a megabyte, shared by the workers."""
 VALUES: Final = 16
 """Rows of an answer that are kept."""
-PATH: Final = "/recorded"
-PORT: Final = 6001
 _ID_BYTES: Final = 40
 """The router's ids have 32 characters, a mesh's 36. Longer ones are cut."""
 _ODD: Final = 2654435761
@@ -93,11 +93,11 @@ def _read(content: bytes) -> Answer | None:
 
 
 def serve(recording: Recording, port: int) -> None:
-    """Shows what is kept under `PATH`, for ever. A process of its own, so that it answers while all workers are busy."""
+    """Shows what is kept, at `RECORDED_PATH`, for ever. A process of its own: it answers while all workers are busy."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path != PATH:
+            if self.path != RECORDED_PATH:
                 self.send_error(HTTPStatus.NOT_FOUND)
                 return
             body = json.dumps(recording.kept(), separators=(",", ":")).encode()

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from workloads.serving.contract import Columns
 
-MAX_BYTES = 1024 * 1024
-"""Of a request's body. The router refuses larger ones before they get here."""
 MAX_ROWS = 5000
 """In one request: about 0.1 s of work for a worker."""
 

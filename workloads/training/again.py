@@ -18,8 +18,8 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
+from workloads.context import TrainingError
 from workloads.evidence import ReportError, canonical, digest, parse
-from workloads.run import TrainingError
 from workloads.training import reports
 from workloads.training.onnx import GRAPH
 from workloads.training.reports import REPORT
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
+    from workloads.context import Context
     from workloads.evidence import Report
-    from workloads.run import Context
 
 FLAVOUR = "onnx"
 RESTORED = "restored.json"
@@ -89,7 +89,7 @@ def compare(context: Context) -> None:
         client.set_tag(name, "modelstack.report", found)
     if outcome != "recorded":
         client.set_tag(name, "modelstack.confirmed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by {context.trainer}")
-    context.report("evidence", outcome=outcome, version=int(context.version or 0), run=name, report=found)
+    context.emit("evidence", outcome=outcome, version=int(context.version or 0), run=name, report=found)
 
 
 def _content(context: Context, recorded: str | None) -> bytes:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from workloads.context import Context
     from workloads.evidence import Drift, Response
-    from workloads.run import Context
 
 FORECASTS = "forecasts.parquet"
 REPORT = "report.json"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import rdata
 
-from workloads.run import TrainingError
+from workloads.context import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from workloads.run import Context
+    from workloads.context import Context
 
 Tables = dict[str, pd.DataFrame]
 FACTS = "source.json"

@@ -1,4 +1,4 @@
-"""A run's outcome to the tracking server: the model in both flavours, the evidence, and everything needed to trace them."""
+"""Logs what a run has made to the tracking server: the model in both flavours, the evidence, and what traces them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import mlflow
 import numpy as np
 from mlflow.models import infer_signature
 
+from workloads.context import TrainingError
 from workloads.evidence import digest
-from workloads.run import TrainingError
 from workloads.training import reports
 from workloads.training.onnx import disagreement
 from workloads.training.reports import FORECASTS, REPORT
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from onnx import ModelProto
 
+    from workloads.context import Context
     from workloads.evidence import Report
-    from workloads.run import Context
     from workloads.training.onnx import Predictor
 
 NATIVE, ONNX = "model", "model-onnx"
@@ -54,8 +54,8 @@ class Code:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run has come to, beside source and back-test, which are in its folder."""
+class TrainedModel:
+    """What a run has made, beside source and back-test, which are in its folder."""
 
     model: Predictor
     graph: ModelProto
@@ -75,29 +75,29 @@ class Outcome:
     """Other files of the run's folder that are kept, and the artifact folder of each."""
 
 
-def log(context: Context, outcome: Outcome) -> None:
+def log(context: Context, trained: TrainedModel) -> None:
     """Logs the run and registers its ONNX model under the workload's name.
 
     Raises:
         TrainingError: the two flavours disagree, or the tracking server refuses.
     """
-    difference = disagreement(outcome.model, outcome.graph, outcome.x)
-    if difference > outcome.agreement:
-        msg = f"the ONNX model differs from the native one by {difference:.2g} of a prediction, more than {outcome.agreement:g}"
+    difference = disagreement(trained.model, trained.graph, trained.x)
+    if difference > trained.agreement:
+        msg = f"the ONNX model differs from the native one by {difference:.2g} of a prediction, more than {trained.agreement:g}"
         raise TrainingError(msg)
     try:
         mlflow.set_experiment(context.workload.name)
         with mlflow.start_run(tags=_tags(context)) as active:
-            _log_facts(context, outcome, difference)
-            for name, figure in outcome.figures.items():
+            _log_facts(context, trained, difference)
+            for name, figure in trained.figures.items():
                 mlflow.log_figure(figure, f"plots/{name}.png")
                 plt.close(figure)
-            mlflow.log_dict(dict(outcome.held_out), "held_out.json")
-            version = _log_models(context, outcome)
+            mlflow.log_dict(dict(trained.held_out), "held_out.json")
+            version = _log_models(context, trained)
     except mlflow.MlflowException as error:
         msg = f"the tracking server {mlflow.get_tracking_uri()} refuses: {error}"
         raise TrainingError(msg) from error
-    context.report("registered", model=context.workload.name, version=version, run=active.info.run_id)
+    context.emit("registered", model=context.workload.name, version=version, run=active.info.run_id)
 
 
 def held_out(
@@ -145,12 +145,12 @@ def log_evidence(context: Context) -> None:
     _log_findings(context, report)
 
 
-def _log_facts(context: Context, outcome: Outcome, difference: float) -> None:
+def _log_facts(context: Context, trained: TrainedModel, difference: float) -> None:
     traced = {"data": facts_of(context)["fingerprint"], "revision": context.revision, "image": context.image}
-    mlflow.log_params({**outcome.parameters, **traced})
-    mlflow.log_metrics({**outcome.metrics, "onnx_difference": difference})
+    mlflow.log_params({**trained.parameters, **traced})
+    mlflow.log_metrics({**trained.metrics, "onnx_difference": difference})
     log_evidence(context)
-    files = {FACTS: "data", **outcome.files}
+    files = {FACTS: "data", **trained.files}
     for file, folder in files.items():
         mlflow.log_artifact(str(context.folder / file), folder)
     mlflow.log_text(_environment(), "environment/requirements.txt")
@@ -172,15 +172,15 @@ def _environment() -> str:
     return "".join(sorted({f"{found.name}=={found.version}\n" for found in metadata.distributions()}, key=str.lower))
 
 
-def _log_models(context: Context, outcome: Outcome) -> int:
-    example, code = outcome.x[:EXAMPLE_ROWS], outcome.code
-    predicted = outcome.model.predict(example)
+def _log_models(context: Context, trained: TrainedModel) -> int:
+    example, code = trained.x[:EXAMPLE_ROWS], trained.code
+    predicted = trained.model.predict(example)
     with warnings.catch_warnings():
         # MLflow warns that pickles run code when loaded. It is true: the registered model is the other one.
         warnings.simplefilter("ignore")
         with _packed(code.folder, (*code.served, *code.native)) as package:
             mlflow.sklearn.log_model(
-                outcome.model,
+                trained.model,
                 name=NATIVE,
                 serialization_format="cloudpickle",
                 signature=infer_signature(example, predicted),
@@ -190,7 +190,7 @@ def _log_models(context: Context, outcome: Outcome) -> int:
             )
         with _packed(code.folder, code.served) as package:
             logged = mlflow.onnx.log_model(
-                outcome.graph,
+                trained.graph,
                 name=ONNX,
                 signature=infer_signature(example, predicted.astype(np.float32)[:, None]),
                 input_example=example,

@@ -8,7 +8,7 @@ from delivery.releases.report import figures
 from workloads.evidence import PERIOD
 
 if TYPE_CHECKING:
-    from delivery.releases.report.model import Review, Stable
+    from delivery.releases.report.model import Review, ServedVersion
     from workloads.evidence import Metrics, Report
 
 _SAME = 0.005
@@ -44,7 +44,7 @@ def better_in(review: Review) -> tuple[int, int] | None:
     return (sum(new < old for new, old in pairs), len(pairs)) if pairs else None
 
 
-def slice_of(stable: Stable | None, dimension: str, name: str) -> Metrics | None:
+def slice_of(stable: ServedVersion | None, dimension: str, name: str) -> Metrics | None:
     """A slice of the stable version's back-test."""
     return None if stable is None else stable.report.slices.get(dimension, {}).get(name)
 

@@ -34,7 +34,7 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stable:
+class ServedVersion:
     """The version that answers now."""
 
     version: int
@@ -71,7 +71,7 @@ class Review:
     """All that a page or a pull request is made from."""
 
     version: Version
-    stable: Stable | None
+    stable: ServedVersion | None
     """None: nothing is stable in this environment."""
     findings: tuple[Finding, ...]
     """Of the workload's gate; empty where none was asked."""

@@ -7,6 +7,6 @@ from local.plugins.bare import without_sdk
 without_sdk()
 
 from local.plugins.kubernetes.provider import Kubernetes  # noqa: E402, after the SDK is out of the way
-from local.plugins.serve import serve  # noqa: E402
+from local.plugins.protocol.serve import serve  # noqa: E402
 
 serve(Kubernetes())

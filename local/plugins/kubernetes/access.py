@@ -18,7 +18,7 @@ from common.errors import UserError
 from local.plugins.kubernetes.manifests import objects
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 _EXEC_SECONDS = 60
 

@@ -13,11 +13,11 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from local.plugins.kubernetes.manifests import objects
-from local.plugins.serve import Failed
+from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
     from local.plugins.kubernetes.access import Access
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 APPLY: Final = "application/apply-patch+yaml"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -38,7 +38,7 @@ class Unreachable(Failed):
     """No answer from the API server. The text says which and why."""
 
 
-class ApiError(Failed):
+class ApiServerError(Failed):
     """The API server refused, with a reason."""
 
     def __init__(self, code: int, status: Object) -> None:
@@ -112,7 +112,7 @@ class Api:
         """One request; what it answers. Asked again for a while when the server is busy or restarting.
 
         Raises:
-            ApiError: the server refused.
+            ApiServerError: the server refused.
             Unreachable: nobody answered.
         """
         url = self.access.server + path + (f"?{urlencode(query)}" if query else "")
@@ -160,7 +160,7 @@ class Api:
         prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         try:
             listed = objects.items(self.json("GET", prefix), "resources")
-        except ApiError as error:
+        except ApiServerError as error:
             if error.not_found:
                 return {}
             raise
@@ -182,7 +182,7 @@ class Api:
 def _text(status: int, data: bytes) -> str:
     text = data.decode(errors="replace")
     if status >= _ERROR:
-        raise ApiError(status, _status(text))
+        raise ApiServerError(status, _status(text))
     return text
 
 

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from local.plugins.kubernetes.api import ApiError, NoSuchKind
+from local.plugins.kubernetes.api import ApiServerError, NoSuchKind
 from local.plugins.kubernetes.manifests import naming, objects
 from local.plugins.kubernetes.readiness.waiting import Patience, until_deleted
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from local.plugins.kubernetes.cluster import Cluster
     from local.plugins.kubernetes.settings import Settings
-    from local.plugins.serve import Failed
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.messages import Failed
+    from local.plugins.protocol.values import Object, Value
 
 _PAUSES: Final = (0.5, 1, 2, 4, 8)
 """Seconds between tries to create something whose namespace or definition is just being made."""
@@ -56,7 +56,7 @@ def create(inputs: Object, change: Change) -> Object:
             if change.settings.server_side:
                 return change.cluster.apply(inputs, change.manager, force=force(inputs, change))
             return change.cluster.create(inputs, change.manager)
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             waits = isinstance(error, NoSuchKind) or error.not_found
             if change.preview or not waits or pause is None:
                 raise
@@ -71,7 +71,7 @@ def _preview(inputs: Object, change: Change) -> Object:
         return change.cluster.create(inputs, change.manager, preview=True)
     try:
         return change.cluster.apply(inputs, change.manager, force=True, preview=True)
-    except ApiError as error:
+    except ApiServerError as error:
         if not error.invalid or _IMMUTABLE not in str(error):
             raise
     # The one it replaces is still there. Under another name, the server checks the rest.
@@ -100,7 +100,7 @@ def _make_way(inputs: Object, change: Change) -> None:
             f"`pulumi import`, give the resource another name, or take it over with the annotation {objects.PATCH_FORCE}: "
             '"true"'
         )
-        raise ApiError(_CONFLICT, {"reason": "AlreadyExists", "message": message})
+        raise ApiServerError(_CONFLICT, {"reason": "AlreadyExists", "message": message})
 
 
 def update(inputs: Object, old_inputs: Object, live: Object, ignore: list[str], change: Change) -> Object:
@@ -204,13 +204,13 @@ def propagation(inputs: Object) -> str:
 
 def already_gone(error: Failed) -> bool:
     """Whether what is to be deleted is not there, or cannot be because its kind is not."""
-    return isinstance(error, NoSuchKind) or (isinstance(error, ApiError) and error.not_found)
+    return isinstance(error, NoSuchKind) or (isinstance(error, ApiServerError) and error.not_found)
 
 
 def says_nothing(error: Failed) -> bool:
     """Refusals that say nothing of the update: dry runs are forbidden, or the namespace or definition is yet to be made."""
     if isinstance(error, NoSuchKind):
         return True
-    return isinstance(error, ApiError) and (
+    return isinstance(error, ApiServerError) and (
         error.forbidden or error.missing_namespace or "does not support dry run" in str(error)
     )

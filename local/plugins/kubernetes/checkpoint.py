@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from local.plugins.kubernetes.manifests import objects
-from local.plugins.values import reveal
+from local.plugins.protocol.values import reveal
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 _INPUTS: Final = "__inputs"
 _VERSION: Final = "__initialApiVersion"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from local.plugins.kubernetes.api import APPLY, MERGE, Api, ApiError
+from local.plugins.kubernetes.api import APPLY, MERGE, Api, ApiServerError
 from local.plugins.kubernetes.manifests import objects
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 _HELP: Final = (
     "https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/"
@@ -41,7 +41,7 @@ class Cluster:
         """As `get`; None when it is not there."""
         try:
             return self.get(obj)
-        except ApiError as error:
+        except ApiServerError as error:
             if error.not_found:
                 return None
             raise
@@ -54,13 +54,13 @@ class Cluster:
         url = self.url(obj)
         try:
             return self.api.json("PATCH", url, obj, content_type=APPLY, **query)
-        except ApiError as error:
+        except ApiServerError as error:
             if not error.conflict:
                 raise
             if _only_client_side(error):
                 return self.api.json("PATCH", url, obj, content_type=APPLY, **{**query, "force": "true"})
             message = f"somebody else has set fields that the program wants to set (what to do: {_HELP}): {error}"
-            raise ApiError(error.code, {**error.status, "message": message}) from error
+            raise ApiServerError(error.code, {**error.status, "message": message}) from error
 
     def create(self, obj: Object, manager: str, *, preview: bool = False) -> Object:
         """Creates the object, without server-side apply."""
@@ -92,11 +92,11 @@ class Cluster:
         query = {"container": container, "tailLines": str(lines), **({"previous": "true"} if previous else {})}
         try:
             return self.api.request("GET", self.url({**pod, "apiVersion": "v1", "kind": "Pod"}, "log"), **query).strip()
-        except ApiError:
+        except ApiServerError:
             return ""
 
 
-def _only_client_side(error: ApiError) -> bool:
+def _only_client_side(error: ApiServerError) -> bool:
     """Whether every field in conflict was set by hand or a client-side tool, not by a controller or another applier."""
     owners = [_OWNER.search(objects.text(cause, "message")) for cause in objects.items(error.status, "details", "causes")]
     return bool(owners) and all(owner is not None and owner[2] and owner[1].startswith(_CLIENT_SIDE) for owner in owners)

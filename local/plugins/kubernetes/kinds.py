@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from local.plugins.kubernetes.manifests import objects
-from local.plugins.serve import Failed
+from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
     from local.plugins.kubernetes.cluster import Cluster
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 UNREACHABLE_HELP: Final = (
     "Start it, or if it is gone for good, run this again with PULUMI_K8S_DELETE_UNREACHABLE=true: its objects are then "

@@ -9,18 +9,19 @@ import yaml
 
 from common.errors import UserError
 from local.plugins.kubernetes import changes, checkpoint, kinds, settings
-from local.plugins.kubernetes.api import Api, ApiError, NoSuchKind, Unreachable
+from local.plugins.kubernetes.api import Api, ApiServerError, NoSuchKind, Unreachable
 from local.plugins.kubernetes.cluster import Cluster
 from local.plugins.kubernetes.manifests import difference, immutable, naming, objects
 from local.plugins.kubernetes.readiness import rules, waiting
-from local.plugins.serve import Checked, Created, Difference, Failed, Found, InitFailed, Kind, Provider
-from local.plugins.values import has_unknown, reveal
+from local.plugins.protocol.messages import Checked, Created, Difference, Failed, Found, InitFailed, Kind
+from local.plugins.protocol.provider import Provider
+from local.plugins.protocol.values import has_unknown, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.plugins.serve import Check, Create, Delete, Diff, Read, Update
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.messages import Check, Create, Delete, Diff, Read, Update
+    from local.plugins.protocol.values import Object, Value
 
 _DECODE: Final = "kubernetes:yaml:decode"
 _DELETION_SECONDS: Final = 600
@@ -104,7 +105,7 @@ class Kubernetes(Provider):
         except Unreachable as error:
             self._unseen(error, urn)
             return inputs
-        except (ApiError, NoSuchKind):
+        except (ApiServerError, NoSuchKind):
             namespaced, cluster = True, self.cluster
         return objects.with_metadata(inputs, namespace=cluster.api.access.namespace) if namespaced else inputs
 
@@ -147,7 +148,7 @@ class Kubernetes(Provider):
                 self._unseen(error, request.urn)
                 return Created("", request.inputs)
             raise Failed(f"the cluster does not answer: {error}") from error
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if request.preview and changes.says_nothing(error):
                 return Created("", request.inputs)
             self._hold_back(preview=request.preview)
@@ -207,7 +208,7 @@ class Kubernetes(Provider):
                 self._unseen(error, request.urn)
                 return request.inputs
             raise Failed(f"the cluster does not answer: {error}") from error
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if request.preview and changes.says_nothing(error):
                 return request.inputs
             if live is old.live:
@@ -239,7 +240,7 @@ class Kubernetes(Provider):
             if not self._settings.delete_unreachable:
                 raise Failed(f"the cluster does not answer: {error}. {kinds.UNREACHABLE_HELP}") from error
             self.log(f"removed from the state although {error}", request.urn, "WARNING")
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if not changes.already_gone(error):
                 raise
 
@@ -255,7 +256,7 @@ class Kubernetes(Provider):
                 self.log(f"counts as deleted: {error}", request.urn, "WARNING")
                 return None
             raise Failed(f"what is there now cannot be read: {error}. {kinds.UNREACHABLE_HELP}") from error
-        except (ApiError, NoSuchKind) as error:
+        except (ApiServerError, NoSuchKind) as error:
             if changes.already_gone(error):
                 return None
             raise

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from common.errors import UserError
 from local.plugins.kubernetes import access
 from local.plugins.kubernetes.manifests.immutable import Mutable
-from local.plugins.serve import Difference, Kind
-from local.plugins.values import UNKNOWN, has_unknown, reveal
+from local.plugins.protocol.messages import Difference, Kind
+from local.plugins.protocol.values import UNKNOWN, has_unknown, reveal
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 _CLUSTER: Final = ("kubeconfig", "context", "cluster")
 _UNSUPPORTED: Final = {"renderYamlToDirectory": "writing manifests instead of applying them"}

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from clients import kubernetes
-from clients.kubernetes import ApiError, Cluster
+from clients.kubernetes import ApiError, KubernetesClient
 from common.errors import UserError
 
 POD = "/api/v1/namespaces/serving/pods/"
@@ -47,7 +47,7 @@ def server():
 
 
 def at(port):
-    return Cluster(
+    return KubernetesClient.from_kubeconfig(
         {
             "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
@@ -65,15 +65,15 @@ def cluster(server):
 
 
 def test_a_pod_is_asked_on_one_of_its_ports(cluster):
-    assert cluster.proxied("serving", "one", 6000, "/metrics") == "told"
+    assert cluster.get_from_pod("serving", "one", 6000, "/metrics") == "told"
 
 
 def test_a_pod_that_cannot_be_reached_is_told_from_a_cluster_that_cannot(cluster):
     with pytest.raises(ApiError, match="no route") as refused:
-        cluster.proxied("serving", "gone", 6000, "/metrics")
+        cluster.get_from_pod("serving", "gone", 6000, "/metrics")
     assert refused.value.status == 503
     with contextlib.closing(at(1)) as gone, pytest.raises(UserError, match="cluster does not answer"):
-        gone.proxied("serving", "one", 6000, "/metrics")
+        gone.get_from_pod("serving", "one", 6000, "/metrics")
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_a_pod_that_cannot_be_reached_is_told_from_a_cluster_that_cannot(cluster
 )
 def test_a_refusal_by_the_api_server_is_told_from_one_by_who_was_asked(cluster, pod, reason, message):
     with pytest.raises(ApiError) as refused:
-        cluster.proxied("serving", pod, 6000, "/metrics")
+        cluster.get_from_pod("serving", pod, 6000, "/metrics")
     assert (refused.value.status, refused.value.reason, str(refused.value)) == (403, reason, message)
 
 
 def test_a_pod_that_is_slow_is_not_waited_for(cluster, monkeypatch):
     monkeypatch.setattr(kubernetes, "_POD_SECONDS", 0.2)
     with pytest.raises(ApiError, match="slow does not answer within"):
-        cluster.proxied("serving", "slow", 6000, "/metrics")
+        cluster.get_from_pod("serving", "slow", 6000, "/metrics")

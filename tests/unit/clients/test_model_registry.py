@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from clients.model_registry import Models, ModelVersion
+from clients.model_registry import ModelRegistry, ModelVersion
 from common.errors import UserError
 from delivery.environments.outputs import TrackingOutput
 
@@ -50,6 +50,10 @@ def environment(monkeypatch):
         monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", "1")
 
 
+def connect(tracking):
+    return ModelRegistry.connect(tracking.url, tracking.username, tracking.password)
+
+
 @pytest.mark.parametrize(
     "ask",
     [
@@ -62,7 +66,7 @@ def environment(monkeypatch):
 @pytest.mark.parametrize("answer", [(503, "the database is gone"), (500, '{"error_code": "INTERNAL_ERROR"}'), (200, "<html>")])
 def test_a_server_that_fails_half_way_is_one_message(ask, answer):
     with server(lambda _path: answer) as tracking:
-        models = Models(tracking)
+        models = connect(tracking)
         with pytest.raises(UserError) as refusal:
             ask(models)
     assert tracking.url in str(refusal.value), "which server"
@@ -73,7 +77,7 @@ def test_a_server_that_is_down_is_one_message():
     with server(lambda _path: (200, "{}")) as tracking:
         pass
     with pytest.raises(UserError, match="MLflow does not answer"):
-        Models(tracking)
+        connect(tracking)
 
 
 def test_a_version_whose_run_was_deleted_for_good_says_so():
@@ -81,6 +85,6 @@ def test_a_version_whose_run_was_deleted_for_good_says_so():
     missing = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Run '{RUN}' not found"}
     answers = {"/api/2.0/mlflow/model-versions/search": (200, json.dumps(found))}
     with server(lambda path: answers.get(path, (404, json.dumps(missing)))) as tracking:
-        models = Models(tracking)
+        models = connect(tracking)
         with pytest.raises(UserError, match=f"Run '{RUN}' not found"):
             models.version("markdown", 3)

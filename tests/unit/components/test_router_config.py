@@ -17,7 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from components.serving.router_config import MAX_BODY_BYTES, PREDICTIONS, Routes, Target, config, content_name, leave
+from common.serving import MAX_BODY_BYTES, PREDICTIONS
+from components.serving.router_config import Routes, Target, config, content_name, leave
 from tests import debian
 
 STABLE = Target(variant="stable", address="127.0.0.1:1")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.serving import seldon_rules
-from components.serving.endpoint import Canary, EndpointArgs
+from components.serving.endpoint import CanaryVariant, EndpointArgs
 from components.serving.seldon_spec import camel, spec
 from components.serving.variant import Capacity, Served
 
@@ -50,7 +50,7 @@ endpoints = st.builds(
     router_image=st.just("unused"),
     capacity=capacities,
     stable=served,
-    canary=st.none() | st.builds(Canary, served=served, percent=st.integers(0, 100)),
+    canary=st.none() | st.builds(CanaryVariant, served=served, percent=st.integers(0, 100)),
     shadow=st.none() | served,
 )
 workloads = st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True)
@@ -66,7 +66,7 @@ def predictors(**changes):
 
 @given(workloads, endpoints)
 def test_every_endpoint_makes_a_spec_that_the_webhook_takes(name, endpoint):
-    assert seldon_rules.problems(name, spec(name, endpoint)) == []
+    assert seldon_rules.violations(name, spec(name, endpoint)) == []
 
 
 @given(workloads, endpoints)
@@ -105,7 +105,7 @@ def test_one_disruption_budget_for_all_pods(endpoint):
 
 
 def test_traffic_is_shared_between_stable_and_canary_and_copied_to_the_shadow():
-    found = predictors(canary=Canary(served=NEXT, percent=10), shadow=NEXT)
+    found = predictors(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT)
     assert {name: (one["traffic"], one.get("shadow", False)) for name, one in found.items()} == {
         "stable": (90, False),
         "canary": (10, False),
@@ -116,7 +116,7 @@ def test_traffic_is_shared_between_stable_and_canary_and_copied_to_the_shadow():
 
 @pytest.mark.parametrize(("percent", "shares"), [(0, (100, 0)), (100, (0, 100))])
 def test_a_canary_that_gets_nothing_or_all_is_still_there(percent, shares):
-    found = predictors(canary=Canary(served=NEXT, percent=percent))
+    found = predictors(canary=CanaryVariant(served=NEXT, percent=percent))
     assert (found["stable"]["traffic"], found["canary"]["traffic"]) == shares
 
 
@@ -155,7 +155,7 @@ def test_a_hanging_worker_is_ended_after_as_long_as_the_pod_waits_for_it():
 
 
 def test_what_runs_is_told_by_labels_and_annotations():
-    predictor = predictors(canary=Canary(served=NEXT, percent=10))["canary"]
+    predictor = predictors(canary=CanaryVariant(served=NEXT, percent=10))["canary"]
     assert predictor["labels"]["modelstack.dev/workload"] == "markdown"
     assert predictor["labels"]["modelstack.dev/role"] == "canary"
     assert predictor["labels"]["modelstack.dev/version"] == "4"
@@ -178,7 +178,7 @@ def test_the_autoscaler_goes_by_the_cpu():
 
 
 def test_the_operator_s_names_for_the_longest_workload_fit():
-    sent = spec(LONGEST, args(canary=Canary(served=NEXT, percent=10), shadow=NEXT))
+    sent = spec(LONGEST, args(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT))
     names = [name for predictor in sent["predictors"] for name in seldon_rules.made_by_operator(LONGEST, predictor)]
     assert f"{LONGEST}-canary-0-model" in names, "the operator's way to name a Deployment"
     assert f"{LONGEST}-canary-model" in names, "and a container's Service"
@@ -234,8 +234,8 @@ def step(name, *children, **changes):
     ],
 )
 def test_what_the_webhook_refuses_is_found(written, words):
-    (first, *_) = seldon_rules.problems("markdown", {"predictors": written})
-    found = [problem.found for problem in seldon_rules.problems("markdown", {"predictors": written})]
+    (first, *_) = seldon_rules.violations("markdown", {"predictors": written})
+    found = [violation.found for violation in seldon_rules.violations("markdown", {"predictors": written})]
     assert any(words in one for one in found), found
     assert first.right, "a refusal names something that would be right"
     assert first.fix, "and what to do"
@@ -254,15 +254,15 @@ def test_what_the_webhook_refuses_is_found(written, words):
     ],
 )
 def test_what_the_webhook_takes_is_let_through(written):
-    assert seldon_rules.problems("markdown", {"predictors": written}) == []
+    assert seldon_rules.violations("markdown", {"predictors": written}) == []
 
 
 def test_a_name_that_the_operator_would_hash_is_found():
     written = {"predictors": [predictor("a-predictor-with-a-long-name")]}
-    assert seldon_rules.problems("b" * 26, written) == []
-    (problem,) = seldon_rules.problems("b" * 27, written)
-    assert problem.found.startswith("bbb")
-    assert "has 64 characters" in problem.found
+    assert seldon_rules.violations("b" * 26, written) == []
+    (violation,) = seldon_rules.violations("b" * 27, written)
+    assert violation.found.startswith("bbb")
+    assert "has 64 characters" in violation.found
 
 
 def test_a_refusal_says_what_was_found_what_would_be_right_and_what_to_do():

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from common.errors import UserError
 from delivery.releases import edits
-from infra.promotion import rules
-from infra.promotion.deployed import parse
-from infra.promotion.rules import Known, Stable, requirements
-from infra.settings import settings
+from infra.promotion import requirements, rules
+from infra.promotion.deployed import DeployedRelease, DeployedReleases, parse
+from infra.settings import loading
 from tests.releases import (
     AGED,
     APPROVER,
@@ -46,11 +45,11 @@ def parsed(block):
         "images": {"registry": "registry.example"},
         "workloads": {"markdown": {"nodePort": 30001}},
     }
-    return settings.parse(raw | {"releases": {"markdown": block}}, "Pulumi.test.yaml")
+    return loading.parse(raw | {"releases": {"markdown": block}}, "Pulumi.test.yaml")
 
 
 def known(here=None, source=None):
-    return Known(here=parse(outputs(here) if here else {}), source=parse(outputs(source) if source else {}))
+    return DeployedReleases(here=parse(outputs(here) if here else {}), source=parse(outputs(source) if source else {}))
 
 
 def refused(stack, block, what=None, workloads=WORKLOADS, today=TODAY):
@@ -74,22 +73,22 @@ def dated(until, *versions):
 
 
 def test_development_takes_any_version():
-    assert refused("dev", {"stable": 3, "versions": [release(3, evidence=evidence({}))]}, Known()) == ""
+    assert refused("dev", {"stable": 3, "versions": [release(3, evidence=evidence({}))]}, DeployedReleases()) == ""
 
 
 def test_stage_takes_what_passes_the_gate_and_asks_for_nothing_else():
-    assert refused("stage", released(3), Known()) == ""
+    assert refused("stage", released(3), DeployedReleases()) == ""
 
 
 def test_stage_refuses_what_does_not_pass_and_tells_value_and_bound():
-    said = refused("stage", {"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}, Known())
+    said = refused("stage", {"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}, DeployedReleases())
     assert "releases.markdown.stable is version 3, which does not pass the gate" in said
     assert "wape <= 0.42: found 0.5, bound 0.42" in said
     assert "modelstack rollback markdown --stack stage" in said
 
 
 def test_stage_refuses_evidence_without_metrics():
-    said = refused("stage", {"stable": 3, "versions": [release(3, evidence=evidence({}))]}, Known())
+    said = refused("stage", {"stable": 3, "versions": [release(3, evidence=evidence({}))]}, DeployedReleases())
     assert "the evidence lacks the metric" in said
 
 
@@ -124,7 +123,7 @@ def test_the_data_of_a_release_that_comes_new_may_not_be_too_old(stack, until, s
 
 
 def test_development_asks_for_no_age():
-    assert refused("dev", dated(None, 3), Known(), workloads=AGED_WORKLOADS) == ""
+    assert refused("dev", dated(None, 3), DeployedReleases(), workloads=AGED_WORKLOADS) == ""
 
 
 @pytest.mark.parametrize("stack", ["stage", "prod"])
@@ -140,10 +139,10 @@ def test_a_stack_that_nobody_has_changed_does_not_fail_because_days_pass(stack):
 @pytest.mark.parametrize("stack", ["stage", "prod"])
 def test_going_back_is_not_refused_for_the_age_of_the_data(stack):
     back = approved(stack, dated("2020-01-01", 2, 3))
-    stable = Stable(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(2), image(3)}))
-    assert refused(stack, back, Known(here={"markdown": stable}), workloads=AGED_WORKLOADS) == ""
-    gone = Stable(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(3)}))
-    said = refused(stack, back, Known(here={"markdown": gone}), workloads=AGED_WORKLOADS)
+    stable = DeployedRelease(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(2), image(3)}))
+    assert refused(stack, back, DeployedReleases(here={"markdown": stable}), workloads=AGED_WORKLOADS) == ""
+    gone = DeployedRelease(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(3)}))
+    said = refused(stack, back, DeployedReleases(here={"markdown": gone}), workloads=AGED_WORKLOADS)
     assert "is version 2, which does not pass the gate: age of the data" in said, "it was kept, and never served"
 
 
@@ -156,7 +155,7 @@ def test_going_back_to_a_worse_version_is_no_regression():
 def test_a_canary_is_compared_with_the_stable_version_beside_it():
     better = {"stable": 3, "canary": {"version": 4, "percent": 10}}
     block = better | {"versions": [release(3, evidence=evidence({**METRICS, "wape": 0.3})), release(4)]}
-    assert "releases.markdown.canary is version 4, which does not pass" in refused("stage", block, Known())
+    assert "releases.markdown.canary is version 4, which does not pass" in refused("stage", block, DeployedReleases())
 
 
 def test_prod_takes_what_is_approved_and_stable_in_stage():
@@ -171,7 +170,7 @@ def test_prod_refuses_what_nobody_approved():
 
 def test_prod_refuses_what_is_not_stable_in_stage():
     block = approved("prod", released(3))
-    assert "nothing is stable in stage" in refused("prod", block, Known())
+    assert "nothing is stable in stage" in refused("prod", block, DeployedReleases())
     said = refused("prod", block, known(source=released(2)))
     assert f"version 2, image {image(2)}" in said
     assert "modelstack promote markdown --to stage --version 3" in said
@@ -184,8 +183,8 @@ def test_the_same_version_with_another_image_is_not_what_stage_ran():
 
 def test_prod_may_go_back_to_what_it_ran_though_stage_is_further():
     block = approved("prod", released(2, 3))
-    here = {"markdown": Stable(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(2), image(3)}))}
-    assert refused("prod", block, Known(here=here, source=parse(outputs(released(5))))) == ""
+    here = {"markdown": DeployedRelease(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(2), image(3)}))}
+    assert refused("prod", block, DeployedReleases(here=here, source=parse(outputs(released(5))))) == ""
 
 
 SIGNATURES = {
@@ -262,12 +261,14 @@ def test_a_second_key_of_the_same_person_may_replace_a_revoked_one():
 
 
 def test_a_stack_that_nobody_listed_asks_for_everything():
-    assert requirements("canada") == requirements("prod")
+    assert requirements.for_stack("canada") == requirements.for_stack("prod")
 
 
 def test_all_that_is_wrong_is_told_at_once():
     with pytest.raises(UserError) as error:
-        rules.enforce("prod", parsed({"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}), Known(), TODAY)
+        rules.enforce(
+            "prod", parsed({"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}), DeployedReleases(), TODAY
+        )
     assert "Pulumi.prod.yaml has 3 problems." in str(error.value)
 
 
@@ -368,7 +369,7 @@ class World:
         self.unchanged()
 
     def state(self, stack):
-        return Known(here=parse(self.up[stack]), source=parse(self.up["stage"] if stack == "prod" else {}))
+        return DeployedReleases(here=parse(self.up[stack]), source=parse(self.up["stage"] if stack == "prod" else {}))
 
     def refused(self, stack, block, days=0):
         return refused(stack, block, self.state(stack), AGED_WORKLOADS, self.today + timedelta(days))

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from common.errors import UserError
-from infra.settings import settings
+from infra.settings import loading
 from infra.settings.types import PortRange
 from tests.checkout import CHECKOUT, STACK_FILES
 from tests.releases import DIGEST, release, released
@@ -41,13 +41,13 @@ def changed(key: str, value: object) -> dict[str, object]:
 
 def refusal(raw: dict[str, object]) -> str:
     with pytest.raises(UserError) as refused:
-        settings.parse(raw, "Pulumi.test.yaml")
+        loading.parse(raw, "Pulumi.test.yaml")
     return str(refused.value)
 
 
 @pytest.mark.parametrize("stack_file", SHIPPED, ids=lambda path: path.name)
 def test_every_stack_file_of_the_checkout_is_good(stack_file):
-    assert settings.load(stack_file).workloads, "an environment without workloads would be no use to anyone"
+    assert loading.load(stack_file).workloads, "an environment without workloads would be no use to anyone"
 
 
 def test_the_three_environments_are_there():
@@ -55,13 +55,13 @@ def test_the_three_environments_are_there():
 
 
 def test_absent_concerns_have_defaults():
-    parsed = settings.parse({"cluster": {"kind": "embedded"}, "images": GOOD["images"]}, "Pulumi.test.yaml")
+    parsed = loading.parse({"cluster": {"kind": "embedded"}, "images": GOOD["images"]}, "Pulumi.test.yaml")
     assert parsed.tracking.node_port == 30000, "a stack file says only what is particular to its environment"
     assert parsed.releases == {}, "an environment before its first release is a good one"
 
 
 def test_settings_cannot_be_changed_after_they_were_checked():
-    parsed = settings.parse(GOOD, "Pulumi.test.yaml")
+    parsed = loading.parse(GOOD, "Pulumi.test.yaml")
     with pytest.raises(ValidationError, match="frozen"):
         parsed.tracking.node_port = 1  # pyright: ignore[reportAttributeAccessIssue] that is the point
 
@@ -226,7 +226,7 @@ def test_a_wrong_setting_is_refused_with_its_key_and_a_way_out(key, value, what,
 
 
 def test_the_good_settings_of_these_tests_are_good():
-    assert settings.parse(GOOD, "Pulumi.test.yaml").releases["markdown"].stable == 3
+    assert loading.parse(GOOD, "Pulumi.test.yaml").releases["markdown"].stable == 3
 
 
 def test_all_problems_are_told_at_once():
@@ -242,7 +242,7 @@ def test_all_problems_are_told_at_once():
 
 
 def test_a_whole_number_of_cores_needs_no_quotes():
-    assert settings.parse(changed("tracking.cpu", 2), "Pulumi.test.yaml").tracking.cpu == "2"
+    assert loading.parse(changed("tracking.cpu", 2), "Pulumi.test.yaml").tracking.cpu == "2"
 
 
 def test_an_existing_cluster_allows_all_node_ports_and_any_registry():
@@ -251,7 +251,7 @@ def test_an_existing_cluster_allows_all_node_ports_and_any_registry():
         "cluster": cluster,
         "images": {"registry": "registry.example/models"},
     }
-    assert settings.parse(raw, "Pulumi.test.yaml").cluster.node_ports == PortRange(30000, 32767)
+    assert loading.parse(raw, "Pulumi.test.yaml").cluster.node_ports == PortRange(30000, 32767)
 
 
 UNREADABLE = {
@@ -269,12 +269,12 @@ def test_a_file_that_is_no_stack_file_is_refused(tmp_path, text, what):
     path = tmp_path / "Pulumi.test.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=what):
-        settings.load(path)
+        loading.load(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"Pulumi\.nope\.yaml"):
-        settings.load(tmp_path / "Pulumi.nope.yaml")
+        loading.load(tmp_path / "Pulumi.nope.yaml")
 
 
 def test_keys_of_the_engine_are_left_alone(tmp_path):
@@ -284,13 +284,13 @@ def test_keys_of_the_engine_are_left_alone(tmp_path):
         "  modelstack:cluster: {kind: embedded}\n"
         "  modelstack:images: {registry: localhost:5000, base: localhost:5000/base:bookworm}\n"
     )
-    assert settings.load(path).cluster.kind == "embedded"
+    assert loading.load(path).cluster.kind == "embedded"
 
 
 def test_checking_a_stack_file_does_not_import_the_engine():
     program = (
-        "import sys; from pathlib import Path; from infra.settings import settings\n"
-        f"settings.load(Path({str(STACK_FILES / 'Pulumi.dev.yaml')!r}))\n"
+        "import sys; from pathlib import Path; from infra.settings import loading\n"
+        f"loading.load(Path({str(STACK_FILES / 'Pulumi.dev.yaml')!r}))\n"
         "sys.exit(', '.join(name for name in ('pulumi', 'kubernetes', 'pandas') if name in sys.modules) or None)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=False)

@@ -14,8 +14,8 @@ from local.plugins.kubernetes import access, changes, checkpoint, kinds, setting
 from local.plugins.kubernetes.manifests import difference, immutable, naming, objects
 from local.plugins.kubernetes.manifests.quantity import canonical
 from local.plugins.kubernetes.readiness import rules
-from local.plugins.serve import Failed, Kind
-from local.plugins.values import UNKNOWN, Secret, from_struct, has_secret, has_unknown, reveal, same_secrets, to_struct
+from local.plugins.protocol.messages import Failed, Kind
+from local.plugins.protocol.values import UNKNOWN, Secret, from_struct, has_secret, has_unknown, reveal, same_secrets, to_struct
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),

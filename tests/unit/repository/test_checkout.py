@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from delivery.stacks import stack_file
-from infra.settings import settings
+from infra.settings import loading
 from tests import checkout
 from tests.releases import APPROVER, released
 
@@ -50,7 +50,7 @@ def use(folder: Path) -> None:
 def test_the_edits_of_the_readme_are_good_stack_files(tmp_path):
     checkout.clone(tmp_path)
     use(tmp_path)
-    found = {stack: settings.load(tmp_path / f"Pulumi.{stack}.yaml") for stack in ("dev", "stage", "prod")}
+    found = {stack: loading.load(tmp_path / f"Pulumi.{stack}.yaml") for stack in ("dev", "stage", "prod")}
     assert set(found["dev"].releases) == {"markdown", "tuna"}
     assert found["prod"].workloads["markdown"].node_port == 30021
     assert found["prod"].cluster.namespace_prefix == "prod-"
@@ -85,7 +85,7 @@ def test_a_clone_is_what_the_working_copy_is_and_keeps_what_git_ignores(tmp_path
     checkout.clone(folder)
     assert (folder / ".modelstack" / "layers").read_text() == "kept"
     assert not (folder / "Pulumi.team.yaml").exists()
-    for name in ("Makefile", "tests/checkout.py", "infra/settings/settings.py"):
+    for name in ("Makefile", "tests/checkout.py", "infra/platform.py"):
         assert (folder / name).read_bytes() == (checkout.CHECKOUT / name).read_bytes()
     for file in checkout.STACK_FILES.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes()

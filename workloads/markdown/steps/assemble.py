@@ -14,7 +14,7 @@ from workloads.markdown.steps.prepare import PREPARED
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from workloads.run import Context
+    from workloads.context import Context
 
 ASSEMBLED = "features.parquet"
 

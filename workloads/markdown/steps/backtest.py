@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from workloads.context import Context
     from workloads.evidence import Drift, Report, Response
-    from workloads.run import Context
 
 SLICED_BY = (PERIOD, "brand", "store")
 _METHOD = "not refitted: the model of the last learned week, with the sales of all weeks before the one that is forecast"

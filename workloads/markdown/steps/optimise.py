@@ -15,8 +15,8 @@ from workloads.markdown.steps.assemble import ASSEMBLED
 from workloads.markdown.steps.train import MODEL
 
 if TYPE_CHECKING:
+    from workloads.context import Context
     from workloads.markdown.model import Demand
-    from workloads.run import Context
 
 PRICES = "prices.parquet"
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as f
 
+from workloads.context import TrainingError
 from workloads.markdown.features import BRANDS
 from workloads.markdown.history import PANEL
 from workloads.markdown.spark import session
-from workloads.run import TrainingError
 from workloads.training.source import facts_of, table_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from workloads.run import Context
+    from workloads.context import Context
 
 PREPARED = "prepared.parquet"
 SAME_PRICE = 0.02

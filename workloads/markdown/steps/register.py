@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from workloads.context import Context
     from workloads.markdown.model import Demand
-    from workloads.run import Context
 
 CODE = tracking.Code(folder=Path(__file__).resolve().parents[1], native=("model.py",))
 HELD_OUT_STORE, HELD_OUT_WEEK = 2, 160
@@ -44,7 +44,7 @@ def run(context: Context) -> None:
     model: Demand = joblib.load(context.folder / MODEL)
     training = json.loads((context.folder / TRAINING).read_text())
     unseen = frame[frame["week"].isin(weeks.BACKTEST)]
-    outcome = tracking.Outcome(
+    trained = tracking.TrainedModel(
         model=model,
         graph=onnx.load(context.folder / GRAPH),
         agreement=AGREEMENT,
@@ -56,7 +56,7 @@ def run(context: Context) -> None:
         figures=_figures(context, unseen, model),
         files={PRICES: "optimise"},
     )
-    tracking.log(context, outcome)
+    tracking.log(context, trained)
 
 
 def held_out(unseen: pd.DataFrame) -> dict[str, Any]:  # JSON

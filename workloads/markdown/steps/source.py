@@ -11,7 +11,7 @@ from workloads.training import source
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workloads.run import Context
+    from workloads.context import Context
 
 TABLES = {"yx": "panel", "storedemo": "stores"}
 """Tables of the file -> what they are called here."""

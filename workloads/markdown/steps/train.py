@@ -21,7 +21,7 @@ from workloads.training.metrics import bias, wape
 from workloads.training.onnx import GRAPH
 
 if TYPE_CHECKING:
-    from workloads.run import Context
+    from workloads.context import Context
 
 MODEL = "model.joblib"
 TRAINING = "training.json"

@@ -22,7 +22,7 @@ from workloads.tuna.steps.train import forecast
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from workloads.run import Context
+    from workloads.context import Context
     from workloads.training.onnx import Predictor
 
     Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from workloads.tuna.weeks import AHEAD
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from workloads.run import Context
+    from workloads.context import Context
 
     Floats = npt.NDArray[np.float64]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sklearn.linear_model import Ridge
 
-    from workloads.run import Context
+    from workloads.context import Context
 
 CODE = tracking.Code(folder=Path(__file__).resolve().parents[1])
 HELD_OUT_WEEK, HELD_OUT_AHEAD = 398, 4
@@ -45,7 +45,7 @@ def run(context: Context) -> None:
     unseen = frame[frame["week"].isin(weeks.BACKTEST)]
     forecasts = pd.read_parquet(context.folder / reports.FORECASTS)
     report = reports.read(context)
-    outcome = tracking.Outcome(
+    trained = tracking.TrainedModel(
         model=model,
         graph=onnx.load(context.folder / GRAPH),
         agreement=AGREEMENT,
@@ -59,7 +59,7 @@ def run(context: Context) -> None:
             **{f"error_by_{name}": error_by(name, forecasts, list(BASELINES)) for name in ("brand", "ahead", "plan")},
         },
     )
-    tracking.log(context, outcome)
+    tracking.log(context, trained)
 
 
 def held_out(unseen: pd.DataFrame) -> dict[str, Any]:  # JSON

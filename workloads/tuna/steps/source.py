@@ -13,7 +13,7 @@ from workloads.tuna.features import BRANDS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workloads.run import Context
+    from workloads.context import Context
 
 
 def run(context: Context) -> None:

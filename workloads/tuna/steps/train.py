@@ -28,7 +28,7 @@ from workloads.tuna.steps.history import REQUESTS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from workloads.run import Context
+    from workloads.context import Context
     from workloads.training.onnx import Predictor
 
 MODEL = "model.joblib"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from local.plugins.kubernetes.manifests import objects
 from local.plugins.kubernetes.manifests.immutable import Path, Rule, forces_replacement
-from local.plugins.serve import Kind
-from local.plugins.values import UNKNOWN
+from local.plugins.protocol.messages import Kind
+from local.plugins.protocol.values import UNKNOWN
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 
 class _Missing:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from local.plugins.kubernetes.manifests import objects
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 Rule = tuple[str, ...]
 Path = tuple[str | int, ...]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from local.plugins.kubernetes.manifests import objects
 
 if TYPE_CHECKING:
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 
 def _suffix(seed: bytes, prefix: str) -> str:

@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Final, cast
 
 from local.plugins.kubernetes.manifests.quantity import canonical
-from local.plugins.values import UNKNOWN, Object, Secret, Value, has_secret, has_unknown
+from local.plugins.protocol.values import UNKNOWN, Object, Secret, Value, has_secret, has_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

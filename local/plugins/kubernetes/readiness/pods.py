@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from local.plugins.kubernetes.manifests import objects
-from local.plugins.serve import Failed
+from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
     from local.plugins.kubernetes.cluster import Cluster
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 _LOG_LINES: Final = 10
 _PODS: Final = 5

@@ -11,13 +11,13 @@ from local.plugins.kubernetes.manifests.objects import annotation, flagged, text
 from local.plugins.kubernetes.readiness import workloads
 from local.plugins.kubernetes.readiness.pods import condition
 from local.plugins.kubernetes.readiness.waiting import Judge, Readiness
-from local.plugins.serve import Failed
+from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local.plugins.kubernetes.cluster import Cluster
-    from local.plugins.values import Object, Value
+    from local.plugins.protocol.values import Object, Value
 
 
 def _service(cluster: Cluster, obj: Object) -> Readiness:

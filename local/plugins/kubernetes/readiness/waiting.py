@@ -6,16 +6,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from local.plugins.kubernetes.api import ApiError
+from local.plugins.kubernetes.api import ApiServerError
 from local.plugins.kubernetes.manifests import objects
-from local.plugins.serve import Failed
+from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
     from local.plugins.kubernetes.cluster import Cluster
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 _FIRST: Final = 0.1
 """Seconds between the first two looks: short, for what is ready at once."""
@@ -115,7 +115,7 @@ def until_deleted(cluster: Cluster, obj: Object, patience: Patience) -> None:
     while True:
         try:
             live = cluster.get(obj)
-        except ApiError as error:
+        except ApiServerError as error:
             if error.not_found:
                 patience.say("")
                 return

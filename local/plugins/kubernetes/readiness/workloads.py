@@ -11,7 +11,7 @@ from local.plugins.kubernetes.readiness.waiting import Judge, Readiness
 
 if TYPE_CHECKING:
     from local.plugins.kubernetes.cluster import Cluster
-    from local.plugins.values import Object
+    from local.plugins.protocol.values import Object
 
 _REVISION: Final = "deployment.kubernetes.io/revision"
 

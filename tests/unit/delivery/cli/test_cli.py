@@ -1,5 +1,6 @@
 """The command line: quick, and refusals without tracebacks."""
 
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -8,6 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from delivery.cli import completion
+from delivery.cli.main import app
+from workloads.catalogue import WORKLOADS
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 MODELSTACK = [sys.executable, "-c", "from delivery.cli.main import main; main()"]
@@ -26,11 +33,61 @@ def test_help_lists_the_commands():
     assert missing == []
 
 
-def test_help_imports_neither_the_engine_nor_the_model_registry():
-    slow = ("pulumi", "mlflow", "kubernetes", "httpx")
-    program = f"import sys; import delivery.cli.main; print([m for m in {slow} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]", "whoever asks for help does not wait for them"
+SLOW = ("pulumi", "mlflow", "kubernetes", "httpx", "rich")
+
+
+def imported_by(*args, env=None):
+    """Which of the slow packages one run of the command imports."""
+    program = (
+        "import sys\nfrom delivery.cli.main import main\n"
+        f"sys.argv = {['modelstack', *args]!r}\n"
+        "try:\n    main()\n"
+        f"except SystemExit:\n    print([name for name in {SLOW!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **(env or {})}
+    )
+    return done.stderr.strip()
+
+
+def test_help_does_not_wait_for_imports_it_does_not_need():
+    assert imported_by("--help") == "[]"
+    assert imported_by("canary", "--help") == "[]"
+
+
+def test_completion_does_not_wait_for_imports_it_does_not_need():
+    pressed = {"_MODELSTACK_COMPLETE": "complete_bash", "COMP_WORDS": "modelstack train ", "COMP_CWORD": "2"}
+    assert imported_by(env=pressed) == "[]", "a shell waits for it at every press of the tab key"
+
+
+def test_the_version_is_the_one_that_is_installed():
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"modelstack {importlib.metadata.version('modelstack')}\n")
+
+
+def commands(group, *path):
+    """The words that call each command and each group of commands."""
+    yield list(path)
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, *path, name)
+
+
+EVERY_COMMAND = list(commands(get_command(app)))
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
+def test_help_is_the_same_by_its_short_and_long_option_and_is_plain_text(words):
+    by_long, by_short = (CliRunner().invoke(app, [*words, option]) for option in ("--help", "-h"))
+    assert (by_long.exit_code, by_short.exit_code) == (0, 0)
+    assert by_short.output == by_long.output
+    assert "-h, --help" in by_long.output
+    assert "[bold]" not in by_long.output, "help is printed as it is written, so markup would be shown"
+
+
+def test_help_shows_what_commands_do_in_whole_sentences():
+    shown = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
+    cut = [name for name, command in get_command(app).commands.items() if command.help.split("\n\n")[0] not in shown]
+    assert cut == [], "a sentence that ends in dots helps nobody"
 
 
 @pytest.mark.parametrize(
@@ -88,3 +145,51 @@ def test_a_full_disk_is_told_in_one_sentence():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("The disk is full.\n  where: /data/file")
+
+
+def completed(*words):
+    """What bash offers when the tab key is pressed at the end of the last word, with the script that the command prints."""
+    script = """
+        source <(modelstack --show-completion)
+        declaration=$(complete -p modelstack)
+        [[ $declaration =~ -F\\ ([^ ]+) ]]
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        "${BASH_REMATCH[1]}" modelstack
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-uec", script, "bash", "modelstack", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["pro"], ["promote"]),
+        (["node", "st"], ["start", "stop", "status"]),
+        (["train", "mark"], ["markdown"]),
+        (["train", "markdown", "--sta"], ["--stack"]),
+        (["up", "--until", "t"], ["tools", "training"]),
+        (["up", "--stack", "st"], ["stage"]),
+        (["status", "--stack", "st"], ["stage"]),
+        (["canary", "markdown", "--stack", "pr"], ["prod"]),
+        (["promote", "markdown", "--to", "st"], ["stage"]),
+        (["promote", "markdown", "--to", "stage", "--from", "d"], ["dev"]),
+        (["diff", "dev", "st"], ["stage"]),
+        (["key", "--workload", "tu"], ["tuna"]),
+    ],
+    ids=" ".join,
+)
+def test_bash_completes_commands_options_and_values(words, offered):
+    assert completed(*words) == offered
+
+
+def test_completion_offers_every_workload_of_the_catalogue():
+    assert completion.workload_names() == sorted(WORKLOADS), "the folders are read, for the declarations are slow to import"

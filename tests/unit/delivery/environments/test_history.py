@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from common.errors import UserError
-from delivery.environments import history
-from infra.settings import settings
+from delivery.environments import differences, history
+from delivery.stacks import stack_file, updates
+from infra.settings import loading
 from tests.releases import RUN, approved, image, released
 
 
@@ -17,7 +18,7 @@ def update(day, block=None, kind="update", *, emptied=False):
     """An update at noon of a day of October."""
     releases = {"markdown": block} if block else {}
     ended = datetime(2026, 10, day, 12, tzinfo=UTC)
-    return history.Update(kind=kind, ended=ended, succeeded=True, emptied=emptied, releases=releases)
+    return updates.Update(kind=kind, ended=ended, succeeded=True, emptied=emptied, releases=releases)
 
 
 UPDATES = [
@@ -62,15 +63,15 @@ def test_what_is_no_date_is_refused_with_one_that_is():
 def test_updates_are_read_as_the_engine_recorded_them():
     value = types.SimpleNamespace(value='{"markdown": {"stable": 3}}')
     made = {"kind": "update", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "failed", "resource_changes": {}}
-    found = history.update_of(types.SimpleNamespace(**made, config={history.CONFIG: value}))
+    found = updates.update_of(types.SimpleNamespace(**made, config={stack_file.RELEASES: value}))
     assert (found.succeeded, found.releases["markdown"]["stable"], found.emptied) == (False, 3, False)
-    assert history.update_of(types.SimpleNamespace(**made, config={})).releases == {}
+    assert updates.update_of(types.SimpleNamespace(**made, config={})).releases == {}
 
 
 @pytest.mark.parametrize(("changes", "emptied"), [({"delete": 60}, True), ({"delete": 1, "same": 59}, False)])
 def test_a_destruction_of_some_targets_leaves_the_rest(changes, emptied):
     made = {"kind": "destroy", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "succeeded", "config": {}}
-    assert history.update_of(types.SimpleNamespace(**made, resource_changes=changes)).emptied == emptied
+    assert updates.update_of(types.SimpleNamespace(**made, resource_changes=changes)).emptied == emptied
 
 
 def environment(**changes):
@@ -79,18 +80,18 @@ def environment(**changes):
         "images": {"registry": "registry.example"},
         "workloads": {"markdown": {"nodePort": 30001}},
     }
-    return settings.parse(raw | changes, "Pulumi.test.yaml")
+    return loading.parse(raw | changes, "Pulumi.test.yaml")
 
 
 def test_two_environments_differ_where_they_say_something_else():
     one = environment(releases={"markdown": released(3)})
     other = environment(releases={"markdown": released(4, 3)}, tracking={"memory": "2Gi"})
-    found = history.compared(one, other)
+    found = differences.compared(one, other)
     assert found["tracking.memory"] == ("768Mi", "2Gi")
     assert found["releases.markdown.stable"] == (3, 4)
     assert found["releases.markdown.versions.4.image"] == (None, image(4))
     assert not [key for key in found if key.startswith("releases.markdown.versions.3")], "the same release is no difference"
-    assert history.compared(one, one) == {}
+    assert differences.compared(one, one) == {}
 
 
 def test_a_stack_that_does_not_exist_is_told_from_one_that_is_not_up():

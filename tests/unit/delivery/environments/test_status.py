@@ -1,6 +1,5 @@
 """What status makes of a Deployment and a stack file."""
 
-from components.serving import variant
 from delivery.environments import status
 from delivery.environments.outputs import Outputs
 from infra.settings.releases import Release, WorkloadReleases
@@ -52,10 +51,6 @@ def test_a_release_that_does_not_run_is_pending():
     running = status.variant(deployment(2), {}, OUTPUTS, TODAY)
     assert status.pending({"markdown": RELEASES}, [running]) == ["markdown version 3"]
     assert status.pending({"markdown": RELEASES}, [status.variant(deployment(3), {}, OUTPUTS, TODAY)]) == []
-
-
-def test_labels_are_those_that_the_variants_carry():
-    assert {variant.WORKLOAD_LABEL, variant.VERSION_LABEL} == set(status.SELECTOR.split(","))
 
 
 def test_traffic_is_what_the_stack_file_gives():

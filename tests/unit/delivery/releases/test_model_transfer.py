@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from clients.model_registry import REPORT, SETTINGS, Models
+from clients.model_registry import REPORT, SETTINGS, ModelRegistry
 from common.errors import UserError
 from delivery.releases import model_transfer
 from workloads import evidence
@@ -18,7 +18,7 @@ FIGURES = 250
 """More than a server takes at once."""
 
 
-class Folder(Models):
+class Folder(ModelRegistry):
     """A registry in a folder. Nothing but the client is another."""
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ def target(source, tmp_path):
 
 def test_run_evidence_and_model_arrive_as_they_are(source, target, tmp_path):
     model = source.version("markdown", 2)
-    assert model_transfer.bring(source, target, model) == 1, "each registry numbers its own"
+    assert model_transfer.copy_version(source, target, model) == 1, "each registry numbers its own"
     there = target.version("markdown", 1)
     assert there.tags == {**model.tags, "origin": f"{model.run}/2"}
     digest = evidence.digest(REPORT_CONTENT)
@@ -75,7 +75,7 @@ def test_run_evidence_and_model_arrive_as_they_are(source, target, tmp_path):
     assert (now.data.metrics, now.data.params) == (was.data.metrics, was.data.params)
     assert (now.info.start_time, now.info.end_time, now.info.status) == (1000, 5000, "FINISHED")
     for registry, version, folder in ((source, model, "a"), (target, there, "b")):
-        registry.fetch(version, tmp_path / folder)
+        registry.download(version, tmp_path / folder)
     content = model_transfer.content_digest(tmp_path / "a")
     assert model_transfer.content_digest(tmp_path / "b") == content
     (version,) = target.versions
@@ -85,7 +85,7 @@ def test_run_evidence_and_model_arrive_as_they_are(source, target, tmp_path):
 def test_no_more_figures_are_sent_at_once_than_a_server_takes(source, target, monkeypatch):
     sent, log = [], target.client.log_batch
     monkeypatch.setattr(target.client, "log_batch", lambda run, **figures: sent.append(figures) or log(run, **figures))
-    model_transfer.bring(source, target, source.version("markdown", 2))
+    model_transfer.copy_version(source, target, source.version("markdown", 2))
     for kind in ("metrics", "params"):
         sizes = [len(figures[kind]) for figures in sent]
         assert max(sizes) <= 100, "MLflow's server refuses more parameters in one request"
@@ -94,12 +94,12 @@ def test_no_more_figures_are_sent_at_once_than_a_server_takes(source, target, mo
 
 def test_what_is_there_is_not_brought_again(source, target):
     for number, expected in ((2, 1), (2, None), (1, 2), (2, None)):
-        assert model_transfer.bring(source, target, source.version("markdown", number)) == expected
+        assert model_transfer.copy_version(source, target, source.version("markdown", number)) == expected
     assert len(target.versions) == 2
 
 
 def test_within_one_registry_nothing_is_brought(source):
-    assert model_transfer.bring(source, source, source.version("markdown", 2)) is None
+    assert model_transfer.copy_version(source, source, source.version("markdown", 2)) is None
     assert len(source.versions) == 2
 
 
@@ -108,10 +108,10 @@ def test_what_was_brought_half_is_begun_anew(source, target, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(target.client, "create_model_version", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            model_transfer.bring(source, target, model)
-    (half,) = model_transfer.brought(target, model)
-    assert model_transfer.bring(source, target, model) == 1
-    (whole,) = model_transfer.brought(target, model)
+            model_transfer.copy_version(source, target, model)
+    (half,) = model_transfer.copies_of(target, model)
+    assert model_transfer.copy_version(source, target, model) == 1
+    (whole,) = model_transfer.copies_of(target, model)
     assert whole != half
 
 
@@ -125,7 +125,7 @@ def test_what_does_not_arrive_as_it_was_sent_is_not_registered(source, target, m
 
     monkeypatch.setattr(target.client, "log_artifacts", changed)
     with pytest.raises(UserError, match=r"(?s)Version 2 of markdown has not arrived as it was sent.*found: sha256:"):
-        model_transfer.bring(source, target, source.version("markdown", 2))
+        model_transfer.copy_version(source, target, source.version("markdown", 2))
     assert target.versions == []
 
 

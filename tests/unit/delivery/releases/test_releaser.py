@@ -9,8 +9,12 @@ from clients.model_registry import ModelVersion
 from common.errors import UserError
 from delivery.console.progress import Reporter
 from delivery.releases.releaser import Releaser
+from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
-from infra.settings import settings
+from infra.promotion.deployed import DeployedReleases
+from infra.settings import loading
+from tests.releases import TODAY
+from workloads.catalogue import WORKLOADS
 
 REPORT = hashlib.sha256(b"report").hexdigest()
 STACK_FILE = """\
@@ -42,7 +46,7 @@ class Models:
     def version(self, _name, number):
         return self.versions.get(number)
 
-    def fetch(self, _model, folder):
+    def download(self, _model, folder):
         folder.mkdir()
         (folder / "MLmodel").write_text("model")
 
@@ -78,8 +82,14 @@ def world(tmp_path):
 
     def releaser(*versions, serving="localhost:5000/serving@sha256:1"):
         return Releaser(
-            stack="dev",
-            file=file,
+            editor=lambda workload: StackEditor(
+                stack="dev",
+                file=file,
+                text=file.read_text(),
+                workload=WORKLOADS[workload],
+                deployed=DeployedReleases(),
+                today=TODAY,
+            ),
             models=Models(*versions),
             builder=builder,
             registry="localhost:5000",
@@ -112,7 +122,7 @@ def test_a_release_says_of_which_day_its_data_is_where_the_report_does(world):
     file, _, releaser = world
     releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([]))
     assert "until: '1992-10-07'" in file.read_text(), "as text: YAML's own dates are not what the engine hands over"
-    (release,) = settings.load(file).releases["markdown"].versions
+    (release,) = loading.load(file).releases["markdown"].versions
     assert release.evidence.until == "1992-10-07"
     assert releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([])) == "", "and nothing changes again"
 
@@ -169,9 +179,9 @@ def test_the_first_release_of_a_workload_gives_its_endpoint_the_next_node_port(w
     changes = releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
     assert "+      nodePort: 30002" in changes, "30000 is the tracking server's, 30001 markdown's"
     assert [line for line in changes.splitlines() if line.startswith("-") and line != "--- a/Pulumi.dev.yaml"] == []
-    known = settings.load(file)
+    known = loading.load(file)
     assert known.workloads["tuna"].node_port == 30002
-    assert known.releases["markdown"] == settings.parse_text(before, file.name).releases["markdown"], "it is left alone"
+    assert known.releases["markdown"] == loading.parse_text(before, file.name).releases["markdown"], "it is left alone"
     assert releaser(version(1, "tuna")).release("tuna", None, Reporter([])) == ""
 
 
@@ -179,7 +189,7 @@ def test_a_port_that_somebody_has_chosen_stays(world):
     file, _, releaser = world
     file.write_text(STACK_FILE + "    tuna: {nodePort: 30017}\n")
     releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
-    assert settings.load(file).workloads["tuna"].node_port == 30017
+    assert loading.load(file).workloads["tuna"].node_port == 30017
 
 
 def test_where_no_node_port_is_left_the_release_is_refused(world):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from delivery.releases.report import figures
 from delivery.releases.report.document import page
 from delivery.releases.report.markup import VOID
-from delivery.releases.report.model import Review, Split, Stable, Traffic, Version
+from delivery.releases.report.model import Review, ServedVersion, Split, Traffic, Version
 from delivery.releases.report.pull import LONGEST_PREVIEW, code, digest_line, markdown
 from tests.reports import large, reports, small
 from workloads.evidence import Report, canonical, digest
@@ -123,7 +123,9 @@ def harmful(text: str) -> Review:
     findings = (Finding(rule=text, value=None, bound=None, passed=False, note=text),)
     texts = dict.fromkeys(("run", "data", "revision", "image", "trainer", "approval"), text)
     found = version(changed, **texts)
-    return review(version=found, stable=Stable(version=7, report=report), findings=findings, preview=text, environment=text)
+    return review(
+        version=found, stable=ServedVersion(version=7, report=report), findings=findings, preview=text, environment=text
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,27 +200,27 @@ def test_without_a_stable_version_the_page_says_so():
 
 
 def test_the_version_is_compared_with_the_stable_one():
-    shown = Page(page(review(large(better=0.9), stable=Stable(version=7, report=large())))).text
+    shown = Page(page(review(large(better=0.9), stable=ServedVersion(version=7, report=large())))).text
     assert "Error 0.365 over 12 weeks (149 to 160); v7, which is stable, has 0.406: 10 % less." in shown
     assert "The best baseline, mean8, has 0.602: 39 % less." in shown
     assert "Better than v7 in 12 of 12 weeks." in shown
     assert "not comparable" not in shown
-    close = page(review(errors(0.3001), stable=Stable(version=7, report=errors(0.3))))
+    close = page(review(errors(0.3001), stable=ServedVersion(version=7, report=errors(0.3))))
     assert "has 0.300: about the same." in close, "0 % less would be said of two errors that differ"
-    assert "Better than v7 in 0 of 12 weeks." in page(review(large(), stable=Stable(version=7, report=large()))), (
+    assert "Better than v7 in 0 of 12 weeks." in page(review(large(), stable=ServedVersion(version=7, report=large()))), (
         "the same is not better"
     )
 
 
 def test_a_stable_version_that_was_tested_on_something_else_is_no_quiet_comparison():
     moved = small(periods=("150", "151"), slices=small().slices | {"week": {"150": {"wape": 0.2}, "151": {"wape": 0.3}}})
-    shown = Page(page(review(stable=Stable(version=7, report=moved)))).text
+    shown = Page(page(review(stable=ServedVersion(version=7, report=moved)))).text
     assert "v7 was back-tested on other weeks (150 to 151, not 149 to 150): its figures are not comparable." in shown
     assert "Better than v7 in 0 of 1 week." in shown, "of the weeks that both have"
     other = small(data=f"sha256:{'1' * 64}")
-    assert "on other data of the same weeks" in page(review(stable=Stable(version=7, report=other)))
+    assert "on other data of the same weeks" in page(review(stable=ServedVersion(version=7, report=other)))
     never = small(periods=("1", "2"), slices=small().slices | {"week": {"1": {"wape": 0.2}, "2": {"wape": 0.3}}})
-    assert "v7 was back-tested on none of these weeks" in page(review(stable=Stable(version=7, report=never)))
+    assert "v7 was back-tested on none of these weeks" in page(review(stable=ServedVersion(version=7, report=never)))
 
 
 def test_a_report_of_other_data_than_the_version_is_told():
@@ -255,7 +257,7 @@ def test_the_infrastructure_is_told_in_each_state(preview: str | None, words: st
 
 
 def test_tables_have_headers_pictures_have_words_and_ids_are_unique():
-    found = Page(page(review(large(), stable=Stable(version=7, report=large()))))
+    found = Page(page(review(large(), stable=ServedVersion(version=7, report=large()))))
     assert all(header.get("scope") in {"col", "row"} for header in found.named("th"))
     assert len(found.named("caption")) == len(found.named("table"))
     ids = [attrs["id"] for _, attrs in found.tags if "id" in attrs]
@@ -281,7 +283,7 @@ _SPLITS = st.builds(
 _REVIEWS = st.builds(
     Review,
     version=st.builds(version, reports(), image=_TEXTS, trainer=_TEXTS, run=st.text()),
-    stable=st.none() | st.builds(Stable, version=st.just(7), report=reports()),
+    stable=st.none() | st.builds(ServedVersion, version=st.just(7), report=reports()),
     findings=st.lists(_FINDINGS, max_size=3).map(tuple),
     environment=_TEXTS,
     traffic=st.none() | st.builds(Traffic, before=st.none() | _SPLITS, after=_SPLITS),
@@ -307,7 +309,7 @@ def test_any_review_makes_a_page_whose_places_are_numbers(found: Review):
     ("found", "line"),
     [
         (
-            review(errors(0.41), stable=Stable(version=7, report=errors(0.43)), traffic=CANARY),
+            review(errors(0.41), stable=ServedVersion(version=7, report=errors(0.43)), traffic=CANARY),
             "markdown v7 to v8, canary 0 to 10 %, error 0.43 to 0.41, gate passed",
         ),
         (review(errors(0.41)), "markdown v8, error 0.41, gate passed"),
@@ -318,7 +320,7 @@ def test_any_review_makes_a_page_whose_places_are_numbers(found: Review):
         (
             review(
                 errors(0.4121),
-                stable=Stable(version=7, report=errors(0.4149)),
+                stable=ServedVersion(version=7, report=errors(0.4149)),
                 traffic=Traffic(before=CANARY.after, after=Split(stable=8)),
             ),
             "markdown v7 to v8, share 10 to 100 %, error 0.415 to 0.412, gate passed",
@@ -328,7 +330,7 @@ def test_any_review_makes_a_page_whose_places_are_numbers(found: Review):
             "markdown v8, shadow, answers dropped, error 0.40, no gate asked",
         ),
         (
-            review(errors(0.41234), stable=Stable(version=7, report=errors(0.41232))),
+            review(errors(0.41234), stable=ServedVersion(version=7, report=errors(0.41232))),
             "markdown v7 to v8, error 0.412 as before, gate passed",
         ),
         (
@@ -343,7 +345,7 @@ def test_a_line_says_what_a_pull_request_does(found: Review, line: str):
 
 def test_a_pull_request_shows_the_gate_the_figures_and_the_preview():
     text = markdown(
-        review(errors(0.41), stable=Stable(version=7, report=errors(0.43)), findings=(PASSED, FAILED), preview="+ a")
+        review(errors(0.41), stable=ServedVersion(version=7, report=errors(0.43)), findings=(PASSED, FAILED), preview="+ a")
     )
     assert text.startswith("**markdown v7 to v8, error 0.43 to 0.41, gate failed, 1 of 2 rules**\n\n| rule |")
     assert "| `wape <= 0.8 x wape_mean8` | 0.500 | 0.400 | **failed** |" in text

@@ -10,14 +10,12 @@ import pytest
 
 from clients.model_registry import ModelVersion
 from common import clock
-from delivery.releases import release_command
-from delivery.releases.promoter import Desk
 from delivery.releases.review import review_of
+from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
 from delivery.training import commands
-from delivery.training.log import Evidence
-from infra.promotion.deployed import parse
-from infra.promotion.rules import Known
+from delivery.training.log import BackTested
+from infra.promotion.deployed import DeployedReleases, parse
 from tests.releases import AGED, DIGEST, METRICS, RUN, STACK_FILE, TODAY, outputs, release, released
 from tests.reports import large
 from workloads.evidence import canonical, digest
@@ -38,33 +36,34 @@ class Models:
 @pytest.mark.parametrize(
     ("known", "passed"),
     [
-        (Known(), False),
-        (Known(here=parse(outputs(released(2)))), False),
-        (Known(here=parse(outputs(released(3)))), True),
+        (DeployedReleases(), False),
+        (DeployedReleases(here=parse(outputs(released(2)))), False),
+        (DeployedReleases(here=parse(outputs(released(3)))), True),
     ],
     ids=["a first version", "a new version", "what is served"],
 )
 def test_the_age_of_the_data_is_told_and_held_against_what_is_not_served_yet(tmp_path, known, passed):
     file = tmp_path / "Pulumi.stage.yaml"
     file.write_text(stack_file.with_releases(STACK_FILE, "markdown", {"stable": 3, "versions": [release(3)]}))
-    review = review_of(Desk(stack="stage", file=file, workload=AGED, known=known, today=TODAY), Models(), 3, None)
+    text = file.read_text()
+    editor = StackEditor(stack="stage", file=file, text=text, workload=AGED, deployed=known, today=TODAY)
+    review = review_of(editor, Models(), 3, None)
     *_, age = review.findings
     assert (age.rule, age.value, age.bound, age.passed) == ("age of the data <= 90 days", 120, 90, passed)
 
 
 def test_a_back_test_says_what_the_gate_says_of_the_age_today(monkeypatch, capsys):
-    class Access:
-        models = Models()
+    class Environment:
+        model_registry = Models()
 
-        def trainer(self, *_):
-            return self
-
+    class Runs:
         def back_test(self, _progress):
-            return Evidence(version=3, run=RUN, report=DIGEST, outcome="confirmed"), METRICS
+            return BackTested(version=3, run=RUN, report=DIGEST, outcome="confirmed"), METRICS
 
-    monkeypatch.setattr(commands.Access, "to", lambda _stack: Access())
+    monkeypatch.setattr(commands.Environment, "open", lambda _stack: Environment())
+    monkeypatch.setattr(commands, "runs_of", lambda *_: Runs())
     monkeypatch.setattr(commands, "reporter", contextlib.nullcontext)
-    monkeypatch.setattr(release_command, "declared", lambda _name: AGED)
+    monkeypatch.setattr(commands, "declared", lambda _name: AGED)
     monkeypatch.setattr(clock, "today", lambda: TODAY)
     commands.back_test("dev", "markdown", 3, cancel=False, as_json=True)
     *_, age = json.loads(capsys.readouterr().out)["gate"]

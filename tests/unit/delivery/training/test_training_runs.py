@@ -9,8 +9,8 @@ from clients.kubernetes import ApiError
 from common.errors import UserError
 from delivery.console.progress import PlainSink, Reporter
 from delivery.environments.outputs import TrainingOutput
-from delivery.training.log import Evidence
-from delivery.training.training_runs import Trainer
+from delivery.training.log import BackTested
+from delivery.training.training_runs import TrainingRuns
 
 JOBS = "/apis/batch/v1/namespaces/training/jobs"
 PODS = "/api/v1/namespaces/training/pods"
@@ -93,7 +93,7 @@ class Cluster:
 
 def trainer(cluster, tmp_path, version=None):
     output = TrainingOutput(namespace="training", cron_job="markdown-training", image="i")
-    return Trainer(
+    return TrainingRuns(
         workload="markdown",
         cluster=cluster,
         output=output,
@@ -152,7 +152,7 @@ def back_test(cluster, tmp_path):
 def test_a_back_test_is_a_job_of_the_same_kind_that_names_the_version(tmp_path):
     cluster = Cluster(TESTED)
     (evidence, metrics), shown = back_test(cluster, tmp_path)
-    assert (evidence, metrics) == (Evidence(version=8, run="abc", report="sha256:1", outcome="confirmed"), {"wape": 0.4})
+    assert (evidence, metrics) == (BackTested(version=8, run="abc", report="sha256:1", outcome="confirmed"), {"wape": 0.4})
     ((name, job),) = cluster.jobs.items()
     assert name.startswith("markdown-v8-")
     (container,) = job["spec"]["template"]["spec"]["containers"]

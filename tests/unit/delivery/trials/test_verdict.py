@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from delivery.trials.figures import Reading
-from delivery.trials.verdict import Outcome, Watch
+from delivery.trials.verdict import Watch, WatchOutcome
 from tests.canaries import counters
 from workloads.canary import CanaryRule, CanaryRules
 from workloads.markdown.workload import MARKDOWN
@@ -45,10 +45,10 @@ class World:
 def test_a_canary_that_does_as_the_stable_version_passes_when_the_time_is_up():
     world = World()
     verdict = world.watch()
-    assert (verdict.outcome, verdict.seconds) == (Outcome.passed, 60)
+    assert (verdict.outcome, verdict.seconds) == (WatchOutcome.passed, 60)
     assert all(finding.passed for finding in verdict.findings)
     assert world.shown == [float(seconds) for seconds in range(0, 60, 2)], "whoever watches is told every two seconds"
-    assert verdict.told()["figures"]["canary"]["requests"] == 50 * 30
+    assert verdict.as_json()["figures"]["canary"]["requests"] == 50 * 30
 
 
 FAULTS = {
@@ -61,7 +61,7 @@ FAULTS = {
 @pytest.mark.parametrize(("canary", "metrics"), FAULTS.values(), ids=FAULTS)
 def test_a_canary_fails_at_the_end_for(canary, metrics):
     verdict = World(canary=canary).watch()
-    assert (verdict.outcome, verdict.seconds) == (Outcome.failed, 60)
+    assert (verdict.outcome, verdict.seconds) == (WatchOutcome.failed, 60)
     assert verdict.why == f"it does not keep to the rules on {metrics}"
     failed = [finding for finding in verdict.findings if not finding.passed]
     assert all(finding.note for finding in failed), "who is refused is told why the rule is there"
@@ -69,7 +69,7 @@ def test_a_canary_fails_at_the_end_for(canary, metrics):
 
 def test_a_canary_that_fails_on_requests_is_not_watched_to_the_end():
     verdict = World(canary={**GOOD, "failures": 25}).watch()
-    assert (verdict.outcome, verdict.seconds) == (Outcome.failed, 2)
+    assert (verdict.outcome, verdict.seconds) == (WatchOutcome.failed, 2)
 
 
 def test_one_failure_of_a_few_requests_ends_nothing():
@@ -80,26 +80,26 @@ def test_one_failure_of_a_few_requests_ends_nothing():
 
 def test_a_container_that_ended_ends_the_watch():
     verdict = World(canary={**GOOD, "restarts": 1}).watch()
-    assert (verdict.outcome, verdict.seconds) == (Outcome.failed, 2)
+    assert (verdict.outcome, verdict.seconds) == (WatchOutcome.failed, 2)
     assert "started again" in verdict.why
 
 
 @pytest.mark.parametrize("role", ["stable", "canary"])
 def test_too_few_requests_decide_nothing(role):
     verdict = World(**{role: {"answers": [100.0]}}).watch()
-    assert verdict.outcome is Outcome.undecided
+    assert verdict.outcome is WatchOutcome.undecided
     assert verdict.why == f"30 of at least 100 requests reached the {role} version"
 
 
 def test_a_service_that_does_not_tell_what_it_answers_decides_nothing():
     verdict = World(canary={"requests": 50}).watch()
-    assert verdict.outcome is Outcome.undecided
+    assert verdict.outcome is WatchOutcome.undecided
     assert "drift <= 0.25, shift <= 0.15" in verdict.why
 
 
 def test_a_bad_stable_version_is_not_held_against_the_canary():
     bad = {**GOOD, "failures": 10, "seconds": 0.5}
-    assert World(stable=bad, canary={**GOOD, "seconds": 0.5}).watch().outcome is Outcome.passed
+    assert World(stable=bad, canary={**GOOD, "seconds": 0.5}).watch().outcome is WatchOutcome.passed
 
 
 ANY = st.fixed_dictionaries(
@@ -111,7 +111,7 @@ ANY = st.fixed_dictionaries(
 def test_every_watch_ends_in_time_and_passes_only_what_keeps_to_every_rule(stable, canary):
     verdict = World(stable, canary, CanaryRules(seconds=20, min_requests=10)).watch()
     assert verdict.seconds <= 20
-    if verdict.outcome is Outcome.passed:
+    if verdict.outcome is WatchOutcome.passed:
         assert all(finding.passed for finding in verdict.findings)
         assert min(figures.requests for figures in verdict.figures.values()) >= 10
 

@@ -9,16 +9,14 @@ import pytest
 
 from clients.kubernetes import ApiError
 from common import paths
-from components.serving import variant
 from delivery.cli import main
-from delivery.releases import release_command
-from delivery.releases.promoter import Desk
+from delivery.releases import stack_editor
+from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
-from delivery.trials import pods, watch
+from delivery.trials import watch
 from delivery.trials.pods import Pods
-from delivery.trials.verdict import Outcome
-from infra.promotion.deployed import parse
-from infra.promotion.rules import Known
+from delivery.trials.verdict import WatchOutcome
+from infra.promotion.deployed import DeployedReleases, parse
 from tests.canaries import counters
 from tests.releases import MARKDOWN, STACK_FILE, TODAY, approved, outputs, released
 
@@ -53,12 +51,12 @@ class Cluster:
         name = wanted["role"]
         return [{"metadata": {"name": name, "uid": f"uid-{name}"}, "status": {"phase": "Running", "podIP": "10.0.0.1"}}]
 
-    def proxied(self, namespace, pod, port, path):
+    def get_from_pod(self, namespace, pod, port, path):
         if status := self.status.get(pod):
             raise ApiError(status, "no", self.reason)
-        if (port, path) == (variant.RECORDED_PORT, "/recorded"):
+        if (port, path) == (6001, "/recorded"):
             return json.dumps(self.recorded.get(pod, []))
-        assert (port, path) == (variant.METRICS_PORT, "/metrics")
+        assert (port, path) == (6000, "/metrics")
         self.asked += 1
         # The first look at each pod finds nothing done yet.
         return metrics(**self.told[pod]) if self.asked > len(self.told) else metrics()
@@ -75,7 +73,7 @@ def world(tmp_path, monkeypatch):
             self.file.write_text(stack_file.with_releases(STACK_FILE, "markdown", block))
             here = outputs(running or block)
             here["releases"]["markdown"]["canary"] = (running or block).get("canary")
-            monkeypatch.setattr(release_command, "stable_in", lambda stack: parse(here) if stack == "stage" else {})
+            monkeypatch.setattr(stack_editor, "deployed_in", lambda stack: parse(here) if stack == "stage" else {})
             self.cluster = Cluster({"stable": GOOD} | told)
             found = Pods(cluster=self.cluster, namespace="serving", workload="markdown")
             monkeypatch.setattr(Pods, "of", lambda access, workload: found)
@@ -91,7 +89,7 @@ def world(tmp_path, monkeypatch):
 
     monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(watch.Access, "to", lambda name: None)
+    monkeypatch.setattr(watch.Environment, "open", lambda name: None)
     monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
     times = iter(range(0, 100_000, 20))
     monkeypatch.setattr(watch.time, "monotonic", lambda: float(next(times)))
@@ -262,11 +260,8 @@ def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
     file.write_text(stack_file.with_releases(STACK_FILE, "markdown", block))
     here = outputs(block)
     here["releases"]["markdown"]["proven"] = [made["image"] for made in block["versions"]]
-    desk = Desk(stack="prod", file=file, workload=MARKDOWN, known=Known(here=parse(here)), today=TODAY)
-    ended = watch.Trial(stable=3, canary=4, percent=50).ended(desk, Outcome.passed)
+    text, deployed = file.read_text(), DeployedReleases(here=parse(here))
+    editor = StackEditor(stack="prod", file=file, text=text, workload=MARKDOWN, deployed=deployed, today=TODAY)
+    ended = watch.Trial(stable=3, canary=4, percent=50).ended(editor, WatchOutcome.passed)
     after = stack_file.releases(ended.after)["markdown"]
     assert after == approved("prod", released(4, 3))
-
-
-def test_ports_are_those_of_the_variants():
-    assert (pods.METRICS_PORT, pods.RECORDED_PORT) == (variant.METRICS_PORT, variant.RECORDED_PORT)

@@ -1,4 +1,4 @@
-"""The engine's gRPC protocol on one side, `local.plugins.serve.Provider` on the other."""
+"""Translates each gRPC request of the engine to a call of the provider, and its answer back."""
 # ruff: noqa: N802, the names are the protocol's
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from common.errors import UserError
-from local.plugins import serve
-from local.plugins.values import from_struct, to_struct
+from local.plugins.protocol import messages
+from local.plugins.protocol.values import from_struct, to_struct
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from local.plugins.values import Object
+    from local.plugins.protocol.provider import Provider
+    from local.plugins.protocol.values import Object
 
 
-_KINDS = {kind: provider_pb2.PropertyDiff.Kind.Value(kind.name) for kind in serve.Kind}
+_KINDS = {kind: provider_pb2.PropertyDiff.Kind.Value(kind.name) for kind in messages.Kind}
 
 
 class _Status(grpc.Status):
@@ -33,7 +34,7 @@ class _Status(grpc.Status):
         self.code, self.details, self.trailing_metadata = code, text, metadata
 
 
-def _init_failed(error: serve.InitFailed) -> _Status:
+def _init_failed(error: messages.InitFailed) -> _Status:
     detail = provider_pb2.ErrorResourceInitFailed(
         id=error.id,
         properties=to_struct(error.state),
@@ -48,9 +49,9 @@ def _init_failed(error: serve.InitFailed) -> _Status:
 
 
 def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
-    if isinstance(error, serve.InitFailed):
+    if isinstance(error, messages.InitFailed):
         context.abort_with_status(_init_failed(error))
-    if isinstance(error, serve.Failed | UserError):
+    if isinstance(error, messages.Failed | UserError):
         # A "well-understood" code: the engine then knows that nothing is left half done.
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     traceback.print_exception(error, file=sys.stderr)
@@ -62,7 +63,7 @@ def _failures(failures: list[tuple[str, str]]) -> list[provider_pb2.CheckFailure
     return [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures]
 
 
-def _difference(found: serve.Difference) -> provider_pb2.DiffResponse:
+def _difference(found: messages.Difference) -> provider_pb2.DiffResponse:
     replaces = sorted(path for path, kind in found.paths.items() if kind.name.endswith("REPLACE"))
     detailed = {
         path: provider_pb2.PropertyDiff(kind=_KINDS[kind], inputDiff=path not in found.outputs)
@@ -85,8 +86,8 @@ def _of(urn: str) -> dict[str, str]:
     return {"urn": urn, "type": parts[2].split("$")[-1], "name": "::".join(parts[3:])}
 
 
-def _diff(request: provider_pb2.DiffRequest) -> serve.Diff:
-    return serve.Diff(
+def _diff(request: provider_pb2.DiffRequest) -> messages.Diff:
+    return messages.Diff(
         **_of(request.urn),
         id=request.id,
         state=from_struct(request.olds),
@@ -99,7 +100,7 @@ def _diff(request: provider_pb2.DiffRequest) -> serve.Diff:
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     """One provider process: unpacks each request, calls the provider, packs what it returns."""
 
-    def __init__(self, provider: serve.Provider) -> None:
+    def __init__(self, provider: Provider) -> None:
         self.provider, self.busy, self._lock = provider, 0, threading.Lock()
 
     @contextmanager
@@ -153,7 +154,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         with self.answering(context):
             found = self.provider.check(
-                serve.Check(
+                messages.Check(
                     **_of(request.urn),
                     old_inputs=from_struct(request.olds),
                     inputs=from_struct(request.news),
@@ -169,7 +170,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         with self.answering(context):
             made = self.provider.create(
-                serve.Create(
+                messages.Create(
                     **_of(request.urn),
                     inputs=from_struct(request.properties),
                     preview=request.preview,
@@ -181,7 +182,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
         with self.answering(context):
             state = self.provider.update(
-                serve.Update(
+                messages.Update(
                     **_of(request.urn),
                     id=request.id,
                     state=from_struct(request.olds),
@@ -197,7 +198,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         with self.answering(context):
             found = self.provider.read(
-                serve.Read(
+                messages.Read(
                     **_of(request.urn), id=request.id, state=from_struct(request.properties), inputs=from_struct(request.inputs)
                 )
             )
@@ -208,7 +209,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         with self.answering(context):
             self.provider.delete(
-                serve.Delete(
+                messages.Delete(
                     **_of(request.urn),
                     id=request.id,
                     state=from_struct(request.properties),

@@ -1,0 +1,73 @@
+"""The embedded node's container registry: what seeding it needs, from the standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
+"""The only kind of manifest that is written and looked for."""
+_PATIENCE: Final = 300
+"""Seconds for one answer: a busy disk takes long to take a layer."""
+
+
+class NodeRegistryError(Exception):
+    """The registry refused something."""
+
+
+class NodeRegistry:
+    """The registry of a node on this machine, over its HTTP interface. It asks for no login."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def answers(self) -> bool:
+        try:
+            return self._request("GET", "/v2/")[0] == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def has(self, repository: str, kind: str, reference: str) -> bool:
+        """Whether there is a manifest or a blob."""
+        headers = {"Accept": MANIFEST}
+        return self._request("HEAD", f"/v2/{repository}/{kind}/{reference}", headers=headers)[0] == http.client.OK
+
+    def put_blob(self, repository: str, digest: str, content: Path | bytes) -> None:
+        if self.has(repository, "blobs", digest):
+            return
+        status, headers = self._request("POST", f"/v2/{repository}/blobs/uploads/")
+        if status != http.client.ACCEPTED:
+            raise NodeRegistryError(f"it takes no upload to {repository}: {status}")
+        location = headers["Location"]
+        path = "/" + location.split("/", 3)[3] if "://" in location else location
+        path += ("&" if "?" in path else "?") + f"digest={digest}"
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        upload = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        if isinstance(content, bytes):
+            status, _ = self._request("PUT", path, content, upload)
+        else:
+            with content.open("rb") as file:
+                status, _ = self._request("PUT", path, file, upload)
+        if status != http.client.CREATED:
+            raise NodeRegistryError(f"it refused the layer {digest} of {repository}: {status}")
+
+    def put_manifest(self, repository: str, tag: str, manifest: bytes) -> None:
+        status, _ = self._request("PUT", f"/v2/{repository}/manifests/{tag}", manifest, {"Content-Type": MANIFEST})
+        if status != http.client.CREATED:
+            raise NodeRegistryError(f"it refused the manifest of {repository}:{tag}: {status}")
+
+    def _request(
+        self, method: str, path: str, body: bytes | BinaryIO | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, http.client.HTTPMessage]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            response.read()
+        finally:
+            connection.close()
+        return response.status, response.headers

@@ -1,0 +1,1 @@
+"""Start, stop and state of a node."""

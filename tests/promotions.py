@@ -1,0 +1,85 @@
+"""The way of a release from one stack file into the next: files, what is deployed, what was recorded."""
+
+from __future__ import annotations
+
+from clients.model_registry import ModelVersion
+from delivery.releases.promoter import Promoter
+from delivery.releases.stack_editor import StackEditor, StackReleases
+from delivery.stacks import stack_file
+from infra.promotion.deployed import DeployedReleases
+from tests.releases import (
+    DIGEST,
+    MARKDOWN,
+    METRICS,
+    RUN,
+    TODAY,
+    TRAINER,
+)
+
+FILE = """\
+# kept
+config:
+  modelstack:cluster: {kind: existing, context: c, host: c.example}
+  modelstack:images: {registry: %s}
+  modelstack:workloads:
+    markdown: {nodePort: 30001}   # kept too
+"""
+
+
+class Evidence:
+    """A model registry that recorded what the releases of the tests say."""
+
+    def __init__(self, **changes):
+        self.changes = changes
+
+    def version(self, name, version):
+        if version == self.changes.get("gone"):
+            return None
+        tags = {"data": DIGEST, "revision": "1a2b3c4d5e6f", "trainer": TRAINER, "report": DIGEST}
+        return ModelVersion(name=name, version=version, run=RUN, tags=tags | self.changes.get("tags", {}))
+
+    def report(self, _model):
+        return self.changes.get("digest", DIGEST), self.changes.get("metrics", METRICS), self.changes.get("until")
+
+
+class World:
+    """Stack files in a folder, and the images that were copied between their registries."""
+
+    def __init__(self, folder):
+        self.folder, self.copied = folder, []
+
+    def file(self, stack):
+        return self.folder / f"Pulumi.{stack}.yaml"
+
+    def has(self, stack, block=None, registry="registry.example"):
+        text = FILE % registry
+        self.file(stack).write_text(stack_file.with_releases(text, "markdown", block) if block else text)
+
+    def read(self, stack, workload=MARKDOWN):
+        file = self.file(stack)
+        return StackReleases(stack=stack, file=file, text=file.read_text(), workload=workload)
+
+    def editor(self, stack, known=None, workload=MARKDOWN):
+        file, text = self.file(stack), self.file(stack).read_text()
+        deployed = known or DeployedReleases()
+        return StackEditor(stack=stack, file=file, text=text, workload=workload, deployed=deployed, today=TODAY)
+
+    def promoter(self, source, stack, known=None, evidence=None, workload=MARKDOWN):
+        return Promoter(
+            target=self.editor(stack, known, workload),
+            source=self.read(source),
+            evidence=lambda: evidence or Evidence(),
+            copy_image=lambda *args: self.copied.append(args),
+        )
+
+    def promote(self, source, stack, version=None, **given):
+        promoter = self.promoter(source, stack, **given)
+        return promoter.promote(promoter.from_source(version))
+
+    def canary(self, source, stack, version, percent):
+        promoter = self.promoter(source, stack)
+        return promoter.canary(promoter.retained_or_from_source(version), percent)
+
+    def shadow(self, source, stack, version):
+        promoter = self.promoter(source, stack)
+        return promoter.shadow(promoter.retained_or_from_source(version))
