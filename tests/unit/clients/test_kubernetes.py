@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -27,7 +26,7 @@ ANSWERS = {
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if "slow" in self.path:
-            time.sleep(1)
+            self.server.over.wait(10)
         status, body = ANSWERS.get(self.path, (503, b'{"message": "no route"}'))
         self.send_response(status)
         self.end_headers()
@@ -40,8 +39,10 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.over = threading.Event()
     threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     yield made
+    made.over.set()
     made.shutdown()
     made.server_close()
 
