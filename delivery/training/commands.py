@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def train(stack: str, workload: str, *, cancel: bool) -> None:
-    """Trains a workload, or follows its running training. With `cancel`, ends the running training."""
+    """Trains a workload, or follows its training run that is already running. With `cancel`, ends that run."""
     with reporter("train") as progress:
         environment = Environment.open(stack)
         runs = runs_of(environment, workload)
@@ -67,7 +67,7 @@ def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, a
 
 _OUTCOMES = {
     "confirmed": "The back-test of {name} with the registered model reproduced the recorded report {report}.",
-    "restored": "The back-test of {name} restored the report that its run recorded, {report}. The report was lost or changed.",
+    "restored": "The report of {name} was lost or changed. The back-test has restored the recorded report {report}.",
     "recorded": "{name} had no evidence. The back-test has recorded it: report {report}.",
 }
 

@@ -1,4 +1,4 @@
-"""Runs trainings and back-tests in the cluster: creates a Job from the workload's suspended CronJob and follows it to its end.
+"""Runs training and back-tests in the cluster: creates a Job from the workload's suspended CronJob and follows it to its end.
 
 Ctrl-C stops the command, but not the run: `modelstack train` finds a running Job and follows it again, and
 `modelstack train --cancel` ends the Job. An interrupted `make up` therefore loses no work and does not start a second run.
@@ -39,7 +39,7 @@ _START_FAILURES = frozenset(
         "InvalidImageName",
     }
 )
-"""Reasons for which a waiting pod rarely starts without a change by somebody."""
+"""If a pod waits for one of these reasons, it rarely starts without a change by the user."""
 _START_FAILURE_SECONDS = 60.0
 """How long a pod may wait for one of these reasons before the run is ended."""
 _POLL_SECONDS = 1.0
