@@ -93,7 +93,7 @@ def judge(
     if RESTARTS in broken:
         return WatchOutcome.failed, "a container of the canary ended and was restarted"
     if FAILURES in broken and figures[CANARY].requests >= MIN_REQUESTS_TO_FAIL:
-        return WatchOutcome.failed, "the canary fails on too many requests, so the watch ended early"
+        return WatchOutcome.failed, "the canary fails on too many requests"
     return _final_outcome(rules, figures, findings, broken) if time_is_up else None
 
 

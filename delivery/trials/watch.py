@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from delivery.trials.verdict import Sample
 
 CODES: Final = {WatchOutcome.passed: 0, WatchOutcome.failed: 3, WatchOutcome.undecided: 4}
-"""Exit codes of the command. With codes 1 and 2 the command refused and watched nothing."""
+"""Exit codes of the command. Codes 1 and 2 mean that the command refused and edited nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Trial:
         block = editor.released()
         if self._from_block(block) != self:
             what = f"The releases of {editor.name} were changed while the canary was watched: the stack file is not edited."
-            raise UserError(what, where=editor.file.name, fix="run the command again, to watch the present canary")
+            raise UserError(what, where=editor.file.name, fix="run the command again to watch the current canary")
         if outcome is WatchOutcome.passed:
             return editor.edit(edits.with_stable(block, edits.versions(block)[self.canary]))
         return editor.edit(edits.without(block, CANARY), approval_later=True)

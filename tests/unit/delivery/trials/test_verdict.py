@@ -70,6 +70,7 @@ def test_a_canary_fails_at_the_end_of_the_watch_for(canary, metrics):
 def test_too_many_failures_end_the_watch_early():
     verdict = Simulation(canary={**GOOD, "failures": 25}).watch()
     assert (verdict.outcome, verdict.seconds) == (WatchOutcome.failed, 2)
+    assert verdict.why == "the canary fails on too many requests"
 
 
 def test_a_failure_among_a_few_requests_does_not_end_the_watch_early():
