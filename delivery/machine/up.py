@@ -117,7 +117,7 @@ class Up:
 
                 local_node.start(found, self.progress)
                 self.changed = True
-            mended = recovery.mend(state, _objects(settings) if state.get("pending_operations") else None)
+            mended = recovery.resolve_pending(state, _objects(settings) if state.get("pending_operations") else None)
             if mended.changed:
                 stack.replace_state(mended.state)
                 if mended.imported:
@@ -171,7 +171,7 @@ class Up:
         return bool(unreleased)
 
 
-def _objects(settings: Settings) -> recovery.Objects | None:
+def _objects(settings: Settings) -> recovery.ObjectLookup | None:
     from clients.kubernetes import KubernetesClient
 
     if settings.cluster.kind == "embedded":

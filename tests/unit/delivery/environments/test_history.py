@@ -63,15 +63,15 @@ def test_what_is_no_date_is_refused_with_one_that_is():
 def test_updates_are_read_as_the_engine_recorded_them():
     value = types.SimpleNamespace(value='{"markdown": {"stable": 3}}')
     made = {"kind": "update", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "failed", "resource_changes": {}}
-    found = updates.update_of(types.SimpleNamespace(**made, config={stack_file.RELEASES: value}))
+    found = updates.from_summary(types.SimpleNamespace(**made, config={stack_file.RELEASES: value}))
     assert (found.succeeded, found.releases["markdown"]["stable"], found.emptied) == (False, 3, False)
-    assert updates.update_of(types.SimpleNamespace(**made, config={})).releases == {}
+    assert updates.from_summary(types.SimpleNamespace(**made, config={})).releases == {}
 
 
 @pytest.mark.parametrize(("changes", "emptied"), [({"delete": 60}, True), ({"delete": 1, "same": 59}, False)])
 def test_a_destruction_of_some_targets_leaves_the_rest(changes, emptied):
     made = {"kind": "destroy", "end_time": datetime(2026, 10, 1, tzinfo=UTC), "result": "succeeded", "config": {}}
-    assert updates.update_of(types.SimpleNamespace(**made, resource_changes=changes)).emptied == emptied
+    assert updates.from_summary(types.SimpleNamespace(**made, resource_changes=changes)).emptied == emptied
 
 
 def environment(**changes):
