@@ -31,7 +31,7 @@ class Sink(Protocol):
     def started(self, node: StepNode) -> None: ...
     def changed(self, node: StepNode) -> None: ...
     def ended(self, node: StepNode) -> None: ...
-    def said(self, text: str) -> None: ...
+    def print(self, text: str) -> None: ...
 
     def tick(self) -> None:
         """Called every few seconds, whether or not anything happens."""
@@ -47,11 +47,11 @@ class _StepHandle:
     def advance(self, done: float, total: float | None = None) -> None:
         self._node.done = done
         self._node.total = total if total is not None else self._node.total
-        self._reporter.tell("changed", self._node)
+        self._reporter.notify("changed", self._node)
 
     def note(self, text: str) -> None:
         self._node.text = " ".join(text.split())
-        self._reporter.tell("changed", self._node)
+        self._reporter.notify("changed", self._node)
 
 
 _current: ContextVar[StepNode | None] = ContextVar("modelstack_step", default=None)
@@ -68,16 +68,16 @@ class Reporter:
         """Seconds since the command began."""
         return self._clock() - self.begun
 
-    def tell(self, happening: str, node: StepNode) -> None:
+    def notify(self, event: str, node: StepNode) -> None:
         with self._lock:
             for sink in self._sinks:
-                getattr(sink, happening)(node)
+                getattr(sink, event)(node)
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """One line that stays, between the steps."""
         with self._lock:
             for sink in self._sinks:
-                sink.said(text)
+                sink.print(text)
 
     def tick(self) -> None:
         """Lets the sinks tell about steps that have been silent."""
@@ -91,7 +91,7 @@ class Reporter:
         if node.parent is not None:
             node.parent.children.append(node)
         token = _current.set(node)
-        self.tell("started", node)
+        self.notify("started", node)
         try:
             yield _StepHandle(node, self)
             node.state = "done"
@@ -101,7 +101,7 @@ class Reporter:
         finally:
             _current.reset(token)
             node.ended = self._clock()
-            self.tell("ended", node)
+            self.notify("ended", node)
 
 
 class PlainSink:
@@ -148,7 +148,7 @@ class PlainSink:
         note = f": {node.text}" if node.text else ""
         self._line(f"{node.path()} {node.state} ({node.seconds(self._clock()):.1f} s){note}")
 
-    def said(self, text: str) -> None:
+    def print(self, text: str) -> None:
         for line in text.splitlines() or [""]:
             self._line(line)
 

@@ -61,7 +61,7 @@ class TerminalSink:
             self.close()
         self._console.print(self._table([node], final=True))
 
-    def said(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self._console.print(text, markup=False)
 
     def close(self) -> None:

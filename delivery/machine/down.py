@@ -69,7 +69,7 @@ def _destroy_embedded(stack: str, found: NodeConfig, progress: Reporter) -> None
             _destroy(stack, progress)
         except UserError as error:
             # All of it is in the node, which goes now.
-            progress.say(f"The stack could not be destroyed in order; its node is removed with all it holds.\n{error}")
+            progress.print(f"The stack could not be destroyed in order; its node is removed with all it holds.\n{error}")
     _remove_node(found, progress)
     _clean_stack_file(stack, progress)
 
@@ -96,7 +96,7 @@ def _clean_stack_file(stack: str, progress: Reporter) -> None:
     if after != before:
         stack_file.write(file, after)
         if stack_file.releases(before):
-            progress.say(f"{file.name}: its releases are removed, for their models and images are gone.")
+            progress.print(f"{file.name}: its releases are removed, for their models and images are gone.")
 
 
 def _lives_here(stack: str) -> bool:

@@ -72,7 +72,7 @@ class Up:
     def _done(self, part: str) -> bool:
         if self.until != part:
             return False
-        self.progress.say(f"Done up to: {part}. Next: modelstack up --stack {self.name}")
+        self.progress.print(f"Done up to: {part}. Next: modelstack up --stack {self.name}")
         return True
 
     def _prepare(self, settings: Settings) -> None:
@@ -96,7 +96,9 @@ class Up:
             if not backend.has_stack(self.name) and not stack_file.has_secrets(text):
                 text = stack_file.without_salt(text)  # of another checkout's passphrase
             if settings.cluster.kind == "embedded" and not backend.has_stack(self.name) and settings.releases:
-                self.progress.say(f"{file.name} names releases of a cluster that is no more: they are removed, and made anew.")
+                self.progress.print(
+                    f"{file.name} lists releases of a cluster that no longer exists. They are removed and created again."
+                )
                 text = stack_file.without_releases(text)
             stack_file.write(file, text)
             stack = Stack.create(self.name)
@@ -137,7 +139,7 @@ class Up:
             lost = [each.version for each in served if not container_registry.digest_of(address, repository, each.image)]
             if lost:
                 file = stack_file.path_of(self.name)
-                self.progress.say(f"The image of {workload} version {lost[0]} is lost: its release is made anew.")
+                self.progress.print(f"The image of {workload} version {lost[0]} is lost: its release is made anew.")
                 stack_file.write(file, stack_file.without_workload(stack_file.read(file), workload))
 
     def _update(self, stack: Stack, what: str) -> None:

@@ -71,7 +71,7 @@ _OUTCOMES = {
 
 def _cancel(runs: TrainingRuns, progress: Reporter) -> None:
     name = runs.cancel()
-    progress.say(f"Ended {name}." if name else "No run is under way.")
+    progress.print(f"Ended {name}." if name else "No run is under way.")
 
 
 @contextlib.contextmanager
@@ -80,5 +80,5 @@ def _going_on(command: str, progress: Reporter) -> Generator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        progress.say(f"The run goes on in the cluster. `{command}` follows it again, `{command} --cancel` ends it.")
+        progress.print(f"The run goes on in the cluster. `{command}` follows it again, `{command} --cancel` ends it.")
         raise
