@@ -210,10 +210,10 @@ def test_a_canary_that_the_environment_may_not_make_stable_does_not_become_it(wo
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((*WATCH, "--traffic", "0"), "--traffic cannot go with --watch"),
-        ((*WATCH, "--version", "4", "--abort"), "--version, --abort cannot go with --watch"),
-        (("canary", "markdown", "--stack", "stage", "--traffic", "5", "--seconds", "9"), "--seconds only goes with --watch"),
-        (("shadow", "markdown", "--stack", "stage", "--compare", "--abort"), "--abort cannot go with --compare"),
+        ((*WATCH, "--traffic", "0"), "--traffic cannot be used with --watch"),
+        ((*WATCH, "--version", "4", "--abort"), "--version, --abort cannot be used with --watch"),
+        (("canary", "markdown", "--stack", "stage", "--traffic", "5", "--seconds", "9"), "--seconds only works with --watch"),
+        (("shadow", "markdown", "--stack", "stage", "--compare", "--abort"), "--abort cannot be used with --compare"),
     ],
 )
 def test_options_that_mean_nothing_together_are_refused(world, capsys, args, words):
