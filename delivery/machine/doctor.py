@@ -24,8 +24,8 @@ def main(stack: str) -> None:
         table.add_row(what, found)
     console = Console(highlight=False)
     console.print(table)
-    found = embedded_node.embedded(settings)
-    running = embedded_node.running(found)
+    found = embedded_node.config_of(settings)
+    running = embedded_node.is_ready(found)
     console.print(f"node: {'running' if running else 'not running'}", markup=False)
     try:
         ports = preflight.ports_of(settings)

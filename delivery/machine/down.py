@@ -34,7 +34,7 @@ def main(stack: str) -> None:
     preflight.check_me()
     settings = loading.load(stack_file.path_of(stack))
     with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
-        found = embedded_node.embedded(settings)
+        found = embedded_node.config_of(settings)
         if found is None:
             _destroy(stack, progress)
             print(f"Stack {stack} is gone.")
@@ -64,7 +64,7 @@ def _destroy_embedded(stack: str, found: NodeConfig, progress: Reporter) -> None
         # Their state is under the same folder.
         _destroy(stack, progress)
         return
-    if embedded_node.running(found) and backend.has_stack(stack):
+    if embedded_node.is_ready(found) and backend.has_stack(stack):
         try:
             _destroy(stack, progress)
         except UserError as error:

@@ -21,14 +21,14 @@ def show(environment: Environment, progress: Reporter, *, changed: bool) -> None
     password = f"pulumi stack output tracking --show-secrets --stack {stack}"
     lines = [f"MLflow     {outputs.tracking.url}   user {outputs.tracking.username}, password: {password}"]
     for workload, found in outputs.endpoints.items():
-        held = held_out.held_out(found.run, lambda: environment.origin_registry)
+        held = held_out.held_out_week(found.run, lambda: environment.origin_registry)
         answer = endpoint.wait(found.url, held.request, progress, version=found.version)
         lines += [
             f"{workload:<10} {found.url}   version {found.version}, run {found.run}",
             "",
             *(f"  {line}" for line in held_out.comparison(held, answer).splitlines()),
             "",
-            f"  {held_out.curl(found)}",
+            f"  {held_out.curl_command(found)}",
         ]
     unreleased = [workload for workload in environment.settings.workloads if workload not in outputs.endpoints]
     lines += [f"{workload:<10} nothing is released here yet" for workload in unreleased]

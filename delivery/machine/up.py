@@ -76,10 +76,10 @@ class Up:
         return True
 
     def _prepare(self, settings: Settings) -> None:
-        found = embedded_node.embedded(settings)
+        found = embedded_node.config_of(settings)
         with self.progress.step("checks") as step:
             ports = preflight.ports_of(settings)
-            running = found is None or embedded_node.running(found)
+            running = found is None or embedded_node.is_ready(found)
             preflight.check(preflight.look(), ports=ports, missing_builds=toolbox.missing_builds(), running=running)
             step.note("this machine will do")
         with self.progress.step("tools"):
@@ -113,8 +113,8 @@ class Up:
         with self.progress.step("what an earlier run left") as step:
             recovery.release_locks(recovery.lock_folder(paths.BACKEND, self.name), self.progress)
             state = stack.state()
-            found = embedded_node.embedded(settings)
-            if found is not None and recovery.has_node(state) and not embedded_node.running(found):
+            found = embedded_node.config_of(settings)
+            if found is not None and recovery.has_node(state) and not embedded_node.is_ready(found):
                 from local import node as local_node
 
                 local_node.start(found, self.progress)
