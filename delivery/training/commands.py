@@ -74,7 +74,7 @@ _OUTCOMES = {
 
 def _cancel(runs: TrainingRuns, progress: Reporter) -> None:
     name = runs.cancel()
-    progress.say(f"Ended {name}." if name else "No run is under way.")
+    progress.print(f"Ended {name}." if name else "No run is under way.")
 
 
 @contextlib.contextmanager
@@ -83,5 +83,5 @@ def _interruptible(command: str, progress: Reporter) -> Generator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        progress.say(f"The run goes on in the cluster. `{command}` follows it again, `{command} --cancel` ends it.")
+        progress.print(f"The run goes on in the cluster. `{command}` follows it again, `{command} --cancel` ends it.")
         raise

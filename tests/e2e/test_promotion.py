@@ -98,7 +98,7 @@ def environments(user, key):
             values = {"kubeconfig": paths.KUBECONFIG, "stack": stack, "tracking": tracking, "endpoint": endpoint}
             file.write_text(ENVIRONMENT % values)
             said = user.modelstack("up", "--stack", stack)
-            assert "nothing is released here yet" in said, "an environment can be there before its first model"
+            assert "no version is released yet" in said, "an environment can be there before its first model"
         yield {stack: User(stack) for stack in PORTS}
     finally:
         for stack in PORTS:

@@ -131,7 +131,7 @@ def test_a_release_gives_an_endpoint_that_tells_what_it_serves():
 
 
 def test_the_commands_find_all_they_need_in_the_outputs():
-    read = outputs.read("dev", revealed(declared_by("dev").outputs))
+    read = outputs.parse("dev", revealed(declared_by("dev").outputs))
     assert read.training["markdown"].cron_job == "markdown-training"
     assert read.tracking.url == "http://localhost:30000"
 

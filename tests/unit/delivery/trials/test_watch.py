@@ -214,10 +214,10 @@ def test_a_canary_that_does_not_meet_the_requirements_of_the_environment_does_no
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((*WATCH, "--traffic", "0"), "--traffic cannot go with --watch"),
-        ((*WATCH, "--version", "4", "--abort"), "--version, --abort cannot go with --watch"),
-        (("canary", "markdown", "--stack", "stage", "--traffic", "5", "--seconds", "9"), "--seconds only goes with --watch"),
-        (("shadow", "markdown", "--stack", "stage", "--compare", "--abort"), "--abort cannot go with --compare"),
+        ((*WATCH, "--traffic", "0"), "--traffic cannot be used with --watch"),
+        ((*WATCH, "--version", "4", "--abort"), "--version, --abort cannot be used with --watch"),
+        (("canary", "markdown", "--stack", "stage", "--traffic", "5", "--seconds", "9"), "--seconds only works with --watch"),
+        (("shadow", "markdown", "--stack", "stage", "--compare", "--abort"), "--abort cannot be used with --compare"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(world, capsys, args, words):
