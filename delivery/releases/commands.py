@@ -14,7 +14,7 @@ from delivery.environments.environment import Environment, is_up, origin_registr
 from delivery.releases import edits
 from delivery.releases.promoter import Promoter, verify
 from delivery.releases.release_command import ReleasePlan
-from delivery.releases.stack_editor import declared, read_releases
+from delivery.releases.stack_editor import find_workload, read_releases
 from delivery.stacks import lock
 from infra.promotion import requirements
 from infra.settings.releases import CANARY, SHADOW, Release
@@ -68,7 +68,7 @@ def canary(command: ReleaseCommand, version: int | None, percent: int | None, *,
         return
 
     def plan(editor: StackEditor) -> ReleasePlan:
-        running = editor.released().get(CANARY)
+        running = editor.require_block().get(CANARY)
         if percent is None:
             what = "How much of the traffic is the canary to get?"
             raise UserError(what, example="--traffic 10", fix="say so, or give --abort")
@@ -95,7 +95,7 @@ def shadow(command: ReleaseCommand, version: int | None, *, abort: bool) -> None
 
 def rollback(command: ReleaseCommand) -> None:
     """Goes back to the release before."""
-    command.run(lambda editor: ReleasePlan(edit=editor.edit(edits.rolled_back(editor.released()))))
+    command.run(lambda editor: ReleasePlan(edit=editor.edit(edits.rolled_back(editor.require_block()))))
 
 
 def approve(command: ReleaseCommand, version: int, file: Path) -> None:
@@ -105,20 +105,20 @@ def approve(command: ReleaseCommand, version: int, file: Path) -> None:
     key = approval_keys.read(file)
 
     def plan(editor: StackEditor) -> ReleasePlan:
-        kept = editor.retained(version)
+        kept = editor.retained_release(version)
         verify(editor.name, kept, origin_registry(editor.stack))
         found = Release.model_validate({name: value for name, value in kept.items() if name != "approval"})
         made = key.approve(editor.stack, editor.workload, found)
         # Other versions that are served may still wait for their approval.
-        return ReleasePlan(edit=editor.edit(edits.approved(editor.released(), version, made), approval_later=True))
+        return ReleasePlan(edit=editor.edit(edits.approved(editor.require_block(), version, made), approval_later=True))
 
     command.run(plan)
 
 
 def check(stack: str, workload: str) -> None:
     """Checks that every release which a stack file retains says what its run recorded."""
-    releases = read_releases(stack, declared(workload))
-    releases.released()
+    releases = read_releases(stack, find_workload(workload))
+    releases.require_block()
     registry = origin_registry(stack)
     for version, found in releases.versions.items():
         verify(workload, found, registry)
@@ -128,13 +128,13 @@ def check(stack: str, workload: str) -> None:
 def key(name: str | None, file: Path | None, workload: str | None) -> None:
     """Makes a key, or shows the one there is, and lists it for a workload."""
     from delivery.releases import approval_keys
-    from delivery.releases.revision import person
+    from delivery.releases.revision import current_user
 
     path = file or approval_keys.default_file()
-    found = approval_keys.read(path) if path.exists() and name is None else approval_keys.make(name or person(), path)
+    found = approval_keys.read(path) if path.exists() and name is None else approval_keys.make(name or current_user(), path)
     print(f"{found.name}  {found.public}\n  its secret half is in {path}: keep it to yourself")
     if workload is not None:
-        listed = approval_keys.list_for(declared(workload).name, found)
+        listed = approval_keys.list_for(find_workload(workload).name, found)
         print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: commit it, and have it reviewed")
 
 
@@ -169,7 +169,7 @@ def _variant_plan(
 
 
 def _end(command: ReleaseCommand, role: str) -> None:
-    command.run(lambda editor: ReleasePlan(edit=editor.edit(edits.without(editor.released(), role), approval_later=True)))
+    command.run(lambda editor: ReleasePlan(edit=editor.edit(edits.without(editor.require_block(), role), approval_later=True)))
 
 
 def _copy(promoter: Promoter, candidate: Candidate, registry: Callable[[], ModelRegistry], *, model: bool) -> None:

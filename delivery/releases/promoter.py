@@ -76,7 +76,7 @@ class Promoter:
                 else than its run recorded.
         """
         _ = self.target.settings  # a stack that does not run the workload is refused first
-        found = self.source.retained(version if version is not None else self.source.released()[STABLE])
+        found = self.source.retained_release(version if version is not None else self.source.require_block()[STABLE])
         verify(self.target.name, found, self.evidence())
         release = {key: value for key, value in found.items() if key != "approval"}
         return Candidate(release, retained=found["version"] in self.target.versions)
@@ -87,7 +87,7 @@ class Promoter:
         Raises:
             UserError: nothing is released in the target yet, or see `from_source`.
         """
-        self.target.released()
+        self.target.require_block()
         if version is not None and version in self.target.versions:
             return Candidate(self.target.versions[version], retained=True)
         return self.from_source(version)
@@ -102,7 +102,7 @@ class Promoter:
         Raises:
             UserError: it is the stable version, or see `StackEditor.edit`.
         """
-        block = self.target.released()
+        block = self.target.require_block()
         _not_stable(block, candidate, CANARY)
         return self.target.edit(edits.with_canary(block, candidate.release, percent), approval_later=True)
 
@@ -112,7 +112,7 @@ class Promoter:
         Raises:
             UserError: it is the stable version, or see `StackEditor.edit`.
         """
-        block = self.target.released()
+        block = self.target.require_block()
         _not_stable(block, candidate, SHADOW)
         return self.target.edit(edits.with_shadow(block, candidate.release), approval_later=True)
 

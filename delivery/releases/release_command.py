@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from delivery.console.progress import reporter
-from delivery.releases.stack_editor import declared, open_editor
+from delivery.releases.stack_editor import find_workload, open_editor
 from delivery.stacks import lock
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ReleaseCommand:
     apply: bool = False
 
     @classmethod
-    def of(  # noqa: PLR0913 each is an option of the commands
+    def for_workload(  # noqa: PLR0913 each is an option of the commands
         cls, name: str, stack: str, workload: str, *, dry_run: bool = False, as_json: bool = False, apply: bool = False
     ) -> ReleaseCommand:
         """The command about a workload of that name.
@@ -68,7 +68,7 @@ class ReleaseCommand:
         Raises:
             UserError: no workload has that name.
         """
-        found = declared(workload)
+        found = find_workload(workload)
         return cls(name=name, stack=stack, workload=found, dry_run=dry_run, as_json=as_json, apply=apply)
 
     def editor(self) -> StackEditor:

@@ -10,7 +10,7 @@ from common.errors import UserError
 from delivery.environments.environment import origin_registry
 from delivery.releases import edits
 from delivery.releases.report.model import Review, ServedVersion, Split, Traffic, Version
-from delivery.releases.stack_editor import declared, open_editor
+from delivery.releases.stack_editor import find_workload, open_editor
 from workloads import evidence
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def main(workload: str, version: int | None, stack: str, out: Path, *, preview: 
     """Writes the page and the lines into a folder, and prints the first line."""
     from delivery.releases.report import document, pull
 
-    editor, registry = open_editor(stack, declared(workload)), origin_registry(stack)
+    editor, registry = open_editor(stack, find_workload(workload)), origin_registry(stack)
     review = review_of(editor, registry, version, _preview(stack) if preview else None)
     out.mkdir(parents=True, exist_ok=True)
     (out / PAGE).write_text(document.page(review), encoding="utf-8")

@@ -27,7 +27,7 @@ def revision() -> str:
     return f"{commit}-dirty" if changed else commit
 
 
-def person() -> str:
+def current_user() -> str:
     """Who runs the command: the mail address that git knows, else the user's name at the machine's."""
     done = subprocess.run(
         ["git", "-C", str(paths.CHECKOUT), "config", "user.email"], capture_output=True, text=True, check=False

@@ -98,7 +98,7 @@ class StackReleases:
         """The releases that the file retains, by version."""
         return edits.versions(self.block)
 
-    def released(self) -> Block:
+    def require_block(self) -> Block:
         """The workload's releases.
 
         Raises:
@@ -110,7 +110,7 @@ class StackReleases:
             raise UserError(f"Nothing of {self.name} is released in {self.stack} yet.", where=self.file.name, fix=fix)
         return self.block
 
-    def retained(self, version: int) -> Block:
+    def retained_release(self, version: int) -> Block:
         """One of the releases that the file retains.
 
         Raises:
@@ -164,7 +164,7 @@ class StackEditor(StackReleases):
         return StackEdit(file=self.file, before=self.text, after=after)
 
 
-def declared(name: str) -> Workload:
+def find_workload(name: str) -> Workload:
     """The declaration of a workload.
 
     Raises:

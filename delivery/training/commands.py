@@ -12,7 +12,7 @@ from common import clock
 from delivery.console.progress import reporter
 from delivery.environments.environment import Environment
 from delivery.releases.review import report_of
-from delivery.releases.stack_editor import declared
+from delivery.releases.stack_editor import find_workload
 from delivery.training.training_runs import runs_of
 from delivery.trials import scoreboard
 
@@ -39,7 +39,7 @@ def train(stack: str, workload: str, *, cancel: bool) -> None:
 
 def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, as_json: bool) -> None:
     """Makes the evidence of a registered version again, and holds it against what is on record."""
-    gate = declared(workload).gate
+    gate = find_workload(workload).gate
     with reporter("backtest") as progress:
         environment = Environment.open(stack)
         model = find_version(environment.model_registry, workload, version)

@@ -26,7 +26,7 @@ _WIDTH: Final = 100
 def main(command: ReleaseCommand) -> None:
     """Compares what there is."""
     releases = read_releases(command.stack, command.workload)
-    block = releases.released()
+    block = releases.require_block()
     if block.get(SHADOW) is None:
         fix = f"modelstack shadow {command.workload.name} --stack {command.stack} --version VERSION --apply"
         raise UserError(f"There is no shadow of {command.workload.name} in {command.stack}.", where=releases.file.name, fix=fix)

@@ -47,7 +47,7 @@ class Trial:
         Raises:
             UserError: there is none, or it does not run, or not on a share of the requests.
         """
-        found = cls._written(editor.released())
+        found = cls._written(editor.require_block())
         again = f"modelstack canary {editor.name} --stack {editor.stack}"
         if found is None:
             fix = f"{again} --version VERSION --traffic 10"
@@ -79,7 +79,7 @@ class Trial:
         Raises:
             UserError: somebody has changed the releases meanwhile, or the environment may not serve that.
         """
-        block = editor.released()
+        block = editor.require_block()
         if self._written(block) != self:
             what = f"The releases of {editor.name} were changed while the canary was watched: nothing follows from that."
             raise UserError(what, where=editor.file.name, fix="watch what is there now")

@@ -28,7 +28,7 @@ def command(world, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BACKEND", tmp_path / "state" / "state")
     monkeypatch.setattr(stack_file, "path_of", world.file)
     monkeypatch.setattr(commands, "origin_registry", lambda _stack: Evidence())
-    return ReleaseCommand.of("promote markdown", "stage", "markdown")
+    return ReleaseCommand.for_workload("promote markdown", "stage", "markdown")
 
 
 def test_of_two_commands_at_once_the_second_is_refused_and_writes_nothing(world, command):

@@ -119,7 +119,7 @@ def test_where_nothing_is_released_there_is_nothing_to_promote_try_or_go_back_to
     with pytest.raises(UserError, match=r"(?s)released in stage yet.*modelstack promote markdown --to stage"):
         world.canary("dev", "stage", None, 10)
     with pytest.raises(UserError, match="released in stage yet"):
-        world.editor("stage").released()
+        world.editor("stage").require_block()
 
 
 def test_a_stack_that_does_not_run_the_workload_says_so(world):
@@ -159,7 +159,7 @@ def test_what_was_a_shadow_is_tried_as_a_canary(world):
 def test_a_rollback_is_one_line(world):
     world.has("stage", released(4, 3))
     editor = world.editor("stage")
-    diff = editor.edit(edits.rolled_back(editor.released())).diff
+    diff = editor.edit(edits.rolled_back(editor.require_block())).diff
     assert [line for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in {"+++", "---"}] == [
         "-      stable: 4",
         "+      stable: 3",
@@ -192,4 +192,4 @@ def test_a_release_that_says_what_was_recorded_is_verified():
 
 def test_an_unknown_workload_is_refused_with_those_there_are():
     with pytest.raises(UserError, match=r"there are: .*markdown"):
-        stack_editor.declared("markdwon")
+        stack_editor.find_workload("markdwon")

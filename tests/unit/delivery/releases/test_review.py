@@ -63,7 +63,7 @@ def test_a_back_test_says_what_the_gate_says_of_the_age_today(monkeypatch, capsy
     monkeypatch.setattr(commands.Environment, "open", lambda _stack: Environment())
     monkeypatch.setattr(commands, "runs_of", lambda *_: Runs())
     monkeypatch.setattr(commands, "reporter", contextlib.nullcontext)
-    monkeypatch.setattr(commands, "declared", lambda _name: AGED)
+    monkeypatch.setattr(commands, "find_workload", lambda _name: AGED)
     monkeypatch.setattr(clock, "today", lambda: TODAY)
     commands.back_test("dev", "markdown", 3, cancel=False, as_json=True)
     *_, age = json.loads(capsys.readouterr().out)["gate"]
