@@ -88,7 +88,7 @@ class StackReleases:
         if self.name not in settings.workloads:
             fix = f"add it to `modelstack:workloads` in {self.file.name}"
             example = f"{self.name}: {{nodePort: {consistency.free_node_port(settings)}}}"
-            raise UserError(f"Stack {self.stack} does not run this workload.", found=self.name, example=example, fix=fix)
+            raise UserError(f"{self.stack} does not run this workload.", found=self.name, example=example, fix=fix)
         return settings
 
     @cached_property

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workloads.evidence import Metrics, Report
 
 _SAME = 0.005
-"""Relative difference below which two errors are described as about the same, because `percent` would show 0 %."""
+"""Errors with a smaller relative difference are described as about the same, because `percent` would show 0 %."""
 
 
 def best_baseline(report: Report) -> tuple[str, float] | None:

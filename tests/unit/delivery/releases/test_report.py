@@ -132,10 +132,10 @@ def harmful(text: str) -> Review:
     "text", [HARMFUL, '"><img src=x onerror=alert(1)>', "' onmouseover='x", "</style><b>", "]]><svg onload=x>"]
 )
 def test_markup_in_a_name_is_shown_as_text(text: str):
-    harmless, found = Page(page(harmful("x" * len(text)))), Page(page(harmful(text)))
-    assert [tag for tag, _ in found.tags] == [tag for tag, _ in harmless.tags], "a name adds no element"
-    assert [set(attrs) for _, attrs in found.tags] == [set(attrs) for _, attrs in harmless.tags], "a name adds no attribute"
-    assert found.text.count(text) > 10, "the name is shown as it is"
+    expected, shown = Page(page(harmful("x" * len(text)))), Page(page(harmful(text)))
+    assert [tag for tag, _ in shown.tags] == [tag for tag, _ in expected.tags], "a name adds no element"
+    assert [set(attrs) for _, attrs in shown.tags] == [set(attrs) for _, attrs in expected.tags], "a name adds no attribute"
+    assert shown.text.count(text) > 10, "the name is shown as it is"
 
 
 def test_a_page_has_no_script_and_a_policy_that_forbids_scripts_and_downloads():
@@ -180,7 +180,7 @@ def test_the_gate_shows_the_result_of_each_rule():
     ]
 
 
-def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_lines():
+def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_pull_request():
     rule = Age(at_most_days=90)
     old = rule.check(Candidate(metrics={}, age=120))
     shown = review(small(data_day="1992-10-07"), findings=(PASSED, old))
@@ -263,17 +263,17 @@ def test_the_page_describes_the_preview_in_each_state(preview: str | None, text:
 
 
 def test_tables_have_headers_charts_have_descriptions_and_ids_are_unique():
-    found = Page(page(review(large(), stable=ServedVersion(version=7, report=large()))))
-    assert all(header.get("scope") in {"col", "row"} for header in found.attributes_of("th"))
-    assert len(found.attributes_of("caption")) == len(found.attributes_of("table"))
-    ids = [attrs["id"] for _, attrs in found.tags if "id" in attrs]
+    shown = Page(page(review(large(), stable=ServedVersion(version=7, report=large()))))
+    assert all(header.get("scope") in {"col", "row"} for header in shown.attributes_of("th"))
+    assert len(shown.attributes_of("caption")) == len(shown.attributes_of("table"))
+    ids = [attrs["id"] for _, attrs in shown.tags if "id" in attrs]
     assert len(ids) == len(set(ids)), "otherwise a chart has the description of another chart"
-    for chart in found.attributes_of("svg"):
+    for chart in shown.attributes_of("svg"):
         labels = chart.get("aria-labelledby", "").split()
         assert chart.get("aria-hidden") == "true" or (len(labels) == 2 and set(labels) <= set(ids))
-    links = [link["href"].removeprefix("#") for link in found.attributes_of("a")]
+    links = [link["href"].removeprefix("#") for link in shown.attributes_of("a")]
     assert set(links) <= set(ids), "each link has a target on the page"
-    assert found.attributes_of("html") == [{"lang": "en"}]
+    assert shown.attributes_of("html") == [{"lang": "en"}]
 
 
 _TEXTS = st.none() | st.text(max_size=40)
@@ -298,21 +298,21 @@ _REVIEWS = st.builds(
 
 
 @settings(max_examples=60)
-@given(found=_REVIEWS)
-def test_every_review_gives_a_page_with_finite_positions(found: Review):
-    source = page(found)
+@given(generated=_REVIEWS)
+def test_every_review_gives_a_page_with_finite_positions(generated: Review):
+    source = page(generated)
     source.encode()
     for tag, attrs in Page(source).tags:
         for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "d", "points", "transform"):
             value = attrs.get(name, "") if tag != "meta" else ""
             assert not re.search(r"nan|inf|e[+-]?\d{2}", value, re.IGNORECASE), f"{tag} {name}={value}"
             assert not (name in {"width", "height"} and value.startswith("-")), "browsers do not draw a negative width"
-    markdown(found).encode()
-    assert "\n" not in digest_line(found)
+    markdown(generated).encode()
+    assert "\n" not in digest_line(generated)
 
 
 @pytest.mark.parametrize(
-    ("found", "line"),
+    ("change", "line"),
     [
         (
             review(errors(0.41), stable=ServedVersion(version=7, report=errors(0.43)), traffic=CANARY),
@@ -345,8 +345,8 @@ def test_every_review_gives_a_page_with_finite_positions(found: Review):
         ),
     ],
 )
-def test_the_summary_line_describes_the_change(found: Review, line: str):
-    assert digest_line(found) == line
+def test_the_summary_line_describes_the_change(change: Review, line: str):
+    assert digest_line(change) == line
 
 
 def test_a_pull_request_shows_the_gate_the_figures_and_the_preview():
