@@ -41,7 +41,9 @@ def promote(  # noqa: PLR0913 each is an option of the command
     from delivery.releases.release_command import ReleaseCommand
 
     commands.promote(
-        ReleaseCommand.of(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply), source, version
+        ReleaseCommand.for_workload(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply),
+        source,
+        version,
     )
 
 
@@ -76,7 +78,7 @@ def canary(  # noqa: PLR0913 each is an option of the command
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 
-    release = ReleaseCommand.of(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.for_workload(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if watch:
         from delivery.trials import watch as command
 
@@ -104,7 +106,7 @@ def shadow(  # noqa: PLR0913 each is an option of the command
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 
-    release = ReleaseCommand.of(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.for_workload(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if compare:
         from delivery.trials import shadowing
 
@@ -131,7 +133,7 @@ def approve(  # noqa: PLR0913 each is an option of the command
     from delivery.releases import approval_keys, commands
     from delivery.releases.release_command import ReleaseCommand
 
-    release = ReleaseCommand.of(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.for_workload(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     commands.approve(release, version, key or approval_keys.default_file())
 
 
@@ -141,7 +143,9 @@ def rollback(workload: Workload, stack: Stack, *, dry_run: DryRun = False, json:
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 
-    commands.rollback(ReleaseCommand.of(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply))
+    commands.rollback(
+        ReleaseCommand.for_workload(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    )
 
 
 @app.command()

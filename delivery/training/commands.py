@@ -12,7 +12,7 @@ from common import clock
 from delivery.console.progress import reporter
 from delivery.environments.environment import Environment
 from delivery.releases.review import report_of
-from delivery.releases.stack_editor import declared
+from delivery.releases.stack_editor import find_workload
 from delivery.training.training_runs import runs_of
 from delivery.trials import scoreboard
 
@@ -42,7 +42,7 @@ def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, a
 
     With `cancel`, ends the running back-test of the version. Without a version, uses the newest one.
     """
-    gate = declared(workload).gate
+    gate = find_workload(workload).gate
     with reporter("backtest") as progress:
         environment = Environment.open(stack)
         model = find_version(environment.model_registry, workload, version)

@@ -15,7 +15,7 @@ from clients.kubernetes import ApiError, list_at, text_at
 from common import paths
 from common.errors import UserError
 from delivery.environments import outputs
-from delivery.releases.revision import person, revision
+from delivery.releases.revision import current_user, revision
 from delivery.training import jobs
 from delivery.training.log import TrainingLog
 
@@ -236,6 +236,6 @@ def runs_of(environment: Environment, workload: str, version: int | None = None)
         cluster=environment.cluster,
         output=outputs.training_of(environment.name, environment.outputs, workload),
         revision=revision(),
-        trainer=person(),
+        trainer=current_user(),
         version=version,
     )

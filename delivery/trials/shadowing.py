@@ -30,7 +30,7 @@ def main(command: ReleaseCommand) -> None:
         UserError: the stack file has no shadow of the workload, or no request has been answered by both versions.
     """
     releases = read_releases(command.stack, command.workload)
-    block = releases.released()
+    block = releases.require_block()
     if block.get(SHADOW) is None:
         fix = f"modelstack shadow {command.workload.name} --stack {command.stack} --version VERSION --apply"
         raise UserError(f"There is no shadow of {command.workload.name} in {command.stack}.", where=releases.file.name, fix=fix)

@@ -51,7 +51,7 @@ class Trial:
             UserError: the stack file has no canary, the stack does not run that canary, or one of the two versions receives no
                 requests.
         """
-        trial = cls._from_block(editor.released())
+        trial = cls._from_block(editor.require_block())
         command = f"modelstack canary {editor.name} --stack {editor.stack}"
         if trial is None:
             fix = f"{command} --version VERSION --traffic 10"
@@ -84,7 +84,7 @@ class Trial:
             UserError: somebody has changed the releases since the watch began, or the canary does not meet the requirements of
                 the environment for a stable version.
         """
-        block = editor.released()
+        block = editor.require_block()
         if self._from_block(block) != self:
             what = f"The releases of {editor.name} were changed while the canary was watched: the stack file is not edited."
             raise UserError(what, where=editor.file.name, fix="run the command again to watch the current canary")

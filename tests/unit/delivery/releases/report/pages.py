@@ -1,4 +1,4 @@
-"""Reviews, and the page of one read back."""
+"""Reviews, and a parser that reads the page of a review back."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CANARY = Traffic(before=Split(stable=7), after=Split(stable=7, canary=8, percent
 
 
 def version(report: Report, **changes) -> Version:
-    made = {"workload": "markdown", "version": 8, "run": "a" * 32, "data": report.data, "revision": "0123abc"}
-    return Version(report=report, digest=digest(canonical(report)), **made | changes)
+    fields = {"workload": "markdown", "version": 8, "run": "a" * 32, "data": report.data, "revision": "0123abc"}
+    return Version(report=report, digest=digest(canonical(report)), **fields | changes)
 
 
 def review(report: Report | None = None, **changes) -> Review:
@@ -25,12 +25,12 @@ def review(report: Report | None = None, **changes) -> Review:
 
 
 def errors(wape: float, **changes) -> Report:
-    """A report with this error."""
+    """Returns a report with this error."""
     return small(metrics=small().metrics | {"wape": wape}, **changes)
 
 
 class Page(HTMLParser):
-    """A page's text, elements and exact figures, and whether its tags are closed in order."""
+    """The text, elements and exact figures of a page. Fails if the tags are not closed in order."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -53,5 +53,5 @@ class Page(HTMLParser):
         if not {"style", "title", "desc"} & set(self._open):
             self.text += data
 
-    def named(self, tag: str) -> list[dict[str, str]]:
+    def attributes_of(self, tag: str) -> list[dict[str, str]]:
         return [attrs for name, attrs in self.tags if name == tag]

@@ -1,4 +1,4 @@
-"""How numbers are written."""
+"""Figures and tick labels on the review page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from delivery.releases.report import figures
         (1e-7, "1.00e-07"),
     ],
 )
-def test_figures_are_short(value: float, text: str):
+def test_figures_have_few_characters(value: float, text: str):
     assert figures.number(value) == text
 
 
@@ -33,5 +33,5 @@ def test_figures_are_short(value: float, text: str):
         ((0, 5e8), ["0", "5.00e+08"]),
     ],
 )
-def test_an_axis_is_written_with_as_many_places_throughout(values: tuple[float, ...], texts: list[str]):
-    assert figures.alike(values) == texts
+def test_all_tick_labels_of_an_axis_have_the_same_number_of_decimal_places(values: tuple[float, ...], texts: list[str]):
+    assert figures.tick_labels(values) == texts

@@ -1,4 +1,4 @@
-"""The page a reviewer reads: all figures, no harm, no state that is not told."""
+"""The review page: complete figures, safe markup, and a text for every state."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from workloads.gate import Age, Candidate, Finding
 
 
 def every_figure(report: Report) -> list[float]:
-    """The figures of a report, wherever they are in it."""
-    found: list[float] = []
+    """Returns all figures of a report, at any depth."""
+    values: list[float] = []
 
     def walk(value):
         if isinstance(value, float | int):
-            found.append(value)
+            values.append(value)
         elif isinstance(value, dict | list):
             for part in value.values() if isinstance(value, dict) else value:
                 walk(part)
 
     walk(report.model_dump(mode="json", exclude={"format", "rows"}))
-    return found
+    return values
 
 
 @pytest.mark.parametrize("report", [small(), large()], ids=["small", "large"])
 def test_every_figure_of_the_report_is_on_the_page(report: Report):
     shown = Page(page(review(report))).figures
     missing = {f"{value:.6g}" for value in every_figure(report)} - shown
-    assert not missing, "who approves has to be able to see all that was found"
+    assert not missing, "approvers must be able to see every figure of the report"
     assert f"{report.rows:,} rows" in Page(page(review(report))).text
 
 
@@ -61,7 +61,7 @@ HARMFUL = "<script>alert(1)</script>"
 
 
 def harmful(text: str) -> Review:
-    """A review in which all that comes from outside is `text`."""
+    """Returns a review in which every text from outside is `text`."""
     report = small()
     brand = {text: report.slices["brand"]["1"], "2": report.slices["brand"]["2"]}
     week = {text: report.slices["week"]["149"], "150": report.slices["week"]["150"]}
@@ -74,30 +74,30 @@ def harmful(text: str) -> Review:
     )
     findings = (Finding(rule=text, value=None, bound=None, passed=False, note=text),)
     texts = dict.fromkeys(("run", "data", "revision", "image", "trainer", "approval"), text)
-    found = version(changed, **texts)
+    reviewed = version(changed, **texts)
     return review(
-        version=found, stable=ServedVersion(version=7, report=report), findings=findings, preview=text, environment=text
+        version=reviewed, stable=ServedVersion(version=7, report=report), findings=findings, preview=text, environment=text
     )
 
 
 @pytest.mark.parametrize(
     "text", [HARMFUL, '"><img src=x onerror=alert(1)>', "' onmouseover='x", "</style><b>", "]]><svg onload=x>"]
 )
-def test_a_name_with_markup_in_it_is_text(text: str):
-    harmless, found = Page(page(harmful("x" * len(text)))), Page(page(harmful(text)))
-    assert [tag for tag, _ in found.tags] == [tag for tag, _ in harmless.tags], "no element comes from a name"
-    assert [set(attrs) for _, attrs in found.tags] == [set(attrs) for _, attrs in harmless.tags], "and no attribute"
-    assert found.text.count(text) > 10, "and what it is can be read"
+def test_markup_in_a_name_is_shown_as_text(text: str):
+    expected, shown = Page(page(harmful("x" * len(text)))), Page(page(harmful(text)))
+    assert [tag for tag, _ in shown.tags] == [tag for tag, _ in expected.tags], "a name adds no element"
+    assert [set(attrs) for _, attrs in shown.tags] == [set(attrs) for _, attrs in expected.tags], "a name adds no attribute"
+    assert shown.text.count(text) > 10, "the name is shown as it is"
 
 
-def test_a_page_has_no_script_and_would_not_run_or_fetch_one():
+def test_a_page_has_no_script_and_a_policy_that_forbids_scripts_and_downloads():
     source = page(harmful(HARMFUL))
-    (policy,) = [meta["content"] for meta in Page(source).named("meta") if meta.get("http-equiv")]
+    (policy,) = [meta["content"] for meta in Page(source).attributes_of("meta") if meta.get("http-equiv")]
     assert policy.startswith("default-src 'none'")
     assert "script" not in policy
     assert "<script" not in source
     addresses = [value for _, attrs in Page(source).tags for name, value in attrs.items() if name in {"href", "src"}]
-    assert all(address.startswith(("#", "data:,")) for address in addresses), "one file that needs no other"
+    assert all(address.startswith(("#", "data:,")) for address in addresses), "the page needs no other file"
     assert "url(" not in page_style(source)
     assert "@import" not in page_style(source)
 
@@ -106,77 +106,80 @@ def page_style(source: str) -> str:
     return source[source.index("<style>") : source.index("</style>")]
 
 
-def test_what_hides_or_turns_text_is_made_visible():
+def test_characters_that_hide_or_reverse_text_become_visible():
     shown = page(harmful("safe\u202etxt.exe\x1b[31m\x00"))
     assert not set("\u202e\x1b\x00") & set(shown)
     assert "safe�txt.exe�[31m�" in shown
 
 
-def test_the_verdict_is_that_of_all_rules():
+def test_the_verdict_counts_all_rules():
     assert "Gate passed" in page(review(findings=(PASSED, PASSED)))
     assert "Gate failed, 1 of 2 rules" in page(review(findings=(PASSED, FAILED)))
-    unasked = review(findings=())
-    assert "No gate asked" in page(unasked)
-    assert not unasked.passed, "no gate is no pass"
+    unchecked = review(findings=())
+    assert "Gate not checked" in page(unchecked)
+    assert not unchecked.passed, "a version does not pass without a gate"
 
 
-def test_the_gate_tells_what_each_rule_found():
-    lacking = Finding(rule="wape_worst_store <= 0.6", value=None, bound=0.6, passed=False, note="the evidence lacks the metric")
-    source = page(review(findings=(PASSED, FAILED, lacking)))
+def test_the_gate_shows_the_result_of_each_rule():
+    missing = Finding(rule="wape_worst_store <= 0.6", value=None, bound=0.6, passed=False, note="the evidence lacks the metric")
+    source = page(review(findings=(PASSED, FAILED, missing)))
     gate = source[source.index('id="gate"') : source.index('id="periods"')]
     rows = [Page(row).text for row in re.findall(r"<tr.*?</tr>", gate)[1:4]]
     assert rows == [
         "wape <= 0.420.4100.420passed",
         "wape <= 0.8 x wape_mean80.5000.400failed",
-        "wape_worst_store <= 0.6the evidence lacks the metric–0.600failed",  # noqa: RUF001 the sign for nothing
+        "wape_worst_store <= 0.6the evidence lacks the metric–0.600failed",  # noqa: RUF001 an empty cell
     ]
 
 
-def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_lines():
+def test_the_last_day_of_the_data_and_its_age_are_on_the_page_and_in_the_pull_request():
     rule = Age(at_most_days=90)
     old = rule.check(Candidate(metrics={}, age=120))
     shown = review(small(data_day="1992-10-07"), findings=(PASSED, old))
     assert "last day of the data1992-10-07" in Page(page(shown)).text
     assert "age of the data <= 90 days12090failed" in Page(page(shown)).text
     assert "| `age of the data <= 90 days` | 120 | 90 | **failed** |" in markdown(shown)
-    assert "last day of the data" not in page(review()), "where it is not known, it is not made up"
-    untold = review(findings=(rule.check(Candidate(metrics={})),))
-    assert "the evidence does not say of which day its data is" in Page(page(untold)).text
+    assert "last day of the data" not in page(review()), "the page does not invent a day"
+    unknown = review(findings=(rule.check(Candidate(metrics={})),))
+    assert "the evidence does not say of which day its data is" in Page(page(unknown)).text
 
 
-def test_without_a_stable_version_the_page_says_so():
+def test_the_page_says_that_there_is_no_stable_version_to_compare_with():
     shown = Page(page(review())).text
-    assert "nothing is stable here to compare with" in shown
-    assert "the baselines are all there is to compare with" in shown
+    assert "There is no report of another stable version to compare with." in shown
+    assert "so only the baselines are compared" in shown
     assert "v7" not in shown
 
 
 def test_the_version_is_compared_with_the_stable_one():
     shown = Page(page(review(large(better=0.9), stable=ServedVersion(version=7, report=large())))).text
-    assert "Error 0.365 over 12 weeks (149 to 160); v7, which is stable, has 0.406: 10 % less." in shown
-    assert "The best baseline, mean8, has 0.602: 39 % less." in shown
-    assert "Better than v7 in 12 of 12 weeks." in shown
+    assert "The error is 0.365 over 12 weeks (149 to 160). " in shown
+    assert "This is 10 % less than the error of the stable version, v7 (0.406)." in shown
+    assert "This is 39 % less than the error of the best baseline, mean8 (0.602)." in shown
+    assert "The error is smaller than that of v7 in 12 of 12 weeks." in shown
     assert "not comparable" not in shown
     close = page(review(errors(0.3001), stable=ServedVersion(version=7, report=errors(0.3))))
-    assert "has 0.300: about the same." in close, "0 % less would be said of two errors that differ"
-    assert "Better than v7 in 0 of 12 weeks." in page(review(large(), stable=ServedVersion(version=7, report=large()))), (
-        "the same is not better"
+    assert "This is about the same as the error of the stable version, v7 (0.300)." in close, (
+        "the errors differ, but by less than 1 %"
     )
+    assert "The error is smaller than that of v7 in 0 of 12 weeks." in page(
+        review(large(), stable=ServedVersion(version=7, report=large()))
+    ), "an equal error is not smaller"
 
 
-def test_a_stable_version_that_was_tested_on_something_else_is_no_quiet_comparison():
+def test_the_page_warns_if_the_stable_version_was_tested_on_other_weeks_or_data():
     moved = small(periods=("150", "151"), slices=small().slices | {"week": {"150": {"wape": 0.2}, "151": {"wape": 0.3}}})
     shown = Page(page(review(stable=ServedVersion(version=7, report=moved)))).text
-    assert "v7 was back-tested on other weeks (150 to 151, not 149 to 150): its figures are not comparable." in shown
-    assert "Better than v7 in 0 of 1 week." in shown, "of the weeks that both have"
+    assert "v7 was back-tested on other weeks (150 to 151, not 149 to 150): the figures are not comparable." in shown
+    assert "The error is smaller than that of v7 in 0 of 1 week." in shown, "only weeks of both back-tests count"
     other = small(data=f"sha256:{'1' * 64}")
     assert "on other data of the same weeks" in page(review(stable=ServedVersion(version=7, report=other)))
     never = small(periods=("1", "2"), slices=small().slices | {"week": {"1": {"wape": 0.2}, "2": {"wape": 0.3}}})
     assert "v7 was back-tested on none of these weeks" in page(review(stable=ServedVersion(version=7, report=never)))
 
 
-def test_a_report_of_other_data_than_the_version_is_told():
-    assert "The report is of other data than the version" in page(review(version=version(small(), data="sha256:11")))
+def test_the_page_warns_if_the_report_was_made_with_other_data():
+    assert "The report was made with other data than the version" in page(review(version=version(small(), data="sha256:11")))
 
 
 def test_slices_are_sorted_and_the_worst_is_marked():
@@ -184,7 +187,10 @@ def test_slices_are_sorted_and_the_worst_is_marked():
     part = source[source.index('id="by-brand"') : source.index('id="by-store"')]
     names = [Page(row).text for row in re.findall(r'<th scope="row">.*?</th>', part)]
     assert names == ["1 worst", "2"]
-    assert "From 0.150 (brand 2) to 0.450 (brand 1, the worst). 1 of 2 are above the error of all, 0.300." in source
+    assert (
+        "The error ranges from 0.150 (brand 2) to 0.450 (brand 1). 1 of 2 brands are above the overall error of 0.300."
+        in source
+    )
 
 
 def test_a_workload_without_prices_has_no_price_response():
@@ -194,32 +200,32 @@ def test_a_workload_without_prices_has_no_price_response():
 
 
 @pytest.mark.parametrize(
-    ("preview", "words"),
+    ("preview", "text"),
     [
-        (None, "No preview of stage was made"),
-        (" \n", "The preview of stage changes nothing"),
-        ("+ a & <b>\r\n~ c", "What the preview of stage says will change"),
+        (None, "No preview of stage was run for this page."),
+        (" \n", "The preview of stage shows no changes."),
+        ("+ a & <b>\r\n~ c", "The changes that the preview of stage shows."),
     ],
 )
-def test_the_infrastructure_is_told_in_each_state(preview: str | None, words: str):
+def test_the_page_describes_the_preview_in_each_state(preview: str | None, text: str):
     source = page(review(preview=preview, environment="stage"))
-    assert words in source
+    assert text in source
     if preview and preview.strip():
         assert '<span class="added">+ a &amp; &lt;b&gt;\n</span><span class="changed">~ c</span>' in source
 
 
-def test_tables_have_headers_pictures_have_words_and_ids_are_unique():
-    found = Page(page(review(large(), stable=ServedVersion(version=7, report=large()))))
-    assert all(header.get("scope") in {"col", "row"} for header in found.named("th"))
-    assert len(found.named("caption")) == len(found.named("table"))
-    ids = [attrs["id"] for _, attrs in found.tags if "id" in attrs]
-    assert len(ids) == len(set(ids)), "or a picture would have another's words"
-    for picture in found.named("svg"):
-        named = picture.get("aria-labelledby", "").split()
-        assert picture.get("aria-hidden") == "true" or (len(named) == 2 and set(named) <= set(ids))
-    links = [link["href"].removeprefix("#") for link in found.named("a")]
-    assert set(links) <= set(ids), "each link leads somewhere"
-    assert found.named("html") == [{"lang": "en"}]
+def test_tables_have_headers_charts_have_descriptions_and_ids_are_unique():
+    shown = Page(page(review(large(), stable=ServedVersion(version=7, report=large()))))
+    assert all(header.get("scope") in {"col", "row"} for header in shown.attributes_of("th"))
+    assert len(shown.attributes_of("caption")) == len(shown.attributes_of("table"))
+    ids = [attrs["id"] for _, attrs in shown.tags if "id" in attrs]
+    assert len(ids) == len(set(ids)), "otherwise a chart has the description of another chart"
+    for chart in shown.attributes_of("svg"):
+        labels = chart.get("aria-labelledby", "").split()
+        assert chart.get("aria-hidden") == "true" or (len(labels) == 2 and set(labels) <= set(ids))
+    links = [link["href"].removeprefix("#") for link in shown.attributes_of("a")]
+    assert set(links) <= set(ids), "each link has a target on the page"
+    assert shown.attributes_of("html") == [{"lang": "en"}]
 
 
 _TEXTS = st.none() | st.text(max_size=40)
@@ -244,20 +250,20 @@ _REVIEWS = st.builds(
 
 
 @settings(max_examples=60)
-@given(found=_REVIEWS)
-def test_any_review_makes_a_page_whose_places_are_numbers(found: Review):
-    source = page(found)
+@given(generated=_REVIEWS)
+def test_every_review_gives_a_page_with_finite_positions(generated: Review):
+    source = page(generated)
     source.encode()
     for tag, attrs in Page(source).tags:
         for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "d", "points", "transform"):
             value = attrs.get(name, "") if tag != "meta" else ""
             assert not re.search(r"nan|inf|e[+-]?\d{2}", value, re.IGNORECASE), f"{tag} {name}={value}"
-            assert not (name in {"width", "height"} and value.startswith("-")), "a width below zero is not drawn"
-    markdown(found).encode()
-    assert "\n" not in digest_line(found)
+            assert not (name in {"width", "height"} and value.startswith("-")), "browsers do not draw a negative width"
+    markdown(generated).encode()
+    assert "\n" not in digest_line(generated)
 
 
 @pytest.mark.parametrize("when", [None, "2026-11-25T22:57:12Z by t@example.com"])
-def test_the_page_says_whether_the_evidence_was_made_again(when):
+def test_the_page_says_whether_the_back_test_was_repeated(when):
     text = Page(page(review(version=version(small(), confirmed=when)))).text
     assert (when or "not since training") in text

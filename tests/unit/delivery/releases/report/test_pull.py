@@ -1,4 +1,4 @@
-"""The lines of a pull request: what it does, and that text from outside stays text."""
+"""The text for a pull request."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.releases.report.model import Review, ServedVersion, Split, Traffic
-from delivery.releases.report.pull import LONGEST_PREVIEW, code, digest_line, markdown
+from delivery.releases.report.pull import MAX_PREVIEW, code, digest_line, markdown
 from tests.unit.delivery.releases.report.pages import CANARY, FAILED, PASSED, errors, review
 
 
 @pytest.mark.parametrize(
-    ("found", "line"),
+    ("change", "line"),
     [
         (
             review(errors(0.41), stable=ServedVersion(version=7, report=errors(0.43)), traffic=CANARY),
@@ -35,7 +35,7 @@ from tests.unit.delivery.releases.report.pages import CANARY, FAILED, PASSED, er
         ),
         (
             review(errors(0.4), traffic=Traffic(before=Split(stable=7), after=Split(stable=7, shadow=8)), findings=()),
-            "markdown v8, shadow, answers dropped, error 0.40, no gate asked",
+            "markdown v8, shadow, answers dropped, error 0.40, gate not checked",
         ),
         (
             review(errors(0.41234), stable=ServedVersion(version=7, report=errors(0.41232))),
@@ -47,8 +47,8 @@ from tests.unit.delivery.releases.report.pages import CANARY, FAILED, PASSED, er
         ),
     ],
 )
-def test_a_line_says_what_a_pull_request_does(found: Review, line: str):
-    assert digest_line(found) == line
+def test_the_summary_line_describes_the_change(change: Review, line: str):
+    assert digest_line(change) == line
 
 
 def test_a_pull_request_shows_the_gate_the_figures_and_the_preview():
@@ -70,9 +70,9 @@ def test_text_from_outside_stays_code_in_a_table(text: str):
     assert not re.search(r"[`\n\r]|(?<!\\)\|", shown[1:-1])
 
 
-def test_a_preview_cannot_leave_its_fence_and_a_long_one_is_cut():
+def test_a_preview_cannot_leave_its_code_block_and_a_long_preview_is_truncated():
     text = markdown(review(preview="```\n</details>\n@everyone"))
     assert "````diff\n```\n</details>\n@everyone\n````" in text
-    long = markdown(review(preview="x" * (LONGEST_PREVIEW + 5)))
-    assert "... and 5 characters more" in long
-    assert len(long) < 65_536, "more than a comment may have"
+    long = markdown(review(preview="x" * (MAX_PREVIEW + 5)))
+    assert "... and 5 more characters" in long
+    assert len(long) < 65_536, "GitHub refuses longer comments"
