@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from clients.endpoint import Answer
+    from clients.endpoint import Prediction
     from clients.model_registry import ModelRegistry
     from delivery.environments.outputs import EndpointOutput
 
@@ -62,13 +62,13 @@ def held_out(run: str, models: Callable[[], ModelRegistry]) -> HeldOut:
     return HeldOut.parse(kept.read_bytes())
 
 
-def comparison(held: HeldOut, answer: Answer) -> str:
+def comparison(held: HeldOut, prediction: Prediction) -> str:
     """A small table: what was asked, predicted and sold."""
     columns, shown = _what_was_asked(held)
     table = [[*columns, "predicted", "sold"]]
-    for row, predicted, sold in zip(shown, answer.values, held.actual, strict=True):
+    for row, predicted, sold in zip(shown, prediction.values, held.actual, strict=True):
         table.append([*row, f"{predicted:,.0f}", f"{sold:,.0f}"])
-    error = sum(abs(p - a) for p, a in zip(answer.values, held.actual, strict=True)) / max(sum(held.actual), 1.0)
+    error = sum(abs(p - a) for p, a in zip(prediction.values, held.actual, strict=True)) / max(sum(held.actual), 1.0)
     widths = [max(len(line[index]) for line in table) for index in range(len(table[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
     return "\n".join([held.describe, *(f"  {line}" for line in lines), f"  error of the week: {error:.0%} of the units sold"])

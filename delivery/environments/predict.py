@@ -19,6 +19,6 @@ def main(stack: str, workload: str) -> None:
         raise UserError(f"{workload} has no endpoint in stack {stack} yet: nothing is released.", fix=fix)
     found = environment.outputs.endpoints[workload]
     held = held_out.held_out(found.run, lambda: environment.origin_registry)
-    answer = endpoint.ask(found.url, held.request)
-    print(held_out.comparison(held, answer))
-    print(f"  answered by {', '.join(f'{key} {value}' for key, value in answer.tags.items())}")
+    prediction = endpoint.predict(found.url, held.request)
+    print(held_out.comparison(held, prediction))
+    print(f"  answered by {', '.join(f'{key} {value}' for key, value in prediction.tags.items())}")

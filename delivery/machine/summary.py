@@ -22,11 +22,11 @@ def show(environment: Environment, progress: Reporter, *, changed: bool) -> None
     lines = [f"MLflow     {outputs.tracking.url}   user {outputs.tracking.username}, password: {password}"]
     for workload, found in outputs.endpoints.items():
         held = held_out.held_out(found.run, lambda: environment.origin_registry)
-        answer = endpoint.wait(found.url, held.request, progress, version=found.version)
+        prediction = endpoint.wait_for_version(found.url, held.request, progress, version=found.version)
         lines += [
             f"{workload:<10} {found.url}   version {found.version}, run {found.run}",
             "",
-            *(f"  {line}" for line in held_out.comparison(held, answer).splitlines()),
+            *(f"  {line}" for line in held_out.comparison(held, prediction).splitlines()),
             "",
             f"  {held_out.curl(found)}",
         ]

@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from common import paths
 from common.errors import UserError
-from common.files import write_whole
+from common.files import write_atomic
 from common.naming import PROJECT
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def read(path: Path) -> str:
 
 def write(path: Path, text: str) -> None:
     """Replaces a stack file, whole or not at all."""
-    write_whole(path, text)
+    write_atomic(path, text)
 
 
 def diff(name: str, before: str, after: str) -> str:

@@ -13,6 +13,8 @@ from tests.serving import tiny
 from tests.serving.microservice import ask, free_ports, running
 
 CALLERS = 4
+ASKED = 200
+"""Answers before and after one of the two is told to stop."""
 GOOD = {"data": {"names": ["price", "stock", "deal", "brand"], "ndarray": [[2.5, 3, False, "own"]]}}
 
 
@@ -54,6 +56,12 @@ def test_a_replica_that_ends_costs_no_request(tmp_path):
     answers = []
     over = threading.Event()
 
+    def await_answers(count):
+        deadline = time.monotonic() + 60
+        while len(answers) < count:
+            assert time.monotonic() < deadline, f"{len(answers)} answers within a minute"
+            time.sleep(0.01)
+
     def call(port):
         while not over.is_set():
             answers.append(ask(port, GOOD))
@@ -70,10 +78,10 @@ def test_a_replica_that_ends_costs_no_request(tmp_path):
         callers = [threading.Thread(target=call, args=(port,)) for _ in range(CALLERS)]
         for caller in callers:
             caller.start()
-        time.sleep(1)
+        await_answers(ASKED)
         before = len(answers)
         assert one.stop() == 0
-        time.sleep(1)
+        await_answers(len(answers) + ASKED)
         over.set()
         for caller in callers:
             caller.join()

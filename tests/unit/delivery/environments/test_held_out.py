@@ -2,7 +2,7 @@
 
 import json
 
-from clients.endpoint import Answer
+from clients.endpoint import Prediction
 from delivery.environments import held_out
 
 HELD_OUT = held_out.HeldOut.parse(
@@ -19,7 +19,7 @@ HELD_OUT = held_out.HeldOut.parse(
 
 
 def test_the_prediction_is_shown_beside_what_sold():
-    shown = held_out.comparison(HELD_OUT, Answer(values=[90.0, 310.0], tags={}))
+    shown = held_out.comparison(HELD_OUT, Prediction(values=[90.0, 310.0], tags={}))
     assert shown.splitlines()[0] == "store 2, week 160"
     assert "tropicana" in shown
     assert "error of the week: 5% of the units sold" in shown

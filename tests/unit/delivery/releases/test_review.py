@@ -14,7 +14,7 @@ from delivery.releases.review import review_of
 from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
 from delivery.training import commands
-from delivery.training.log import BackTested
+from delivery.training.log import BackTestResult
 from infra.promotion.deployed import DeployedReleases, parse
 from tests.releases import AGED, DIGEST, METRICS, RUN, STACK_FILE, TODAY, outputs, release, released
 from tests.reports import large
@@ -58,7 +58,7 @@ def test_a_back_test_says_what_the_gate_says_of_the_age_today(monkeypatch, capsy
 
     class Runs:
         def back_test(self, _progress):
-            return BackTested(version=3, run=RUN, report=DIGEST, outcome="confirmed"), METRICS
+            return BackTestResult(version=3, run=RUN, report=DIGEST, outcome="confirmed"), METRICS
 
     monkeypatch.setattr(commands.Environment, "open", lambda _stack: Environment())
     monkeypatch.setattr(commands, "runs_of", lambda *_: Runs())
