@@ -10,7 +10,7 @@ import pulumi_random as random
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, networking
 
-from common.labels import SECRET_ANNOTATION
+from common.labels import FINGERPRINT_ANNOTATION
 from components.objects import labels, name_of, selector
 from components.pods import (
     CONTAINER_SECURITY,
@@ -100,7 +100,7 @@ class Postgres(pulumi.ComponentResource):
                 "replicas": 1,
                 "selector": {"match_labels": selector(name)},
                 "template": {
-                    "metadata": {"labels": labels(name), "annotations": {SECRET_ANNOTATION: fingerprint(data)}},
+                    "metadata": {"labels": labels(name), "annotations": {FINGERPRINT_ANNOTATION: fingerprint(data)}},
                     "spec": {
                         "automount_service_account_token": False,
                         "security_context": POD_SECURITY,

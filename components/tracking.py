@@ -10,7 +10,7 @@ import pulumi_random as random
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, networking
 
-from common.labels import SECRET_ANNOTATION
+from common.labels import FINGERPRINT_ANNOTATION
 from components.objects import labels, name_of, selector
 from components.pods import (
     CONTAINER_SECURITY,
@@ -92,7 +92,7 @@ class Tracking(pulumi.ComponentResource):
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": selector(name)},
                 "template": {
-                    "metadata": {"labels": labels(name), "annotations": {SECRET_ANNOTATION: fingerprint(data)}},
+                    "metadata": {"labels": labels(name), "annotations": {FINGERPRINT_ANNOTATION: fingerprint(data)}},
                     "spec": {
                         "automount_service_account_token": False,
                         "enable_service_links": False,  # a Service called `tracking` would set TRACKING_PORT and the like
