@@ -12,6 +12,7 @@ import math
 import random
 import secrets
 import string
+import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Final
@@ -55,16 +56,24 @@ ADJECTIVES: Final = "able apt bold brave bright calm careful cheerful clean clea
 PETS: Final = "ant badger bat bear bee beetle bird bison boar buck bug cat colt crab crane crow deer dog dove duck eagle eel elf elk emu falcon fawn finch fish flea fly fox frog gator goat goose grouse gull hare hawk hen heron hornet horse hound ibex jay kid kite kiwi koala lamb lark lemur lion lizard llama lynx mako mole monkey moose moth mouse mule newt ocelot orca oryx owl ox panda parrot pig pony pug puma quail rat raven ray robin rook salmon seal shark sheep shrew skunk sloth slug snail snake swan swift tapir tern tiger toad trout turtle viper vole wasp whale wolf wombat worm wren yak zebra".split()  # noqa: E501, SIM905 - words
 
 
+_CRYPT_LOCK: Final = threading.Lock()
+"""`crypt` writes to a static buffer of the library: two calls at the same time overwrite each other's hash."""
+
+
 def bcrypt_hash(password: str) -> str:
-    """The bcrypt hash of a password, by the C library's `crypt`; empty where that cannot."""
+    """Returns the bcrypt hash of a password, from the C library's `crypt`; empty if the library has no bcrypt.
+
+    May be called from several threads.
+    """
     salt = "".join(secrets.choice(BCRYPT_ALPHABET) for _ in range(22))
     try:
         crypt = ctypes.CDLL("libcrypt.so.1").crypt
     except (OSError, AttributeError):
         return ""
     crypt.restype = ctypes.c_char_p
-    made = crypt(password.encode()[:BCRYPT_BYTES], f"$2a${BCRYPT_ROUNDS}${salt}".encode())
-    return made.decode() if made and made.startswith(b"$2a$") else ""
+    with _CRYPT_LOCK:
+        hashed = crypt(password.encode()[:BCRYPT_BYTES], f"$2a${BCRYPT_ROUNDS}${salt}".encode())
+    return hashed.decode() if hashed and hashed.startswith(b"$2a$") else ""
 
 
 def text(given: Object) -> str:
