@@ -82,22 +82,22 @@ def test_resources_are_normalised_and_data_of_a_config_map_is_not():
         "kind": "Pod",
         "spec": {"containers": [{"resources": {"limits": {"memory": "1024Mi", "cpu": 1}}}]},
     }
-    assert objects.normal(pod)["spec"]["containers"][0]["resources"]["limits"] == {"memory": "1Gi", "cpu": "1"}
+    assert objects.normalized(pod)["spec"]["containers"][0]["resources"]["limits"] == {"memory": "1Gi", "cpu": "1"}
     settings_map = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"limits": "1024Mi", "size": "0.5"}}
-    assert objects.normal(settings_map) == settings_map, "its values are the user's text"
+    assert objects.normalized(settings_map) == settings_map, "its values are the user's text"
     custom = {"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"limits": {"a": "1024Mi"}}}
-    assert objects.normal(custom) == custom, "nothing is known of the fields of a custom resource"
+    assert objects.normalized(custom) == custom, "nothing is known of the fields of a custom resource"
 
 
 def test_string_data_becomes_data_as_on_the_server():
     secret = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "eA==", "b": "eA=="}, "stringData": {"b": "y"}}
-    assert objects.normal(secret)["data"] == {"a": "eA==", "b": base64.b64encode(b"y").decode()}
-    assert "stringData" not in objects.normal(secret)
+    assert objects.normalized(secret)["data"] == {"a": "eA==", "b": base64.b64encode(b"y").decode()}
+    assert "stringData" not in objects.normalized(secret)
 
 
 def test_unknown_string_data_stays_unknown():
     secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"b": UNKNOWN}}
-    assert objects.normal(secret) == secret
+    assert objects.normalized(secret) == secret
 
 
 def test_data_of_a_secret_is_secret_whoever_wrote_it():
@@ -114,17 +114,17 @@ def test_only_the_secret_part_of_an_object_is_hidden():
 
 
 def test_a_name_is_made_from_the_logical_name_and_is_the_same_for_the_same_seed():
-    first = naming.named({"kind": "ConfigMap"}, {}, "web", b"seed")
+    first = naming.with_name({"kind": "ConfigMap"}, {}, "web", b"seed")
     assert objects.name(first).startswith("web-")
     assert len(objects.name(first)) == len("web-") + 8
     assert objects.flagged(first, objects.AUTONAMED)
-    assert naming.named({"kind": "ConfigMap"}, {}, "web", b"seed") == first, "a preview names what the update makes"
-    assert naming.named({"kind": "ConfigMap"}, first, "web", b"other") == first, "a name once made up is kept"
+    assert naming.with_name({"kind": "ConfigMap"}, {}, "web", b"seed") == first, "a preview names what the update makes"
+    assert naming.with_name({"kind": "ConfigMap"}, first, "web", b"other") == first, "a name once made up is kept"
 
 
 def test_a_name_that_is_not_known_yet_is_not_replaced_by_one_made_up():
     inputs = {"metadata": {"name": UNKNOWN}}
-    assert naming.named(inputs, {}, "web", b"seed") == inputs
+    assert naming.with_name(inputs, {}, "web", b"seed") == inputs
 
 
 def test_the_field_manager_tells_whose_object_it_is():
@@ -133,8 +133,8 @@ def test_the_field_manager_tells_whose_object_it_is():
     assert manager != naming.field_manager("urn:b", {}, {})
     assert naming.field_manager("urn:a", {}, {"__fieldManager": "old"}) == "old", "the state's name goes first"
     live = {"metadata": {"managedFields": [{"manager": manager, "operation": "Apply"}]}}
-    assert naming.is_ours(live, manager)
-    assert not naming.is_ours(live, "someone")
+    assert naming.is_applied_by(live, manager)
+    assert not naming.is_applied_by(live, "someone")
 
 
 def found(live, old, new, *rules):
@@ -166,8 +166,8 @@ def test_what_the_server_drops_is_no_difference_until_the_program_changes_it():
 def test_what_is_empty_and_dropped_by_the_server_is_no_drift():
     inputs = {"spec": {"env": [], "name": "a", "paused": False, "ports": [{"port": 1, "labels": {}}]}}
     live = {"spec": {"name": "a", "ports": [{"port": 1}]}}
-    assert objects.with_empties(objects.pruned(live, inputs), inputs) == inputs
-    gone = objects.with_empties(objects.pruned({"spec": {}}, inputs), inputs)
+    assert objects.with_dropped_empties(objects.pruned(live, inputs), inputs) == inputs
+    gone = objects.with_dropped_empties(objects.pruned({"spec": {}}, inputs), inputs)
     assert "name" not in gone["spec"], "what had a value and has gone is drift"
 
 
@@ -199,10 +199,10 @@ def test_data_is_immutable_unless_the_provider_says_otherwise(kind):
 
 
 def test_ignored_paths_take_what_is_below_them_along_and_nothing_beside_them():
-    assert difference.ignored("spec.replicas", ["spec.replicas"])
-    assert difference.ignored("spec.template.spec", ["spec.template"])
-    assert difference.ignored("spec.ports[0].port", ["spec.ports"])
-    assert not difference.ignored("spec.replicasMax", ["spec.replicas"])
+    assert difference.is_ignored("spec.replicas", ["spec.replicas"])
+    assert difference.is_ignored("spec.template.spec", ["spec.template"])
+    assert difference.is_ignored("spec.ports[0].port", ["spec.ports"])
+    assert not difference.is_ignored("spec.replicasMax", ["spec.replicas"])
 
 
 def test_the_state_keeps_the_inputs_beside_the_object_and_not_who_manages_it():
@@ -287,15 +287,15 @@ def test_a_cluster_identifier_decides_alone():
 
 
 def test_flags_are_understood_as_text_and_from_the_environment(monkeypatch):
-    assert settings.Settings.of({"enableServerSideApply": "false"}).server_side is False
-    assert settings.Settings.of({"enableConfigMapMutable": True}).mutable.config_maps
+    assert settings.Settings.from_inputs({"enableServerSideApply": "false"}).server_side is False
+    assert settings.Settings.from_inputs({"enableConfigMapMutable": True}).mutable.config_maps
     monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
-    assert settings.Settings.of({}).delete_unreachable
-    assert settings.Settings.of({}).server_side, "the default is server-side apply"
+    assert settings.Settings.from_inputs({}).delete_unreachable
+    assert settings.Settings.from_inputs({}).server_side, "the default is server-side apply"
 
 
 def test_a_kubeconfig_is_not_what_a_log_of_the_settings_shows():
-    assert "token" not in repr(settings.Settings.of({"kubeconfig": "token"}))
+    assert "token" not in repr(settings.Settings.from_inputs({"kubeconfig": "token"}))
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_kubeconfig_is_not_what_a_log_of_the_settings_shows():
 )
 def test_what_is_no_object_of_the_api_is_refused_in_words(token):
     with pytest.raises(Failed):
-        kinds.refuse(token)
+        kinds.refuse_unsupported(token)
 
 
 def widget(**status):
@@ -330,37 +330,37 @@ def widget(**status):
     ],
 )
 def test_wait_for_understands_what_kubectl_does(expression, status, ready):
-    asked = objects.annotated(widget(), objects.WAIT_FOR, expression)
-    judge = rules.judge_of(asked)
-    assert judge is not None
-    assert judge.look(None, widget(**status)).ready is ready
+    asked = objects.with_annotation(widget(), objects.WAIT_FOR, expression)
+    check = rules.readiness_check(asked)
+    assert check is not None
+    assert check.evaluate(None, widget(**status)).ready is ready
 
 
 def test_a_wait_for_that_is_not_met_tells_what_the_controller_says():
-    judge = rules.judge_of(objects.annotated(widget(), objects.WAIT_FOR, "jsonpath={.status.state}=Available"))
+    check = rules.readiness_check(objects.with_annotation(widget(), objects.WAIT_FOR, "jsonpath={.status.state}=Available"))
     unmet = {"type": "PodsReady", "status": "False", "reason": "TooFew", "message": "1 of 2"}
     status = {"state": "Failed", "description": "no pod can be made", "conditions": [unmet, {"type": "A", "status": "True"}]}
-    assert judge.look(None, widget(**status)).reasons == [
+    assert check.evaluate(None, widget(**status)).reasons == [
         "jsonpath={.status.state}=Available is not met",
         "its status is Failed: no pod can be made",
         "[TooFew] 1 of 2",
     ], "that it is not available is known already: why is the question"
-    assert judge.look(None, widget()).reasons == ["jsonpath={.status.state}=Available is not met"]
+    assert check.evaluate(None, widget()).reasons == ["jsonpath={.status.state}=Available is not met"]
 
 
 @pytest.mark.parametrize("expression", ["phase=Ready", "jsonpath={.status[}=1", "condition="])
 def test_a_wait_for_that_cannot_be_understood_is_refused(expression):
     with pytest.raises(Failed, match="waitFor"):
-        rules.judge_of(objects.annotated(widget(), objects.WAIT_FOR, expression))
+        rules.readiness_check(objects.with_annotation(widget(), objects.WAIT_FOR, expression))
 
 
 def test_a_custom_resource_without_wait_for_is_ready_as_soon_as_it_is_there():
-    assert rules.judge_of(widget()) is None
-    assert rules.judge_of(objects.annotated(widget(), objects.SKIP_AWAIT, "true")) is None
+    assert rules.readiness_check(widget()) is None
+    assert rules.readiness_check(objects.with_annotation(widget(), objects.SKIP_AWAIT, "true")) is None
 
 
 def test_timeouts_go_from_the_option_to_the_annotation_to_the_default():
-    annotated = objects.annotated(widget(), objects.TIMEOUT, "20")
+    annotated = objects.with_annotation(widget(), objects.TIMEOUT, "20")
     assert rules.seconds(annotated, 5, 600) == 5
     assert rules.seconds(annotated, 0, 600) == 20
     assert rules.seconds(widget(), 0, 600) == 600

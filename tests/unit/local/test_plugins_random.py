@@ -10,7 +10,7 @@ from local.plugins import random
 
 
 def drawn(**inputs):
-    return [random.text(inputs) for _ in range(50)]
+    return [random.random_string(inputs) for _ in range(50)]
 
 
 def test_a_string_has_the_length_and_every_class_by_default():
@@ -69,7 +69,7 @@ def test_bcrypt_hashes_made_at_the_same_time_each_verify():
     ],
 )
 def test_inputs_that_nothing_can_be_drawn_for_are_refused(kind, inputs, property_):
-    assert [name for name, _reason in random._mistakes(kind, inputs)] == [property_]
+    assert [name for name, _reason in random._check_failures(kind, inputs)] == [property_]
 
 
 @pytest.mark.parametrize(("wanted", "length"), [(None, 3), (2, 2), (7, 7)])
