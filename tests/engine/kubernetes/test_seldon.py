@@ -157,7 +157,7 @@ def test_a_failed_endpoint_tells_the_reason_and_goes_on_with_the_next_update(kub
     with Operator(cluster, deployment, FAILED):
         failed = kubernetes_stack.up(endpoint, namespace=namespace, seconds=3)
     assert failed.failed
-    assert "is not ready: it was given 3 s" in failed.error
+    assert "is not ready: timed out after 3 s" in failed.error
     assert "Failed: Deployment is no longer progressing and not available." in failed.error, "why, as the operator has it"
     assert kubernetes_stack.state("md-deployment")["initErrors"], "it is there, and it is known not to work"
     with Operator(cluster, deployment, AVAILABLE):

@@ -39,8 +39,8 @@ def test_what_the_server_drops_is_no_difference_until_the_program_changes_it():
 def test_what_is_empty_and_dropped_by_the_server_is_no_drift():
     inputs = {"spec": {"env": [], "name": "a", "paused": False, "ports": [{"port": 1, "labels": {}}]}}
     live = {"spec": {"name": "a", "ports": [{"port": 1}]}}
-    assert objects.with_empties(objects.pruned(live, inputs), inputs) == inputs
-    gone = objects.with_empties(objects.pruned({"spec": {}}, inputs), inputs)
+    assert objects.with_dropped_empties(objects.pruned(live, inputs), inputs) == inputs
+    gone = objects.with_dropped_empties(objects.pruned({"spec": {}}, inputs), inputs)
     assert "name" not in gone["spec"], "what had a value and has gone is drift"
 
 
@@ -72,10 +72,10 @@ def test_data_is_immutable_unless_the_provider_says_otherwise(kind):
 
 
 def test_ignored_paths_take_what_is_below_them_along_and_nothing_beside_them():
-    assert difference.ignored("spec.replicas", ["spec.replicas"])
-    assert difference.ignored("spec.template.spec", ["spec.template"])
-    assert difference.ignored("spec.ports[0].port", ["spec.ports"])
-    assert not difference.ignored("spec.replicasMax", ["spec.replicas"])
+    assert difference.is_ignored("spec.replicas", ["spec.replicas"])
+    assert difference.is_ignored("spec.template.spec", ["spec.template"])
+    assert difference.is_ignored("spec.ports[0].port", ["spec.ports"])
+    assert not difference.is_ignored("spec.replicasMax", ["spec.replicas"])
 
 
 def test_the_state_keeps_the_inputs_beside_the_object_and_not_who_manages_it():

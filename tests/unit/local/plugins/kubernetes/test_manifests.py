@@ -54,22 +54,22 @@ def test_resources_are_normalised_and_data_of_a_config_map_is_not():
         "kind": "Pod",
         "spec": {"containers": [{"resources": {"limits": {"memory": "1024Mi", "cpu": 1}}}]},
     }
-    assert objects.normal(pod)["spec"]["containers"][0]["resources"]["limits"] == {"memory": "1Gi", "cpu": "1"}
+    assert objects.normalized(pod)["spec"]["containers"][0]["resources"]["limits"] == {"memory": "1Gi", "cpu": "1"}
     settings_map = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"limits": "1024Mi", "size": "0.5"}}
-    assert objects.normal(settings_map) == settings_map, "its values are the user's text"
+    assert objects.normalized(settings_map) == settings_map, "its values are the user's text"
     custom = {"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"limits": {"a": "1024Mi"}}}
-    assert objects.normal(custom) == custom, "nothing is known of the fields of a custom resource"
+    assert objects.normalized(custom) == custom, "nothing is known of the fields of a custom resource"
 
 
 def test_string_data_becomes_data_as_on_the_server():
     secret = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "eA==", "b": "eA=="}, "stringData": {"b": "y"}}
-    assert objects.normal(secret)["data"] == {"a": "eA==", "b": base64.b64encode(b"y").decode()}
-    assert "stringData" not in objects.normal(secret)
+    assert objects.normalized(secret)["data"] == {"a": "eA==", "b": base64.b64encode(b"y").decode()}
+    assert "stringData" not in objects.normalized(secret)
 
 
 def test_unknown_string_data_stays_unknown():
     secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"b": UNKNOWN}}
-    assert objects.normal(secret) == secret
+    assert objects.normalized(secret) == secret
 
 
 def test_data_of_a_secret_is_secret_whoever_wrote_it():
@@ -86,17 +86,17 @@ def test_only_the_secret_part_of_an_object_is_hidden():
 
 
 def test_a_name_is_made_from_the_logical_name_and_is_the_same_for_the_same_seed():
-    first = naming.named({"kind": "ConfigMap"}, {}, "web", b"seed")
+    first = naming.with_name({"kind": "ConfigMap"}, {}, "web", b"seed")
     assert objects.name(first).startswith("web-")
     assert len(objects.name(first)) == len("web-") + 8
     assert objects.flagged(first, objects.AUTONAMED)
-    assert naming.named({"kind": "ConfigMap"}, {}, "web", b"seed") == first, "a preview names what the update makes"
-    assert naming.named({"kind": "ConfigMap"}, first, "web", b"other") == first, "a name once made up is kept"
+    assert naming.with_name({"kind": "ConfigMap"}, {}, "web", b"seed") == first, "a preview names what the update makes"
+    assert naming.with_name({"kind": "ConfigMap"}, first, "web", b"other") == first, "a name once made up is kept"
 
 
 def test_a_name_that_is_not_known_yet_is_not_replaced_by_one_made_up():
     inputs = {"metadata": {"name": UNKNOWN}}
-    assert naming.named(inputs, {}, "web", b"seed") == inputs
+    assert naming.with_name(inputs, {}, "web", b"seed") == inputs
 
 
 def test_the_field_manager_tells_whose_object_it_is():
@@ -105,8 +105,8 @@ def test_the_field_manager_tells_whose_object_it_is():
     assert manager != naming.field_manager("urn:b", {}, {})
     assert naming.field_manager("urn:a", {}, {"__fieldManager": "old"}) == "old", "the state's name goes first"
     live = {"metadata": {"managedFields": [{"manager": manager, "operation": "Apply"}]}}
-    assert naming.is_ours(live, manager)
-    assert not naming.is_ours(live, "someone")
+    assert naming.is_applied_by(live, manager)
+    assert not naming.is_applied_by(live, "someone")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_field_manager_tells_whose_object_it_is():
 )
 def test_what_is_no_object_of_the_api_is_refused_in_words(token):
     with pytest.raises(Failed):
-        kinds.refuse(token)
+        kinds.refuse_unsupported(token)
 
 
 def test_manifests_are_taken_apart_and_get_the_default_namespace():

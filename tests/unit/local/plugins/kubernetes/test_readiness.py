@@ -33,37 +33,37 @@ def widget(**status):
     ],
 )
 def test_wait_for_understands_what_kubectl_does(expression, status, ready):
-    asked = objects.annotated(widget(), objects.WAIT_FOR, expression)
-    judge = rules.judge_of(asked)
-    assert judge is not None
-    assert judge.look(None, widget(**status)).ready is ready
+    asked = objects.with_annotation(widget(), objects.WAIT_FOR, expression)
+    check = rules.readiness_check(asked)
+    assert check is not None
+    assert check.evaluate(None, widget(**status)).ready is ready
 
 
 def test_a_wait_for_that_is_not_met_tells_what_the_controller_says():
-    judge = rules.judge_of(objects.annotated(widget(), objects.WAIT_FOR, "jsonpath={.status.state}=Available"))
+    check = rules.readiness_check(objects.with_annotation(widget(), objects.WAIT_FOR, "jsonpath={.status.state}=Available"))
     unmet = {"type": "PodsReady", "status": "False", "reason": "TooFew", "message": "1 of 2"}
     status = {"state": "Failed", "description": "no pod can be made", "conditions": [unmet, {"type": "A", "status": "True"}]}
-    assert judge.look(None, widget(**status)).reasons == [
+    assert check.evaluate(None, widget(**status)).reasons == [
         "jsonpath={.status.state}=Available is not met",
         "its status is Failed: no pod can be made",
         "[TooFew] 1 of 2",
     ], "that it is not available is known already: why is the question"
-    assert judge.look(None, widget()).reasons == ["jsonpath={.status.state}=Available is not met"]
+    assert check.evaluate(None, widget()).reasons == ["jsonpath={.status.state}=Available is not met"]
 
 
 @pytest.mark.parametrize("expression", ["phase=Ready", "jsonpath={.status[}=1", "condition="])
 def test_a_wait_for_that_cannot_be_understood_is_refused(expression):
     with pytest.raises(Failed, match="waitFor"):
-        rules.judge_of(objects.annotated(widget(), objects.WAIT_FOR, expression))
+        rules.readiness_check(objects.with_annotation(widget(), objects.WAIT_FOR, expression))
 
 
 def test_a_custom_resource_without_wait_for_is_ready_as_soon_as_it_is_there():
-    assert rules.judge_of(widget()) is None
-    assert rules.judge_of(objects.annotated(widget(), objects.SKIP_AWAIT, "true")) is None
+    assert rules.readiness_check(widget()) is None
+    assert rules.readiness_check(objects.with_annotation(widget(), objects.SKIP_AWAIT, "true")) is None
 
 
 def test_timeouts_go_from_the_option_to_the_annotation_to_the_default():
-    annotated = objects.annotated(widget(), objects.TIMEOUT, "20")
+    annotated = objects.with_annotation(widget(), objects.TIMEOUT, "20")
     assert rules.seconds(annotated, 5, 600) == 5
     assert rules.seconds(annotated, 0, 600) == 20
     assert rules.seconds(widget(), 0, 600) == 600

@@ -65,12 +65,12 @@ def test_a_cluster_identifier_decides_alone():
 
 
 def test_flags_are_understood_as_text_and_from_the_environment(monkeypatch):
-    assert settings.Settings.of({"enableServerSideApply": "false"}).server_side is False
-    assert settings.Settings.of({"enableConfigMapMutable": True}).mutable.config_maps
+    assert settings.Settings.from_inputs({"enableServerSideApply": "false"}).server_side is False
+    assert settings.Settings.from_inputs({"enableConfigMapMutable": True}).mutable.config_maps
     monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
-    assert settings.Settings.of({}).delete_unreachable
-    assert settings.Settings.of({}).server_side, "the default is server-side apply"
+    assert settings.Settings.from_inputs({}).delete_unreachable
+    assert settings.Settings.from_inputs({}).server_side, "the default is server-side apply"
 
 
 def test_a_kubeconfig_is_not_what_a_log_of_the_settings_shows():
-    assert "token" not in repr(settings.Settings.of({"kubeconfig": "token"}))
+    assert "token" not in repr(settings.Settings.from_inputs({"kubeconfig": "token"}))
