@@ -1,4 +1,4 @@
-"""The embedded node: that of the environment, as workloads see it, and one of its own that may be ill-treated."""
+"""The embedded node: the environment's node as workloads see it, and a second node whose processes are killed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from local import node, userland
 from local.node import record
 from local.node.cgroups import Cgroup
 
-OWN_PORTS = {"api_port": 17443, "registry_port": 15500, "node_ports": (32000, 32007)}
-NOBODY_SPECIAL = {"runAsUser": 10001, "runAsGroup": 0, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+SECOND_PORTS = {"api_port": 17443, "registry_port": 15500, "node_ports": (32000, 32007)}
+UNPRIVILEGED = {"runAsUser": 10001, "runAsGroup": 0, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 CONFINED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that shows nothing."""
 
     @contextmanager
     def step(self, _name):
@@ -41,19 +41,19 @@ class Silent:
         pass
 
 
-def until(holds, what, seconds=60.0):
+def until(condition, description, seconds=60.0):
     deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"{description}: not within {seconds:.0f} s"
         time.sleep(0.2)
     return result
 
 
 class Cluster:
-    """A node and a client of it."""
+    """A node and a client of its API server."""
 
-    def __init__(self, which, kubeconfig):
-        self.config = which
+    def __init__(self, node_config, kubeconfig):
+        self.config = node_config
         self.api = config.new_client_from_config_dict(yaml.safe_load(kubeconfig))
         self.core = client.CoreV1Api(self.api)
 
@@ -69,13 +69,13 @@ class Cluster:
         self.core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": name}, "spec": spec})
 
     def pod(self, namespace, name, script, claim=None, restart="Never"):
-        """A pod that a restricted namespace takes."""
+        """Creates a pod that a restricted namespace accepts."""
         container = {"name": "main", "image": self.image(), "command": ["bash", "-ec", script], "securityContext": CONFINED}
         spec = {
             "restartPolicy": restart,
             "terminationGracePeriodSeconds": 1,
             "automountServiceAccountToken": False,
-            "securityContext": NOBODY_SPECIAL,
+            "securityContext": UNPRIVILEGED,
             "containers": [container],
         }
         if claim:
@@ -86,8 +86,8 @@ class Cluster:
     def phase(self, namespace, name):
         return self.core.read_namespaced_pod(name, namespace).status.phase
 
-    def ended(self, namespace, name):
-        """The log of a pod that has ended well."""
+    def log(self, namespace, name):
+        """Waits until a pod has succeeded, and returns its log."""
         phase = until(lambda: (p := self.phase(namespace, name)) in {"Succeeded", "Failed"} and p, f"pod {name} ends")
         log = self.core.read_namespaced_pod_log(name, namespace)
         assert phase == "Succeeded", log
@@ -97,8 +97,8 @@ class Cluster:
     def namespace(self, name):
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.core.create_namespace({"metadata": {"name": name, "labels": labels}})
-        # Pods are refused until the namespace's account is there.
-        until(lambda: self.core.list_namespaced_service_account(name).items, "the namespace is furnished")
+        # The API server refuses pods until the default service account of the namespace exists.
+        until(lambda: self.core.list_namespaced_service_account(name).items, "the namespace has a service account")
         try:
             yield name
         finally:
@@ -111,24 +111,24 @@ class Cluster:
 
 
 def machine_state(root):
-    """What `stop` has to leave as it was: interfaces, mounts, firewall."""
+    """Returns the state of the machine that `stop` has to restore: network interfaces, mounts and firewall rules."""
 
-    def said(*command):
+    def output_of(*command):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    links = said("ip", "-o", "link")
-    rules = [said(*userland.argv(root, [tool])) for tool in ("iptables-save", "iptables-legacy-save")]
-    counted = [line for text in rules for line in text.splitlines() if not line.startswith(("#", ":"))]
-    return {"links": links, "mounts": Path("/proc/self/mounts").read_text(), "rules": counted}
+    links = output_of("ip", "-o", "link")
+    rules = [output_of(*userland.argv(root, [tool])) for tool in ("iptables-save", "iptables-legacy-save")]
+    without_counters = [line for text in rules for line in text.splitlines() if not line.startswith(("#", ":"))]
+    return {"links": links, "mounts": Path("/proc/self/mounts").read_text(), "rules": without_counters}
 
 
 @pytest.fixture(scope="session")
 def environment():
-    """The environment's own node, which has to be up."""
-    which = node.NodeConfig()
-    seen = node.status(which)
-    assert seen.ready, f"the environment is not up: {seen}"
-    return Cluster(which, which.kubeconfig.read_text())
+    """The environment's node, which has to be ready."""
+    node_config = node.NodeConfig()
+    status = node.status(node_config)
+    assert status.ready, f"the environment is not up: {status}"
+    return Cluster(node_config, node_config.kubeconfig.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -137,233 +137,246 @@ def before():
 
 
 @pytest.fixture(scope="module")
-def own(before, tmp_path_factory):
-    """A node beside it, for this file alone."""
-    which = node.NodeConfig(tmp_path_factory.mktemp("node"), **OWN_PORTS)
+def second_node(before, tmp_path_factory):
+    """A second node beside the environment's, used by this file only."""
+    node_config = node.NodeConfig(tmp_path_factory.mktemp("node"), **SECOND_PORTS)
     try:
-        yield Cluster(which, node.start(which, Silent()))
+        yield Cluster(node_config, node.start(node_config, Silent()))
     finally:
-        node.stop(which)
+        node.stop(node_config)
 
 
-def test_names_of_services_are_known_in_pods(environment):
-    ask = "python3 -c 'import socket; print(socket.gethostbyname(\"kubernetes.default\"))'"
+def test_pods_resolve_the_names_of_services(environment):
+    query = "python3 -c 'import socket; print(socket.gethostbyname(\"kubernetes.default\"))'"
     with environment.namespace("e2e-dns") as namespace:
-        environment.pod(namespace, "asks", ask)
-        assert environment.ended(namespace, "asks").strip() == "10.96.0.1"
+        environment.pod(namespace, "client", query)
+        assert environment.log(namespace, "client").strip() == "10.96.0.1"
 
 
-def test_a_service_made_a_moment_ago_is_known_though_it_was_asked_for_before(environment):
-    ask = "for n in $(seq 60); do getent hosts late && exit 0; sleep 0.5; done; exit 1"
+def test_a_new_service_is_resolved_although_its_name_was_queried_before_it_existed(environment):
+    query = "for n in $(seq 60); do getent hosts late && exit 0; sleep 0.5; done; exit 1"
     with environment.namespace("e2e-late") as namespace:
-        environment.pod(namespace, "asks", ask)
-        until(lambda: environment.phase(namespace, "asks") == "Running", "it asks")
+        environment.pod(namespace, "client", query)
+        until(lambda: environment.phase(namespace, "client") == "Running", "the client runs")
         time.sleep(2)
-        spec = {"selector": {"app": "asks"}, "ports": [{"port": 80}]}
+        spec = {"selector": {"app": "client"}, "ports": [{"port": 80}]}
         environment.core.create_namespaced_service(namespace, {"metadata": {"name": "late"}, "spec": spec})
-        assert "late" in environment.ended(namespace, "asks")
+        assert "late" in environment.log(namespace, "client")
 
 
-def test_two_pods_share_a_volume_that_both_write(environment):
+def test_two_pods_read_and_write_the_same_volume(environment):
     with environment.namespace("e2e-shared") as namespace:
         environment.claim(namespace, "shared")
         wait = "for n in $(seq 60); do [ -e /data/{other} ] && break; sleep 0.5; done; cat /data/{other}"
         for mine, other in (("first", "second"), ("second", "first")):
             environment.pod(namespace, mine, f"echo from {mine} > /data/{mine}; " + wait.format(other=other), claim="shared")
-        assert environment.ended(namespace, "first").strip() == "from second"
-        assert environment.ended(namespace, "second").strip() == "from first"
+        assert environment.log(namespace, "first").strip() == "from second"
+        assert environment.log(namespace, "second").strip() == "from first"
         folders = environment.config.root / "volumes"
         assert len(list(folders.glob(f"{namespace}-*"))) == 1
     until(lambda: not list(folders.glob(f"{namespace}-*")), "the data of a deleted claim is deleted")
 
 
 @pytest.mark.parametrize(
-    "asked", [{"privileged": True}, {"runAsUser": 0, "runAsNonRoot": False}, {"capabilities": {"add": ["NET_ADMIN"]}}]
+    "security_context",
+    [{"privileged": True}, {"runAsUser": 0, "runAsNonRoot": False}, {"capabilities": {"add": ["NET_ADMIN"]}}],
 )
-def test_a_restricted_namespace_refuses_what_is_too_much(environment, asked):
-    container = {"name": "main", "image": environment.image(), "securityContext": asked}
+def test_a_restricted_namespace_refuses_privileged_pods(environment, security_context):
+    container = {"name": "main", "image": environment.image(), "securityContext": security_context}
     with environment.namespace("e2e-restricted") as namespace:
         with pytest.raises(client.ApiException) as refused:
             environment.core.create_namespaced_pod(
-                namespace, {"metadata": {"name": "asks"}, "spec": {"containers": [container]}}
+                namespace, {"metadata": {"name": "privileged"}, "spec": {"containers": [container]}}
             )
         assert refused.value.status == 403
         assert "violates PodSecurity" in refused.value.body
 
 
-def test_nothing_is_told_to_who_has_no_name(environment):
-    bare = client.Configuration()
-    bare.host, bare.verify_ssl = environment.api.configuration.host, True
-    bare.ssl_ca_cert = environment.api.configuration.ssl_ca_cert
-    with client.ApiClient(bare) as nameless, pytest.raises(client.ApiException) as refused:
-        client.CoreV1Api(nameless).list_namespace()
+def test_the_api_server_refuses_anonymous_clients(environment):
+    anonymous = client.Configuration()
+    anonymous.host, anonymous.verify_ssl = environment.api.configuration.host, True
+    anonymous.ssl_ca_cert = environment.api.configuration.ssl_ca_cert
+    with client.ApiClient(anonymous) as api, pytest.raises(client.ApiException) as refused:
+        client.CoreV1Api(api).list_namespace()
     assert refused.value.status == 401
 
 
-def test_a_secret_is_not_readable_in_the_store(own):
-    own.core.create_namespaced_secret("default", {"metadata": {"name": "hidden"}, "stringData": {"word": "xylophone-in-etcd"}})
-    store = b"".join(path.read_bytes() for path in (own.config.root / "etcd").rglob("*") if path.is_file())
+def test_a_secret_is_encrypted_in_etcd(second_node):
+    second_node.core.create_namespaced_secret(
+        "default", {"metadata": {"name": "hidden"}, "stringData": {"word": "xylophone-in-etcd"}}
+    )
+    store = b"".join(path.read_bytes() for path in (second_node.config.root / "etcd").rglob("*") if path.is_file())
     assert b"hidden" in store
     assert b"xylophone-in-etcd" not in store
 
 
-def test_the_use_of_a_pod_is_measured(own):
-    own.pod("default", "busy", "while :; do :; done")
+def test_the_metrics_api_reports_the_cpu_and_memory_use_of_a_pod(second_node):
+    second_node.pod("default", "busy", "while :; do :; done")
 
     def usage():
-        found = client.CustomObjectsApi(own.api).list_namespaced_custom_object("metrics.k8s.io", "v1beta1", "default", "pods")
-        return {item["metadata"]["name"]: item["containers"][0]["usage"] for item in found["items"]}.get("busy")
+        metrics = client.CustomObjectsApi(second_node.api)
+        pods = metrics.list_namespaced_custom_object("metrics.k8s.io", "v1beta1", "default", "pods")["items"]
+        return {pod["metadata"]["name"]: pod["containers"][0]["usage"] for pod in pods}.get("busy")
 
-    used = until(lambda: (seen := usage()) and int(seen["cpu"].rstrip("n")) > 10_000_000 and seen, "CPU use is seen", 90)
+    used = until(lambda: (use := usage()) and int(use["cpu"].rstrip("n")) > 10_000_000 and use, "the CPU use is reported", 90)
     assert used["memory"].endswith("Ki")
-    own.core.delete_namespaced_pod("busy", "default")
+    second_node.core.delete_namespaced_pod("busy", "default")
 
 
 SERVE = "cd /tmp 2>/dev/null || cd /; exec python3 -m http.server 8000"
 
 
-def fetched(port):
+def http_status(port):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
-            return answer.status
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as response:
+            return response.status
     except OSError:
         return None
 
 
-def test_a_node_port_is_reachable_on_the_machine_through_the_death_of_everything(own):
-    own.pod("default", "serves", SERVE, restart="Always")
+def test_a_node_port_stays_reachable_while_each_service_is_killed_and_restarted(second_node):
+    second_node.pod("default", "serves", SERVE, restart="Always")
     spec = {"type": "NodePort", "selector": {"app": "serves"}, "ports": [{"port": 80, "targetPort": 8000, "nodePort": 32001}]}
-    own.core.create_namespaced_service("default", {"metadata": {"name": "serves"}, "spec": spec})
-    until(lambda: fetched(32001) == 200, "the port answers")
-    for name, pid in node.processes(own.config).items():
+    second_node.core.create_namespaced_service("default", {"metadata": {"name": "serves"}, "spec": spec})
+    until(lambda: http_status(32001) == 200, "the port answers")
+    for name, pid in node.processes(second_node.config).items():
         assert pid is not None, f"{name} does not run"
         os.kill(pid, signal.SIGKILL)
-        until(lambda name=name, pid=pid: node.processes(own.config).get(name) not in {None, pid}, f"another {name}")
-        until(lambda: own.ready, f"the node after the end of {name}")
-        assert fetched(32001) == 200, f"without {name} for a moment the pods go on"
+        until(
+            lambda name=name, pid=pid: node.processes(second_node.config).get(name) not in {None, pid}, f"{name} is restarted"
+        )
+        until(lambda: second_node.ready, f"the node is ready after {name} was killed")
+        assert http_status(32001) == 200, f"pods have to run while {name} restarts"
 
 
-def test_network_policies_hold_between_pods_and_leave_node_ports_alone(own):
-    policies = client.NetworkingV1Api(own.api)
-    ask = "python3 -c 'import urllib.request as r; r.urlopen(\"http://serves\", timeout=3)' 2>/dev/null && echo in || echo out"
+def test_network_policies_filter_traffic_between_pods_and_not_node_ports(second_node):
+    policies = client.NetworkingV1Api(second_node.api)
+    request = (
+        "python3 -c 'import urllib.request as r; r.urlopen(\"http://serves\", timeout=3)' 2>/dev/null && echo in || echo out"
+    )
     spec = {"podSelector": {"matchLabels": {"app": "serves"}}, "policyTypes": ["Ingress"]}
     spec["ingress"] = [{"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}], "ports": [{"port": 8000}]}]
     policies.create_namespaced_network_policy("default", {"metadata": {"name": "friends"}, "spec": spec})
-    # The rules follow the addresses of pods, which a pod has a moment before the rules know it.
+    # The firewall rules for a pod are written a moment after the pod has its address.
     for name in ("friend", "stranger"):
-        own.pod("default", name, f"sleep 3; {ask}")
-    assert own.ended("default", "friend").strip() == "in"
-    assert own.ended("default", "stranger").strip() == "out"
-    assert fetched(32001) == 200, "what comes from the machine itself is not a pod's traffic"
+        second_node.pod("default", name, f"sleep 3; {request}")
+    assert second_node.log("default", "friend").strip() == "in"
+    assert second_node.log("default", "stranger").strip() == "out"
+    assert http_status(32001) == 200, "requests from the machine itself are not filtered"
     policies.delete_namespaced_network_policy("friends", "default")
-    own.pod("default", "forgiven", f"sleep 3; {ask}")
-    assert own.ended("default", "forgiven").strip() == "in"
+    second_node.pod("default", "allowed-again", f"sleep 3; {request}")
+    assert second_node.log("default", "allowed-again").strip() == "in"
 
 
-def named(which, word):
-    """Processes outside the namespaces whose command line has `word`."""
-    return [pid for pid in sorted(Cgroup(which.name).processes("outer")) if word in " ".join(psutil.Process(pid).cmdline())]
+def processes_with(node_config, word):
+    """Returns the ids of the processes outside of the namespaces whose command line contains `word`."""
+    return [
+        pid for pid in sorted(Cgroup(node_config.name).processes("outer")) if word in " ".join(psutil.Process(pid).cmdline())
+    ]
 
 
-def test_the_supervisor_of_a_service_may_die(own):
-    init = record.read_state(own.config.run).init
-    keeper = next(child for child in psutil.Process(init.pid).children() if child.cmdline() == ["runsv", "etcd"])
-    etcd = node.processes(own.config)["etcd"]
-    keeper.kill()
-    until(lambda: node.processes(own.config).get("etcd") not in {None, etcd}, "another etcd")
-    until(lambda: own.ready, "the node")
+def test_a_killed_supervisor_of_a_service_is_restarted(second_node):
+    init = record.read_state(second_node.config.run).init
+    runsv = next(child for child in psutil.Process(init.pid).children() if child.cmdline() == ["runsv", "etcd"])
+    etcd = node.processes(second_node.config)["etcd"]
+    runsv.kill()
+    until(lambda: node.processes(second_node.config).get("etcd") not in {None, etcd}, "etcd is restarted")
+    until(lambda: second_node.ready, "the node is ready")
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_the_outer_supervisor_or_its_heir_may_die(own, which):
-    init = record.read_state(own.config.run).init
-    pair = named(own.config, "local.node.supervisor")
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_supervisor_of_the_node_or_its_killed_standby_is_replaced(second_node, victim):
+    init = record.read_state(second_node.config.run).init
+    pair = processes_with(second_node.config, "local.node.supervisor")
     assert len(pair) == 2
-    os.kill(pair[which], signal.SIGKILL)
-    until(lambda: len(new := named(own.config, "local.node.supervisor")) == 2 and pair[which] not in new, "a new pair")
-    assert record.read_state(own.config.run).init == init, "the node itself does not notice"
-    assert own.ready
+    os.kill(pair[victim], signal.SIGKILL)
+    until(
+        lambda: len(new := processes_with(second_node.config, "local.node.supervisor")) == 2 and pair[victim] not in new,
+        "there are two again",
+    )
+    assert record.read_state(second_node.config.run).init == init, "the node itself is not restarted"
+    assert second_node.ready
 
 
-def test_start_replaces_a_supervisor_that_died_with_its_heir(own):
-    init = record.read_state(own.config.run).init
-    for pid in named(own.config, "local.node.supervisor"):
+def test_start_replaces_a_supervisor_that_was_killed_together_with_its_standby(second_node):
+    init = record.read_state(second_node.config.run).init
+    for pid in processes_with(second_node.config, "local.node.supervisor"):
         os.kill(pid, signal.SIGSTOP)
-    for pid in named(own.config, "local.node.supervisor"):
+    for pid in processes_with(second_node.config, "local.node.supervisor"):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not node.status(own.config).supervised, "nobody watches")
-    node.start(own.config, Silent())
-    assert node.status(own.config).supervised
-    assert record.read_state(own.config.run).init == init, "the node itself does not notice"
+    until(lambda: not node.status(second_node.config).supervised, "the supervisor has ended")
+    node.start(second_node.config, Silent())
+    assert node.status(second_node.config).supervised
+    assert record.read_state(second_node.config.run).init == init, "the node itself is not restarted"
 
 
-@pytest.mark.parametrize("what", ["relay", "uplink", "unshare", "init"])
-def test_the_connections_and_the_namespaces_may_die(own, what):
-    victim = getattr(record.read_state(own.config.run), what)
+@pytest.mark.parametrize("name", ["relay", "uplink", "unshare", "init"])
+def test_the_supervisor_restarts_killed_connections_and_namespaces(second_node, name):
+    victim = getattr(record.read_state(second_node.config.run), name)
     os.kill(victim.pid, signal.SIGKILL)
-    until(lambda: getattr(record.read_state(own.config.run), what) not in {None, victim}, f"another {what}")
-    until(lambda: own.ready, "the node")
-    until(lambda: fetched(32001) == 200, "the pods")
+    until(lambda: getattr(record.read_state(second_node.config.run), name) not in {None, victim}, f"{name} is restarted")
+    until(lambda: second_node.ready, "the node is ready")
+    until(lambda: http_status(32001) == 200, "the pods respond")
 
 
-def test_two_starts_at_once_make_one_node(own):
-    state = record.read_state(own.config.run)
-    command = [sys.executable, "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
+def test_two_starts_at_the_same_time_start_one_node(second_node):
+    state = record.read_state(second_node.config.run)
+    command = [sys.executable, "-m", "local.node", "start", "--root", str(second_node.config.root), "--api-port", "17443"]
     command += ["--registry-port", "15500", "--node-ports", "32000-32007"]
     starts = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate(timeout=120) for process in starts]
     assert [process.returncode for process in starts] == [0, 0], outputs
-    assert outputs[0][0] == outputs[1][0], "both tell how to reach the same node"
-    assert record.read_state(own.config.run) == state, "what runs is left alone"
+    assert outputs[0][0] == outputs[1][0], "both print the kubeconfig of the same node"
+    assert record.read_state(second_node.config.run) == state, "a running node is not restarted"
 
 
-def test_a_start_that_was_killed_is_finished_by_the_next(own):
-    node.stop(own.config)
-    command = [sys.executable, "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
+def test_a_start_completes_after_earlier_starts_were_killed(second_node):
+    node.stop(second_node.config)
+    command = [sys.executable, "-m", "local.node", "start", "--root", str(second_node.config.root), "--api-port", "17443"]
     command += ["--registry-port", "15500", "--node-ports", "32000-32007"]
     for seconds in (0.3, 1, 3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(seconds)
         process.kill()
         process.wait()
-    node.start(own.config, Silent())
-    assert own.ready
-    assert len(named(own.config, "pasta")) == 1, "one of each"
+    node.start(second_node.config, Silent())
+    assert second_node.ready
+    assert len(processes_with(second_node.config, "pasta")) == 1, "only one uplink runs"
 
 
-def test_a_restart_of_the_whole_node_keeps_data(own):
-    own.claim("default", "kept", "ReadWriteOnce")
-    own.pod("default", "writes", "echo kept > /data/file", claim="kept")
-    own.ended("default", "writes")
-    node.stop(own.config)
-    assert fetched(32001) is None
-    node.start(own.config, Silent())
-    own.pod("default", "reads", "cat /data/file", claim="kept")
-    assert own.ended("default", "reads").strip() == "kept", "volume, claim and image survive"
-    until(lambda: fetched(32001) == 200, "pods that ran before run again")
+def test_data_survives_a_restart_of_the_node(second_node):
+    second_node.claim("default", "kept", "ReadWriteOnce")
+    second_node.pod("default", "writes", "echo kept > /data/file", claim="kept")
+    second_node.log("default", "writes")
+    node.stop(second_node.config)
+    assert http_status(32001) is None
+    node.start(second_node.config, Silent())
+    second_node.pod("default", "reads", "cat /data/file", claim="kept")
+    assert second_node.log("default", "reads").strip() == "kept", "the volume, the claim and the image survive"
+    until(lambda: http_status(32001) == 200, "pods that ran before run again")
 
 
-def test_a_taken_port_is_named_before_anything_is_started(own, tmp_path):
+def test_a_port_in_use_is_refused_before_any_process_is_started(second_node, tmp_path):
     with socket.create_server(("127.0.0.1", 17999)):
         other = node.NodeConfig(tmp_path, 17999, 15501, (32010, 32011))
         with pytest.raises(UserError, match=r"127\.0\.0\.1:17999") as refused:
             node.start(other, Silent())
     assert f"process {os.getpid()}" in str(refused.value)
     assert not Cgroup(other.name).exists()
-    own_port = node.NodeConfig(tmp_path, 17443, 15501, (32010, 32011))
+    same_port = node.NodeConfig(tmp_path, 17443, 15501, (32010, 32011))
     with pytest.raises(UserError, match=r"local\.node\.relay"):
-        node.start(own_port, Silent())
+        node.start(same_port, Silent())
 
 
-def test_stop_leaves_nothing_on_the_machine_but_data(own, before):
-    group = Cgroup(own.config.name)
+def test_stop_leaves_only_data_on_the_machine(second_node, before):
+    group = Cgroup(second_node.config.name)
     pids = group.processes()
     assert pids
-    node.stop(own.config)
+    node.stop(second_node.config)
     assert not group.exists()
     assert [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE] == []
     assert machine_state(userland.ensure(Silent())) == before
-    assert not node.status(own.config).running
+    assert not node.status(second_node.config).running
     with socket.create_server(("127.0.0.1", 17443)):
         pass
-    node.stop(own.config)
+    node.stop(second_node.config)
