@@ -47,7 +47,7 @@ def disk_full_error(folder: Path, image: str) -> UserError:
         f"The disk is full: there is no space for the image {image}.",
         where=str(folder),
         found=f"{shutil.disk_usage(folder).free // 1024**2} MiB free",
-        fix="free some space, then run the command again; finished layers are reused",
+        fix="free some space, then run again; finished layers are reused",
     )
 
 
@@ -117,7 +117,7 @@ class Command:
             f"The command for the image {self._image} failed{at} (status {status}).",
             where=str(self._log),
             found="\n" + "\n".join(f"    {row}" for row in tail),
-            fix="fix the problem that the output names, then run the command again; finished layers are reused",
+            fix="fix what the output names, then run again; finished layers are reused",
         )
 
 
