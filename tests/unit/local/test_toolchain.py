@@ -113,7 +113,7 @@ def test_a_failed_build_leaves_nothing_in_the_cache(machine, tmp_path):
     with pytest.raises(UserError):
         machine(build='while [ "$1" != -o ]; do shift; done; echo half > "$2"; exit 1').make(RecordingProgress())
     assert not machine().result.exists()
-    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()], "the folder of the unfinished build is removed, too"
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()], "the unfinished build is removed, too"
 
 
 def test_the_remains_of_a_killed_build_are_removed(machine, tmp_path):

@@ -88,4 +88,4 @@ def test_variables_that_influence_package_installation_are_removed_and_proxies_a
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     environment = userland._environment()
     assert "DEBIAN_FRONTEND" not in environment
-    assert environment["https_proxy"] == "http://proxy.example:3128", "behind a proxy, the Debian archive cannot be reached without it"
+    assert environment["https_proxy"] == "http://proxy.example:3128", "without it, the archive cannot be reached"
