@@ -24,9 +24,7 @@ exec unshare --cgroup sh -euc '
 """
 
 # The script of the first process inside the namespaces. Its last command replaces it with runit's `runsvdir`, which is then
-# the first process: when `runsvdir` ends, the node ends. Settings in /proc/sys that have no namespace keep the values of the
-# machine. The kubelet requires certain values for some of them, so the script mounts files with these values over the settings:
-# the kubelet reads the files, and the kernel keeps the machine's values.
+# the first process: when `runsvdir` ends, the node ends.
 _INNER: Final = """
 for folder in $NODE_GROUPS; do echo 0 > "$folder/init/cgroup.procs"; done
 
@@ -44,8 +42,8 @@ mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 
-# What is not the node's own in /proc/sys stays as it is on the machine. The kubelet insists on these values of a few
-# settings that no namespace has for itself: it finds them, and the kernel does not.
+# Settings in /proc/sys that have no namespace keep the machine's values. The kubelet requires certain values of some of
+# them, so files with these values are mounted over the settings: the kubelet reads the files, the kernel does not.
 mkdir run/sysctl
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \\
         kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
@@ -92,10 +90,11 @@ exec /usr/sbin/chroot . /bin/sh -euc '
     mount --make-rshared /
     ip link set lo up
     ip address add "$NODE_ADDRESS/32" dev lo
-    # The node itself reaches services too where no route leads out: their addresses are translated on the way.
+    # With this route, the node itself reaches services also on a machine without a default route: the packets need any
+    # route, and on their way the address of the service is translated to that of a pod.
     ip route add "$SERVICE_RANGE" dev lo src "$NODE_ADDRESS"
     echo 1 > /proc/sys/net/ipv4/ip_forward
-    # Debian default is the newer of the two; a kernel may have the older only.
+    # Debian uses the nftables variant of iptables by default; some kernels support only the legacy variant.
     iptables -t nat -S > /dev/null 2>&1 || update-alternatives --set iptables /usr/sbin/iptables-legacy
     cp -r "$INSIDE/etc/service" /run/service
     find /run/service -name run -exec chmod 755 {} +
