@@ -113,7 +113,7 @@ def _is_up_to_date(plugin: Plugin, *, retry: bool) -> bool:
         return True
     if plugin.source is Source.MISSING or plugin.path.read_text() != _script(plugin):
         return False
-    return plugin.kind == "language" or (not retry and download.refused())
+    return plugin.kind == "language" or (not retry and download.recently_unreachable())
 
 
 def _script(plugin: Plugin) -> str:
@@ -135,7 +135,7 @@ def _write_stand_in(plugin: Plugin) -> None:
 
 def _download(plugin: Plugin, pulumi: Path, *, retry: bool) -> bool:
     archive = f"pulumi-resource-{plugin.name}-v{plugin.version}-{download.PLATFORM}.tar.gz"
-    if not download.offered(f"{download.SITE}/releases/plugins/{archive}", retry=retry):
+    if not download.is_available(f"{download.SITE}/releases/plugins/{archive}", retry=retry):
         return False
     folder = _folder(plugin.kind, plugin.name, plugin.version)
     shutil.rmtree(folder, ignore_errors=True)
@@ -144,7 +144,7 @@ def _download(plugin: Plugin, pulumi: Path, *, retry: bool) -> bool:
     try:
         subprocess.run(command, env=environment, capture_output=True, check=True, timeout=DOWNLOAD_SECONDS)
     except (OSError, subprocess.SubprocessError):
-        download.remember_refusal()
+        download.record_unreachable()
         return False
     return True
 
