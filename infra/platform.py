@@ -214,7 +214,7 @@ def _engine(serving: model.Serving, node_port: int) -> tuple[type[Endpoint | Sel
         case model.DeploymentServing():
             return Endpoint, node_port, Gateway()
         case model.SeldonServing():
-            from components.serving.seldon import SeldonEndpoint  # noqa: PLC0415 slow to import, and most environments do not use it
+            from components.serving.seldon import SeldonEndpoint  # noqa: PLC0415 slow import, rarely used
 
             return (
                 SeldonEndpoint,

@@ -30,7 +30,7 @@ def read(stack: str, settings: Settings) -> DeployedReleases:
     required = requirements.for_stack(stack)
     if not settings.releases or not (required.evidence or required.proven):
         return DeployedReleases()
-    source = _deployed(required.source) if required.proven and required.source else {}
+    source: Mapping[str, DeployedRelease] = _deployed(required.source) if required.proven and required.source else {}
     return DeployedReleases(here=_deployed(stack), source=source)
 
 

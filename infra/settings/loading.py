@@ -81,7 +81,7 @@ def from_config() -> Settings:
         UserError: the settings have problems.
     """
     import pulumi  # noqa: PLC0415 takes half a second, and the command validates stack files without it
-    from pulumi.runtime import config as engine  # noqa: PLC0415 `pulumi.Config` cannot list the keys, and unknown keys are errors
+    from pulumi.runtime import config as engine  # noqa: PLC0415 `pulumi.Config` cannot list keys; unknown ones are errors
 
     config = pulumi.Config()
     names = {key.removeprefix(_PREFIX) for key in (*engine.get_config_env(), *engine.CONFIG.get()) if key.startswith(_PREFIX)}
