@@ -45,7 +45,7 @@ class ServedRelease:
     def __post_init__(self) -> None:
         if not _DIGEST.search(self.image):
             raise ValueError(
-                f"image {self.image!r} has no digest, as in this example: localhost:5000/markdown-serving@sha256:9f86..."
+                f"image {self.image!r} has no digest; a valid example is localhost:5000/markdown-serving@sha256:9f86..."
             )
 
 
@@ -67,7 +67,7 @@ class Capacity:
     def __post_init__(self) -> None:
         if not 1 <= self.min_replicas <= self.max_replicas:
             raise ValueError(
-                f"replicas from {self.min_replicas} to {self.max_replicas} are no valid range; an example is: from 1 to 2"
+                f"replicas from {self.min_replicas} to {self.max_replicas} are not a valid range; an example is from 1 to 2"
             )
 
     @property

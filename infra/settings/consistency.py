@@ -138,8 +138,7 @@ def _evidence_matches_its_release(settings: Settings) -> Iterator[Problem]:
     for name, releases in settings.releases.items():
         for release in releases.versions:
             evidence, key = release.evidence, f"releases.{name}.versions.{release.version}.evidence"
-            command = f"{name} --version {release.version}"
-            fix = f"`modelstack release {command}` or `modelstack promote {command}` writes the right evidence"
+            fix = f"`modelstack release` or `modelstack promote` with {name} --version {release.version} writes valid evidence"
             if evidence.version != release.version:
                 yield Problem(f"{key}.version", "is not the release's version", evidence.version, str(release.version), fix)
             if evidence.data != release.data:
