@@ -5,12 +5,12 @@ import pytest
 
 from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, routes
 from components.serving.router_config import config
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 from tests.harness import run
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"
-STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
-NEXT = Served(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
+STABLE = ServedRelease(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
+NEXT = ServedRelease(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
 CAPACITY = Capacity(cpu="100m", memory="384Mi", workers=1, min_replicas=1, max_replicas=2, target_cpu_percent=70)
 ARGS = {
     "namespace": "serving",
@@ -100,8 +100,8 @@ def test_only_the_router_may_ask_variants_and_they_may_ask_nobody():
     ("changes", "words"),
     [
         ({"canary": CanaryVariant(served=NEXT, percent=101)}, "canary_percent is 101"),
-        ({"host": ""}, "host and node_port go together"),
-        ({"node_port": None}, "host and node_port go together"),
+        ({"host": ""}, "host and node_port must be set together"),
+        ({"node_port": None}, "host and node_port must be set together"),
     ],
 )
 def test_arguments_that_make_no_endpoint_are_refused(changes, words):

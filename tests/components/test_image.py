@@ -3,14 +3,14 @@ from __future__ import annotations
 import pulumi
 import pulumi_random as random
 
-from components.container_registry import Registry, RegistryArgs
+from components.container_registry import ContainerRegistry, ContainerRegistryArgs
 from components.image import Image, ImageArgs
 from tests.harness import run
 
 
 def program():
     node = random.RandomPassword("node", length=1)  # stands for what serves the registry
-    registry = Registry("registry", RegistryArgs(address="localhost:5000", served_by=[node]))
+    registry = ContainerRegistry("registry", ContainerRegistryArgs(address="localhost:5000", served_by=[node]))
     dockerfile = "components/images/postgres/Dockerfile"
     image = Image("postgres", ImageArgs(registry=registry, dockerfile=dockerfile, base="localhost:5000/base:bookworm"))
     pulumi.export("ref", image.ref)

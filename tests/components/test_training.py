@@ -22,7 +22,7 @@ def program():
             tracking_namespace="tracking",
             data="data",
             jobs={"markdown": JOB},
-            keep_seconds=3600,
+            retention_seconds=3600,
         ),
     )
     pulumi.export("cron_jobs", training.cron_jobs)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pulumi
 import pytest
 
-from components.serving.variant import Capacity, Served, Variant, VariantArgs
+from components.serving.variant import Capacity, ServedRelease, Variant, VariantArgs
 from tests.harness import run
 from tests.pods import container_of, pod_of
 
 IMAGE = "localhost:5000/markdown-serving@sha256:" + "9f" * 32
 CAPACITY = Capacity(cpu="100m", memory="384Mi", cpu_limit="1", workers=2, min_replicas=2, max_replicas=4, target_cpu_percent=70)
-SERVED = Served(image=IMAGE, version=3, run="0f" * 16)
+SERVED = ServedRelease(image=IMAGE, version=3, run="0f" * 16)
 
 
 def declare(capacity=CAPACITY, served=SERVED, world=None):
@@ -83,11 +83,11 @@ def test_its_address_is_the_service_s_name_and_its_cluster_ip_what_that_resolves
 
 @pytest.mark.parametrize("image", ["localhost:5000/markdown-serving:v3", "localhost:5000/markdown-serving@sha256:12", ""])
 def test_an_image_without_a_digest_is_refused(image):
-    with pytest.raises(ValueError, match="has no digest; right would be"):
-        Served(image=image, version=3, run="0f")
+    with pytest.raises(ValueError, match="has no digest; a valid example is"):
+        ServedRelease(image=image, version=3, run="0f")
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, 1), (3, 2)])
 def test_replicas_that_make_no_range_are_refused(least, most):
-    with pytest.raises(ValueError, match=f"replicas from {least} to {most}; right would be"):
+    with pytest.raises(ValueError, match=f"replicas from {least} to {most} are not a valid range; an example is"):
         replace(CAPACITY, min_replicas=least, max_replicas=most)

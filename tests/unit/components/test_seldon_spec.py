@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from components.serving import seldon_rules
 from components.serving.endpoint import CanaryVariant, EndpointArgs
 from components.serving.seldon_spec import camel, spec
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"
-STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
-NEXT = Served(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
+STABLE = ServedRelease(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
+NEXT = ServedRelease(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
 CAPACITY = Capacity(cpu="100m", memory="384Mi", cpu_limit="1", workers=2, min_replicas=1, max_replicas=2, target_cpu_percent=70)
 LONGEST = "a" * 40
 """As long as the name of a workload may be (workloads/declaration.py)."""
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 served = st.builds(
-    Served,
+    ServedRelease,
     image=digests.map(lambda digest: IMAGE + digest),
     version=st.integers(1, 10**6),
     run=digests.map(lambda run: run[:32]),
@@ -179,7 +179,7 @@ def test_the_autoscaler_goes_by_the_cpu():
 
 def test_the_operator_s_names_for_the_longest_workload_fit():
     sent = spec(LONGEST, args(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT))
-    names = [name for predictor in sent["predictors"] for name in seldon_rules.made_by_operator(LONGEST, predictor)]
+    names = [name for predictor in sent["predictors"] for name in seldon_rules.operator_names(LONGEST, predictor)]
     assert f"{LONGEST}-canary-0-model" in names, "the operator's way to name a Deployment"
     assert f"{LONGEST}-canary-model" in names, "and a container's Service"
     assert max(map(len, names)) <= 63
@@ -215,11 +215,11 @@ def step(name, *children, **changes):
         ([predictor(traffic=50), predictor(traffic=50)], "2 predictors named stable"),
         ([predictor(traffic=80), predictor("canary", traffic=10)], "traffic stable 80 + canary 10 = 90"),
         ([predictor(), predictor("canary")], "traffic stable 0 + canary 0 = 0"),
-        ([predictor(traffic=80)], "traffic stable 80, and nothing for the rest"),
-        ([predictor(traffic=80), predictor("shadow", shadow=True)], "traffic stable 80, and nothing for the rest"),
+        ([predictor(traffic=80)], "traffic stable 80, and no predictor for the rest"),
+        ([predictor(traffic=80), predictor("shadow", shadow=True)], "traffic stable 80, and no predictor for the rest"),
         ([predictor(traffic=-1), predictor("canary", traffic=101)], "traffic 101 of predictor canary"),
         ([predictor(), predictor("shadow", shadow=True, traffic=101)], "traffic 101 of predictor shadow"),
-        ([predictor("shadow", shadow=True)], "the shadow shadow and nothing that answers"),
+        ([predictor("shadow", shadow=True)], "the shadow shadow and no predictor that answers"),
         ([predictor(), *(predictor(name, shadow=True) for name in ("a", "b"))], "shadows a and b"),
         (
             [predictor(graph=step("model", implementation="SKLEARN_SERVER"))],
