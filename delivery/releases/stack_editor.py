@@ -158,7 +158,7 @@ class StackEditor(StackReleases):
             wanted = dataclasses.replace(wanted, approval=wanted.approval and not approval_later)
             outcome = loading.parse_text(after, self.file.name)
             workloads = {self.name: self.workload}
-            problems = rules.refusals(self.stack, outcome, self.deployed, workloads, today=self.today, wanted=wanted)
+            problems = rules.refusals(self.stack, outcome, self.deployed, workloads, today=self.today, required=wanted)
             if problems:
                 raise refusal(self.file.name, problems)
         return StackEdit(file=self.file, before=self.text, after=after)

@@ -41,7 +41,7 @@ def refusals(  # noqa: PLR0913 a pure function: all its inputs are arguments
     workloads: Mapping[str, Workload],
     *,
     today: date,
-    wanted: Requirements | None = None,
+    required: Requirements | None = None,
 ) -> list[Problem]:
     """Returns a problem for each requirement that a release in the stack file does not meet.
 
@@ -55,15 +55,15 @@ def refusals(  # noqa: PLR0913 a pure function: all its inputs are arguments
         deployed: the deployed releases of this stack and of its source stack.
         workloads: the declarations by name. Releases of workloads that are not among them are not checked.
         today: the day at which the age of the data is measured.
-        wanted: the requirements to check, if not those of the stack.
+        required: the requirements to check, if not those of the stack.
     """
-    wanted = wanted or requirements.for_stack(stack)
+    required = required or requirements.for_stack(stack)
     return [
         problem
         for name, releases in settings.releases.items()
         if name in workloads
         for role, release in releases.served.items()
-        for problem in _refusals(_Case(stack, wanted, workloads[name], releases, role, release, deployed, today))
+        for problem in _refusals(_Case(stack, required, workloads[name], releases, role, release, deployed, today))
     ]
 
 
@@ -72,7 +72,7 @@ class _Case:
     """The check of one release in one role."""
 
     stack: str
-    wanted: Requirements
+    required: Requirements
     workload: Workload
     releases: WorkloadReleases
     role: str
@@ -94,11 +94,11 @@ class _Case:
 
 
 def _refusals(case: _Case) -> Iterator[Problem]:
-    if case.wanted.evidence:
+    if case.required.evidence:
         yield from _gate(case)
-    if case.wanted.proven:
+    if case.required.proven:
         yield from _proven(case)
-    if case.wanted.approval:
+    if case.required.approval:
         yield from _approved(case)
 
 
@@ -130,7 +130,7 @@ def _baseline_metrics(
 
 
 def _proven(case: _Case) -> Iterator[Problem]:
-    source, name = case.wanted.source, case.workload.name
+    source, name = case.required.source, case.workload.name
     in_source = case.deployed.source.get(name)
     # An image that this stack serves or has served was proven when it was new. The source may serve a newer release by now.
     if case.served or (in_source is not None and case.release.image == in_source.image):
