@@ -66,7 +66,7 @@ def test_the_declaration_contains_no_path_of_this_machine(kind):
 
 def test_a_kind_cluster_is_created_once_and_publishes_its_node_ports_on_the_loopback_address():
     command = run(ALL["kind"]).one("Command").inputs
-    assert command["create"].startswith("kind get clusters | grep -qx modelstack ||"), "an update after an interrupted one runs the command again"
+    assert command["create"].startswith("kind get clusters | grep -qx modelstack ||"), "the command may run twice"
     ports = json.loads(command["stdin"])["nodes"][0]["extraPortMappings"]
     assert [port["hostPort"] for port in ports] == [30000, 30001, 30002]
     assert {port["listenAddress"] for port in ports} == {"127.0.0.1"}, (

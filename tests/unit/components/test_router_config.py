@@ -1,4 +1,4 @@
-"""The router's configuration, by what a real NGINX makes of it."""
+"""Tests the router's configuration with a real NGINX."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ DEADLINE = 10.0
 
 
 class Service(ThreadingHTTPServer):
-    """Answers as a variant would, and remembers what it was asked."""
+    """A server that answers as a variant does and records its requests."""
 
     request_queue_size = 128
 
     def __init__(self, *, status=200, delay=0.0, drop_first=0):
-        self.asked = []
+        self.requests = []
         self.status, self.delay, self.drops = status, delay, drop_first
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -44,21 +44,21 @@ class Service(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet: two would wait 40 ms for each other
+    wbufsize = -1  # buffered, so the response is one packet; the second of two packets would be delayed by 40 ms
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append((self.path, dict(self.headers), body))
+        self.server.requests.append((self.path, dict(self.headers), body))
         if self.server.drops > 0:
             self.server.drops -= 1
             self.close_connection = True
             return
         time.sleep(self.server.delay)
-        answer = json.dumps({"port": self.server.server_port}).encode()
+        response = json.dumps({"port": self.server.server_port}).encode()
         self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
     def log_message(self, *_):
         pass
@@ -66,16 +66,16 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def services():
-    made = []
+    started = []
 
-    def make(**kwargs):
-        made.append(Service(**kwargs))
-        return made[-1]
+    def start(**kwargs):
+        started.append(Service(**kwargs))
+        return started[-1]
 
-    yield make
-    for each in made:
-        each.shutdown()
-        each.server_close()
+    yield start
+    for service in started:
+        service.shutdown()
+        service.server_close()
 
 
 def free_port():
@@ -88,7 +88,7 @@ class Router:
     def __init__(self, port, process, log):
         self.port, self.process, self.log = port, process, log
 
-    def ask(self, path=PREDICTIONS, body=b"{}", method="POST"):
+    def request(self, path=PREDICTIONS, body=b"{}", method="POST"):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
@@ -104,7 +104,7 @@ def router(routes, folder):
     file = folder / "nginx.conf"
     file.write_text(config(routes, port=port, scratch=str(folder)))
     log = folder / "out"
-    # As whoever runs the test: `nobody`, which root's NGINX would become, may not look into the folder.
+    # NGINX runs as the user of the test. By default root's NGINX changes to `nobody`, who may not read the folder.
     as_user = f"daemon off; user {getpass.getuser()};" if os.geteuid() == 0 else "daemon off;"
     command = [debian.program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(file), "-g", as_user]
     with log.open("wb") as out:
@@ -140,7 +140,7 @@ def eventually(condition, reason):
 @pytest.mark.parametrize("percent", [0, 1, 10, 99, 100])
 @pytest.mark.parametrize("shadow", [None, SHADOW])
 @pytest.mark.parametrize("access_log", [False, True])
-def test_nginx_accepts_every_configuration_there_can_be(tmp_path, percent, shadow, access_log):
+def test_nginx_accepts_all_configurations(tmp_path, percent, shadow, access_log):
     routes = Routes(
         workload="markdown", stable=STABLE, canary=CANARY, canary_percent=percent, shadow=shadow, access_log=access_log
     )
@@ -153,53 +153,53 @@ def test_nginx_accepts_every_configuration_there_can_be(tmp_path, percent, shado
         check=False,
     )
     assert checked.returncode == 0, checked.stderr
-    assert "warn" not in checked.stderr, "a warning is a line in every router's log"
+    assert "warn" not in checked.stderr, "each router would log the warning"
 
 
 @pytest.mark.parametrize(("percent", "least", "most"), [(0, 0, 0), (10, 15, 75), (100, 400, 400)])
-def test_a_canary_gets_its_share_and_none_or_all_when_that_is_its_share(tmp_path, services, percent, least, most):
+def test_a_canary_gets_its_share_of_the_requests(tmp_path, services, percent, least, most):
     stable, canary = services(), services()
     routes = Routes(workload="markdown", stable=stable.target("stable"), canary=canary.target("canary"), canary_percent=percent)
     with router(routes, tmp_path) as nginx:
-        variants = Counter(nginx.ask()[1]["X-Variant"] for _ in range(400))
-    assert variants["canary"] == len(canary.asked), "the header tells who answered"
-    assert variants["stable"] == len(stable.asked), "the header tells who answered"
-    assert least <= len(canary.asked) <= most, f"{percent} % of 400 requests (bounds: five standard deviations)"
+        variants = Counter(nginx.request()[1]["X-Variant"] for _ in range(400))
+    assert variants["canary"] == len(canary.requests), "the header names the variant that answered"
+    assert variants["stable"] == len(stable.requests), "the header names the variant that answered"
+    assert least <= len(canary.requests) <= most, f"{percent} % of 400 requests (bounds: five standard deviations)"
 
 
 def test_a_shadow_gets_a_copy_of_predictions_and_its_answers_are_dropped(tmp_path, services):
     stable, shadow = services(), services(status=500)
     routes = Routes(workload="markdown", stable=stable.target("stable"), shadow=shadow.target("shadow"))
     with router(routes, tmp_path) as nginx:
-        status, headers, body = nginx.ask(body=b'{"data": 1}')
-        eventually(lambda: shadow.asked, "the copy arrives")
-    assert (status, headers["X-Variant"]) == (200, "stable"), "a failing shadow is nobody's business"
+        status, headers, body = nginx.request(body=b'{"data": 1}')
+        eventually(lambda: shadow.requests, "the copy arrives")
+    assert (status, headers["X-Variant"]) == (200, "stable"), "a failing shadow must not affect the response"
     assert json.loads(body) == {"port": stable.server_port}
-    path, _, copied = shadow.asked[0]
-    assert (path, copied) == (PREDICTIONS, b'{"data": 1}'), "the copy is the request as it was"
+    path, _, copied = shadow.requests[0]
+    assert (path, copied) == (PREDICTIONS, b'{"data": 1}'), "the copy is equal to the request"
 
 
-def test_a_shadow_s_copy_has_the_id_of_the_request(tmp_path, services):
+def test_the_copy_for_a_shadow_has_the_id_of_the_request(tmp_path, services):
     stable, shadow = services(), services()
     routes = Routes(workload="markdown", stable=stable.target("stable"), shadow=shadow.target("shadow"))
     with router(routes, tmp_path) as nginx:
-        told = [nginx.ask()[1]["X-Request-ID"] for _ in range(20)]
-        eventually(lambda: len(shadow.asked) == 20, "the copies arrive")
-    # Copies may overtake one another.
-    asked = [sorted(headers["X-Request-ID"] for _, headers, _ in each.asked) for each in (stable, shadow)]
-    assert asked == [sorted(told)] * 2, "by it the answers of both are put side by side"
-    assert len(set(told)) == 20
+        returned = [nginx.request()[1]["X-Request-ID"] for _ in range(20)]
+        eventually(lambda: len(shadow.requests) == 20, "the copies arrive")
+    # Sorted, because copies may arrive in another order.
+    received = [sorted(headers["X-Request-ID"] for _, headers, _ in service.requests) for service in (stable, shadow)]
+    assert received == [sorted(returned)] * 2, "the comparison of the two variants' answers needs the id"
+    assert len(set(returned)) == 20
 
 
-def test_a_shadow_that_is_gone_costs_no_request(tmp_path, services):
+def test_requests_succeed_without_the_shadow(tmp_path, services):
     stable = services()
     routes = Routes(workload="markdown", stable=stable.target("stable"), shadow=SHADOW)
     with router(routes, tmp_path) as nginx:
-        assert {nginx.ask()[0] for _ in range(20)} == {200}
+        assert {nginx.request()[0] for _ in range(20)} == {200}
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "words"),
+    ("sent", "status", "expected"),
     [
         ((PREDICTIONS, "POST", b"1" * (MAX_BODY_BYTES + 1)), 413, f"found {MAX_BODY_BYTES + 1} bytes"),
         (("/predict", "POST", b"{}"), 404, "POST /predict: there is no such path"),
@@ -208,89 +208,91 @@ def test_a_shadow_that_is_gone_costs_no_request(tmp_path, services):
         ((PREDICTIONS, "POST", b"{}"), 502, "no replica of variant stable can be reached"),
     ],
 )
-def test_what_the_router_refuses_is_answered_as_the_service_would(tmp_path, asked, status, words):
-    path, method, body = asked
+def test_error_responses_of_the_router_have_the_format_of_the_service(tmp_path, sent, status, expected):
+    path, method, body = sent
     with router(Routes(workload="markdown", stable=STABLE), tmp_path) as nginx:
-        answered, headers, answer = nginx.ask(path, body, method)
+        answered, headers, response = nginx.request(path, body, method)
     assert answered == status
-    assert headers["Content-Type"] == "application/json", "a client reads one format only"
-    message = json.loads(answer)
-    assert words in message["status"]["info"], "the message says what to do"
+    assert headers["Content-Type"] == "application/json", "clients expect a single format"
+    message = json.loads(response)
+    assert expected in message["status"]["info"], "the message names the reason"
     assert message["status"]["code"] == status
     assert message["meta"]["tags"] == {"workload": "markdown"}
 
 
-def test_a_body_of_the_largest_size_passes(tmp_path, services):
+def test_the_router_accepts_a_body_of_the_maximum_size(tmp_path, services):
     stable = services()
     with router(Routes(workload="markdown", stable=stable.target("stable")), tmp_path) as nginx:
-        assert nginx.ask(body=b"1" * MAX_BODY_BYTES)[0] == 200
+        assert nginx.request(body=b"1" * MAX_BODY_BYTES)[0] == 200
 
 
-def test_a_connection_that_breaks_is_no_error_of_the_caller(tmp_path, services):
+def test_the_router_repeats_a_request_if_the_connection_breaks(tmp_path, services):
     stable = services(drop_first=1)
     with router(Routes(workload="markdown", stable=stable.target("stable")), tmp_path) as nginx:
-        assert nginx.ask()[0] == 200, "a pod that leaves closes connections under requests; a prediction can be asked for again"
-    assert len(stable.asked) == 2
+        assert nginx.request()[0] == 200, "a terminating pod breaks connections; repeating a prediction is safe"
+    assert len(stable.requests) == 2
 
 
-def test_a_variant_that_breaks_every_connection_is_asked_twice_and_no_more(tmp_path, services):
+def test_the_router_repeats_a_request_only_once(tmp_path, services):
     stable = services(drop_first=1000)
     with router(Routes(workload="markdown", stable=stable.target("stable")), tmp_path) as nginx:
-        assert nginx.ask()[0] == 502
-    assert len(stable.asked) == 2, "retries without end would bring down what is left"
+        assert nginx.request()[0] == 502
+    assert len(stable.requests) == 2, "unlimited retries would overload the remaining pods"
 
 
-def test_the_request_s_id_reaches_service_and_caller(tmp_path, services):
+def test_the_service_and_the_client_get_the_same_request_id(tmp_path, services):
     stable = services()
     with router(Routes(workload="markdown", stable=stable.target("stable")), tmp_path) as nginx:
-        _, headers, _ = nginx.ask()
-    assert stable.asked[0][1]["X-Request-ID"] == headers["X-Request-ID"]
+        _, headers, _ = nginx.request()
+    assert stable.requests[0][1]["X-Request-ID"] == headers["X-Request-ID"]
 
 
-def test_a_router_told_to_stop_finishes_its_requests(tmp_path, services):
+def test_a_stopping_router_finishes_its_requests(tmp_path, services):
     stable = services(delay=1.0)
-    answers = []
+    statuses = []
     with router(Routes(workload="markdown", stable=stable.target("stable")), tmp_path) as nginx:
-        asking = threading.Thread(target=lambda: answers.append(nginx.ask()[0]))
-        asking.start()
-        eventually(lambda: stable.asked, "the request is under way")
+        client = threading.Thread(target=lambda: statuses.append(nginx.request()[0]))
+        client.start()
+        eventually(lambda: stable.requests, "the request arrives")
         nginx.process.send_signal(signal.SIGQUIT)  # the image's stop signal
-        asking.join()
+        client.join()
         assert nginx.process.wait(DEADLINE) == 0
-    assert answers == [200]
+    assert statuses == [200]
 
 
 def test_each_line_of_the_access_log_is_json(tmp_path, services):
     stable = services()
     with router(Routes(workload="markdown", stable=stable.target("stable"), access_log=True), tmp_path) as nginx:
-        nginx.ask()
-        nginx.ask('/"quoted"', method="GET")
-        nginx.ask("/healthz", method="GET")
+        nginx.request()
+        nginx.request('/"quoted"', method="GET")
+        nginx.request("/healthz", method="GET")
         eventually(lambda: nginx.log.read_text().count("\n") >= 2, "lines arrive")
         lines = [json.loads(line) for line in nginx.log.read_text().splitlines() if line.startswith("{")]
-    assert [(line["path"], line["status"]) for line in lines] == [(PREDICTIONS, 200), ('/"quoted"', 404)], "probes are no news"
+    assert [(line["path"], line["status"]) for line in lines] == [(PREDICTIONS, 200), ('/"quoted"', 404)], (
+        "probes are not logged"
+    )
     assert lines[0]["variant"] == "stable"
 
 
-def test_another_configuration_has_another_name():
+def test_another_configuration_gets_another_name():
     one, other = (config(Routes(workload="markdown", stable=STABLE, canary=CANARY, canary_percent=each)) for each in (10, 20))
     assert content_name("router", one) == content_name("router", one)
-    assert content_name("router", one) != content_name("router", other), "the pods that mount it have to be rolled"
+    assert content_name("router", one) != content_name("router", other), "the new name restarts the pods that mount it"
 
 
 @pytest.mark.parametrize("percent", [-1, 101])
-def test_a_share_that_is_none_is_refused(percent):
+def test_an_invalid_share_is_refused(percent):
     with pytest.raises(ValueError, match=f"canary_percent is {percent}, but must be 0 to 100"):
         Routes(workload="markdown", stable=STABLE, canary=CANARY, canary_percent=percent)
 
 
-def test_a_share_for_nobody_is_refused():
+def test_a_share_without_a_canary_is_refused():
     with pytest.raises(ValueError, match="there is no canary"):
         Routes(workload="markdown", stable=STABLE, canary_percent=10)
 
 
-def test_a_router_that_is_to_leave_sends_its_callers_away_before_it_closes_a_connection(services, tmp_path):
-    """Whoever sends on a kept connection while it is closed loses the request, and may not repeat a POST by itself."""
+def test_a_draining_router_asks_clients_to_close_their_connections(services, tmp_path):
+    """A request on a connection that the router is just closing is lost, and clients do not repeat a POST automatically."""
     stable, shadow = services(), services()
     routes = Routes(workload="markdown", stable=stable.target("stable"), shadow=shadow.target("shadow"))
     with router(routes, tmp_path) as nginx, ExitStack() as stack:
@@ -298,32 +300,32 @@ def test_a_router_that_is_to_leave_sends_its_callers_away_before_it_closes_a_con
         stack.callback(connection.close)
         for _ in range(2):
             connection.request("POST", PREDICTIONS, b"{}", {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
-        assert not answer.will_close, "connections are kept"
+            response = connection.getresponse()
+            response.read()
+        assert not response.will_close, "connections are kept open"
         subprocess.run(drain_command(str(tmp_path), seconds=0), check=True)
         connection.request("POST", PREDICTIONS, b'{"rows": 1}', {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())) == (200, {"port": stable.server_port}), "it answers as before"
-        assert answer.will_close, "and says that it was the last time"
-        assert {name: answer.headers[name] for name in ("X-Variant",)} == {"X-Variant": "stable"}
-        eventually(lambda: len(shadow.asked) == 3, "the shadow is asked as before")
-        assert [asked[2] for asked in (stable.asked[-1], shadow.asked[-1])] == [b'{"rows": 1}'] * 2
-        assert {asked[0] for asked in (*stable.asked, *shadow.asked)} == {PREDICTIONS}
-        assert nginx.ask("/leaving")[0] == 404, "only the router itself goes there"
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())) == (200, {"port": stable.server_port}), "it still answers"
+        assert response.will_close, "the response asks the client to close the connection"
+        assert {name: response.headers[name] for name in ("X-Variant",)} == {"X-Variant": "stable"}
+        eventually(lambda: len(shadow.requests) == 3, "the shadow still gets copies")
+        assert [body for _, _, body in (stable.requests[-1], shadow.requests[-1])] == [b'{"rows": 1}'] * 2
+        assert {path for path, _, _ in (*stable.requests, *shadow.requests)} == {PREDICTIONS}
+        assert nginx.request("/leaving")[0] == 404, "the location is internal"
 
 
-def test_leaving_under_load_loses_no_request(services, tmp_path):
+def test_draining_under_load_loses_no_request(services, tmp_path):
     stable = services()
     with router(Routes(workload="markdown", stable=stable.target("stable")), tmp_path) as nginx:
-        told, opening, answers, lost = threading.Event(), threading.Lock(), Counter(), []
+        drained, opening, statuses, lost = threading.Event(), threading.Lock(), Counter(), []
 
-        def ask(connection):
+        def send(connection):
             try:
                 connection.request("POST", PREDICTIONS, b"{}", {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                answer.read()
-                answers[answer.status] += 1
+                response = connection.getresponse()
+                response.read()
+                statuses[response.status] += 1
             except (OSError, http.client.HTTPException) as error:
                 lost.append(error)
 
@@ -331,21 +333,21 @@ def test_leaving_under_load_loses_no_request(services, tmp_path):
             with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=DEADLINE)) as connection:
                 while not lost:
                     if connection.sock:
-                        ask(connection)
+                        send(connection)
                         continue
                     with opening:
-                        if told.is_set():
+                        if drained.is_set():
                             return  # new connections would go to another router
-                        ask(connection)
+                        send(connection)
 
         clients = [threading.Thread(target=client) for _ in range(4)]
         for each in clients:
             each.start()
-        eventually(lambda: answers[200] > 50, "load is there")
+        eventually(lambda: statuses[200] > 50, "the clients send requests")
         subprocess.run(drain_command(str(tmp_path), seconds=1), check=True)
         with opening:
-            told.set()
+            drained.set()
         nginx.process.send_signal(signal.SIGQUIT)
         for each in clients:
             each.join()
-        assert (set(answers), lost) == ({200}, [])
+        assert (set(statuses), lost) == ({200}, [])
