@@ -118,7 +118,7 @@ def _baseline_metrics(
     """Returns the metrics that the gate compares a release with, or None if there are none.
 
     A canary or a shadow is compared with the stable version in the stack file. A new stable version is compared with the
-    stable version that it replaces. After a rollback the replaced version is newer, so the stable version is compared with
+    deployed stable version, if that is older. Otherwise, for example after a rollback, the stable version is compared with
     the newest older release in the stack file.
     """
     if role != STABLE:
