@@ -164,7 +164,7 @@ class StackEditor(StackReleases):
             required = dataclasses.replace(required, approval=required.approval and not approval_later)
             settings = loading.parse_text(after, self.file.name)
             workloads = {self.name: self.workload}
-            problems = rules.refusals(self.stack, settings, self.deployed, workloads, today=self.today, wanted=required)
+            problems = rules.refusals(self.stack, settings, self.deployed, workloads, today=self.today, required=required)
             if problems:
                 raise refusal(self.file.name, problems)
         return StackEdit(file=self.file, before=self.text, after=after)

@@ -143,7 +143,7 @@ def test_what_gives_access_is_secret():
 
 
 def test_a_bad_stack_file_is_refused_before_anything_is_declared():
-    with pytest.raises(pulumi.RunError, match=r"modelstack:databse is no key that is known here") as refused:
+    with pytest.raises(pulumi.RunError, match=r"modelstack:databse is not a known key") as refused:
         run_stack("dev", replaced={"databse": {}})
     assert "Traceback" not in str(refused.value)
     assert refused.value.__suppress_context__, "the reader sees the message, not what raised it"

@@ -15,13 +15,13 @@ from pulumi import Output, ResourceOptions
 from components.cluster import EmbeddedCluster as EmbeddedClusterComponent
 from components.cluster import ExistingCluster as ExistingClusterComponent
 from components.cluster import ExistingClusterArgs, KindCluster, KindClusterArgs
-from components.container_registry import Registry, RegistryArgs
+from components.container_registry import ContainerRegistry, ContainerRegistryArgs
 from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.postgres import Postgres, PostgresArgs
 from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 from components.tracking import TrackingArgs
 from infra.promotion.deployed import DeployedRelease, DeployedReleases
 from infra.promotion.requirements import Requirements, for_stack
@@ -40,7 +40,7 @@ def arguments_have_names() -> None:
     NamespaceArgs(name="training")
     NamespaceArgs("training")  # pyright: ignore[reportCallIssue]
     FileShareArgs("training", "1Gi")  # pyright: ignore[reportCallIssue]
-    Served("r/m@sha256:0", 1, "run")  # pyright: ignore[reportCallIssue]
+    ServedRelease("r/m@sha256:0", 1, "run")  # pyright: ignore[reportCallIssue]
     Requirements("dev")  # pyright: ignore[reportCallIssue]
     DeployedRelease(1, "sha256:0")  # pyright: ignore[reportCallIssue]
 
@@ -52,7 +52,7 @@ def arguments_have_no_other_names_and_none_is_missing() -> None:
     PostgresArgs(namespace="n", image="i")  # pyright: ignore[reportCallIssue]
 
 
-def what_comes_from_other_resources_may_be_an_output(output: Output[str], served: Served, capacity: Capacity) -> None:
+def what_comes_from_other_resources_may_be_an_output(output: Output[str], served: ServedRelease, capacity: Capacity) -> None:
     NamespaceArgs(name=output)
     FileShareArgs(namespace=output, size="1Gi")
     PostgresArgs(namespace=output, image=output, databases=("a",), clients={}, storage="1Gi", cpu="1", memory="1Gi")
@@ -76,13 +76,15 @@ def what_an_output_holds_matters(number: Output[int]) -> None:
     FileShareArgs(namespace=number, size="1Gi")  # pyright: ignore[reportArgumentType]
 
 
-def what_steers_the_program_is_plain(output: Output[str], number: Output[int], served: Served, capacity: Capacity) -> None:
+def what_steers_the_program_is_plain(
+    output: Output[str], number: Output[int], served: ServedRelease, capacity: Capacity
+) -> None:
     """In a preview an output may be unknown: what is declared may not depend on one."""
     FileShareArgs(namespace="n", size="1Gi", protect=output)  # pyright: ignore[reportArgumentType]
     FileShareArgs(namespace="n", size=output)  # pyright: ignore[reportArgumentType]
     KindClusterArgs(cluster_name=output, node_ports=range(3))  # pyright: ignore[reportArgumentType]
     ExistingClusterArgs(context=output, kubeconfig=None)  # pyright: ignore[reportArgumentType]
-    Served(image=output, version=1, run="r")  # pyright: ignore[reportArgumentType]
+    ServedRelease(image=output, version=1, run="r")  # pyright: ignore[reportArgumentType]
     CanaryVariant(served=served, percent=number)  # pyright: ignore[reportArgumentType]
     EndpointArgs(
         namespace="n",
@@ -94,17 +96,17 @@ def what_steers_the_program_is_plain(output: Output[str], number: Output[int], s
     )
 
 
-def arguments_are_frozen(share: FileShareArgs, endpoint: EndpointArgs, served: Served) -> None:
+def arguments_are_frozen(share: FileShareArgs, endpoint: EndpointArgs, served: ServedRelease) -> None:
     share.size = "2Gi"  # pyright: ignore[reportAttributeAccessIssue]
     endpoint.canary = None  # pyright: ignore[reportAttributeAccessIssue]
     served.version = 2  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def components_have_one_shape(registry: Registry) -> None:
+def components_have_one_shape(registry: ContainerRegistry) -> None:
     """Name, arguments, options; each takes the arguments made for it."""
     options = ResourceOptions()
     Namespace("n", NamespaceArgs(name="n"), options)
-    Registry("r", RegistryArgs(address="localhost:5000"), options)
+    ContainerRegistry("r", ContainerRegistryArgs(address="localhost:5000"), options)
     Image("i", ImageArgs(registry=registry, dockerfile="Dockerfile", base="debian"), options)
     Namespace("n", FileShareArgs(namespace="n", size="1Gi"))  # pyright: ignore[reportArgumentType]
     Namespace("n")  # pyright: ignore[reportCallIssue]

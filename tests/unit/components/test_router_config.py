@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from common.serving import MAX_BODY_BYTES, PREDICTIONS
-from components.serving.router_config import Routes, Target, config, content_name, leave
+from components.serving.router_config import Routes, Target, config, content_name, drain_command
 from tests import debian
 from tests.unit.components.nginx import DEADLINE, Service, eventually, free_port, router
 
@@ -179,7 +179,7 @@ def test_another_configuration_has_another_name():
 
 @pytest.mark.parametrize("percent", [-1, 101])
 def test_a_share_that_is_none_is_refused(percent):
-    with pytest.raises(ValueError, match=f"canary_percent is {percent}; right would be"):
+    with pytest.raises(ValueError, match=f"canary_percent is {percent}, but must be"):
         Routes(workload="markdown", stable=STABLE, canary=CANARY, canary_percent=percent)
 
 
@@ -200,7 +200,7 @@ def test_a_router_that_is_to_leave_sends_its_callers_away_before_it_closes_a_con
             answer = connection.getresponse()
             answer.read()
         assert not answer.will_close, "connections are kept"
-        subprocess.run(leave(str(tmp_path), seconds=0), check=True)
+        subprocess.run(drain_command(str(tmp_path), seconds=0), check=True)
         connection.request("POST", PREDICTIONS, b'{"rows": 1}', {"Content-Type": "application/json"})
         answer = connection.getresponse()
         assert (answer.status, json.loads(answer.read())) == (200, {"port": stable.server_port}), "it answers as before"
@@ -241,7 +241,7 @@ def test_leaving_under_load_loses_no_request(services, tmp_path):
         for each in clients:
             each.start()
         eventually(lambda: answers[200] > 50, "load is there")
-        subprocess.run(leave(str(tmp_path), seconds=1), check=True)
+        subprocess.run(drain_command(str(tmp_path), seconds=1), check=True)
         with opening:
             told.set()
         nginx.process.send_signal(signal.SIGQUIT)

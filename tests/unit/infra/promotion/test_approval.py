@@ -77,7 +77,7 @@ def test_a_signature_from_before_evidence_had_a_day_is_good():
 
 def test_who_trained_may_not_approve():
     mine = release(3, trainer=APPROVER.name)
-    assert "somebody else has to approve" in refused("prod", {"stable": 3, "versions": [signed("prod", mine)]})
+    assert "a different person must approve it" in refused("prod", {"stable": 3, "versions": [signed("prod", mine)]})
 
 
 def test_a_revoked_key_no_longer_counts_and_the_reason_is_told():
