@@ -68,7 +68,7 @@ style:
 	@.venv/bin/ruff format --check .
 
 check-tests:
-	@$(PYTEST) -q -n 2 --dist loadfile -m "not slow" tests/unit tests/components tests/stacks
+	@MODELSTACK_EXAMPLES=200 $(PYTEST) -q -n 2 --dist loadfile -m "not slow" tests/unit tests/components tests/stacks
 
 format: setup ## put the code in order
 	@.venv/bin/ruff check --fix . || true
@@ -78,7 +78,7 @@ e2e: e2e-clone ## the product on the embedded cluster, as its user sees it; in a
 	@$(IN_CLONE) e2e-here
 
 e2e-full: e2e-clone ## what takes longer than that: `chaos` as well, and the long property tests
-	@MODELSTACK_EXAMPLES=10000 $(PYTEST) --junitxml $(RESULTS)/properties.xml -k sequence tests/unit/infra
+	@MODELSTACK_EXAMPLES=10000 $(PYTEST) --junitxml $(RESULTS)/properties.xml tests/unit/infra/test_promotion_sequences.py
 	@$(IN_CLONE) e2e-here SELECTED=
 
 chaos: e2e-clone ## what kill -9 and restarts do to the product and to a node; in the same clone
