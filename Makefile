@@ -78,7 +78,7 @@ e2e: e2e-clone ## the product on the embedded cluster, as its user sees it; in a
 	@$(IN_CLONE) e2e-here
 
 e2e-full: e2e-clone ## what takes longer than that: `chaos` as well, and the long property tests
-	@MODELSTACK_EXAMPLES=10000 $(PYTEST) --junitxml $(RESULTS)/properties.xml tests/unit/infra/test_promotion_sequences.py
+	@MODELSTACK_EXAMPLES=10000 $(PYTEST) --junitxml $(RESULTS)/properties.xml tests/unit/infra/promotion/test_sequences.py
 	@$(IN_CLONE) e2e-here SELECTED=
 
 chaos: e2e-clone ## what kill -9 and restarts do to the product and to a node; in the same clone

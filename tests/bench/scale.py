@@ -26,7 +26,7 @@ from common import paths
 from delivery.stacks import backend, variables
 from tests.bench.endpoint import verdict
 from tests.bench.preview import BARE, PROJECT
-from tests.engine.conftest import control_plane
+from tests.engine.harness.control_plane import control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

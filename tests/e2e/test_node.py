@@ -1,4 +1,4 @@
-"""The embedded node: that of the environment, as workloads see it, and one of its own that may be ill-treated."""
+"""A node of the tests' own, beside the environment's: it may be ill-treated."""
 
 from __future__ import annotations
 
@@ -9,105 +9,19 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
-import yaml
-from kubernetes import client, config
+from kubernetes import client
 
 from common.errors import UserError
 from local import node, userland
 from local.node import record
 from local.node.cgroups import Cgroup
+from tests.e2e.nodes import Cluster, Silent, until
 
 OWN_PORTS = {"api_port": 17443, "registry_port": 15500, "node_ports": (32000, 32007)}
-NOBODY_SPECIAL = {"runAsUser": 10001, "runAsGroup": 0, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-CONFINED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    @contextmanager
-    def step(self, _name):
-        yield self
-
-    def advance(self, done, total=None):
-        pass
-
-    def note(self, text):
-        pass
-
-
-def until(holds, what, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.2)
-    return result
-
-
-class Cluster:
-    """A node and a client of it."""
-
-    def __init__(self, which, kubeconfig):
-        self.config = which
-        self.api = config.new_client_from_config_dict(yaml.safe_load(kubeconfig))
-        self.core = client.CoreV1Api(self.api)
-
-    @property
-    def ready(self):
-        return node.status(self.config).ready
-
-    def image(self):
-        return f"localhost:{self.config.registry_port}/base:bookworm"
-
-    def claim(self, namespace, name, mode="ReadWriteMany"):
-        spec = {"accessModes": [mode], "resources": {"requests": {"storage": "10Mi"}}}
-        self.core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": name}, "spec": spec})
-
-    def pod(self, namespace, name, script, claim=None, restart="Never"):
-        """A pod that a restricted namespace takes."""
-        container = {"name": "main", "image": self.image(), "command": ["bash", "-ec", script], "securityContext": CONFINED}
-        spec = {
-            "restartPolicy": restart,
-            "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": False,
-            "securityContext": NOBODY_SPECIAL,
-            "containers": [container],
-        }
-        if claim:
-            container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
-            spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
-        self.core.create_namespaced_pod(namespace, {"metadata": {"name": name, "labels": {"app": name}}, "spec": spec})
-
-    def phase(self, namespace, name):
-        return self.core.read_namespaced_pod(name, namespace).status.phase
-
-    def ended(self, namespace, name):
-        """The log of a pod that has ended well."""
-        phase = until(lambda: (p := self.phase(namespace, name)) in {"Succeeded", "Failed"} and p, f"pod {name} ends")
-        log = self.core.read_namespaced_pod_log(name, namespace)
-        assert phase == "Succeeded", log
-        return log
-
-    @contextmanager
-    def namespace(self, name):
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        self.core.create_namespace({"metadata": {"name": name, "labels": labels}})
-        # Pods are refused until the namespace's account is there.
-        until(lambda: self.core.list_namespaced_service_account(name).items, "the namespace is furnished")
-        try:
-            yield name
-        finally:
-            self.core.delete_namespace(name)
-
-            def gone():
-                return name not in {item.metadata.name for item in self.core.list_namespace().items}
-
-            until(gone, f"namespace {name} is gone", 90)
 
 
 def machine_state(root):
@@ -120,15 +34,6 @@ def machine_state(root):
     rules = [said(*userland.argv(root, [tool])) for tool in ("iptables-save", "iptables-legacy-save")]
     counted = [line for text in rules for line in text.splitlines() if not line.startswith(("#", ":"))]
     return {"links": links, "mounts": Path("/proc/self/mounts").read_text(), "rules": counted}
-
-
-@pytest.fixture(scope="session")
-def environment():
-    """The environment's own node, which has to be up."""
-    which = node.NodeConfig()
-    seen = node.status(which)
-    assert seen.ready, f"the environment is not up: {seen}"
-    return Cluster(which, which.kubeconfig.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -144,60 +49,6 @@ def own(before, tmp_path_factory):
         yield Cluster(which, node.start(which, Silent()))
     finally:
         node.stop(which)
-
-
-def test_names_of_services_are_known_in_pods(environment):
-    ask = "python3 -c 'import socket; print(socket.gethostbyname(\"kubernetes.default\"))'"
-    with environment.namespace("e2e-dns") as namespace:
-        environment.pod(namespace, "asks", ask)
-        assert environment.ended(namespace, "asks").strip() == "10.96.0.1"
-
-
-def test_a_service_made_a_moment_ago_is_known_though_it_was_asked_for_before(environment):
-    ask = "for n in $(seq 60); do getent hosts late && exit 0; sleep 0.5; done; exit 1"
-    with environment.namespace("e2e-late") as namespace:
-        environment.pod(namespace, "asks", ask)
-        until(lambda: environment.phase(namespace, "asks") == "Running", "it asks")
-        time.sleep(2)
-        spec = {"selector": {"app": "asks"}, "ports": [{"port": 80}]}
-        environment.core.create_namespaced_service(namespace, {"metadata": {"name": "late"}, "spec": spec})
-        assert "late" in environment.ended(namespace, "asks")
-
-
-def test_two_pods_share_a_volume_that_both_write(environment):
-    with environment.namespace("e2e-shared") as namespace:
-        environment.claim(namespace, "shared")
-        wait = "for n in $(seq 60); do [ -e /data/{other} ] && break; sleep 0.5; done; cat /data/{other}"
-        for mine, other in (("first", "second"), ("second", "first")):
-            environment.pod(namespace, mine, f"echo from {mine} > /data/{mine}; " + wait.format(other=other), claim="shared")
-        assert environment.ended(namespace, "first").strip() == "from second"
-        assert environment.ended(namespace, "second").strip() == "from first"
-        folders = environment.config.root / "volumes"
-        assert len(list(folders.glob(f"{namespace}-*"))) == 1
-    until(lambda: not list(folders.glob(f"{namespace}-*")), "the data of a deleted claim is deleted")
-
-
-@pytest.mark.parametrize(
-    "asked", [{"privileged": True}, {"runAsUser": 0, "runAsNonRoot": False}, {"capabilities": {"add": ["NET_ADMIN"]}}]
-)
-def test_a_restricted_namespace_refuses_what_is_too_much(environment, asked):
-    container = {"name": "main", "image": environment.image(), "securityContext": asked}
-    with environment.namespace("e2e-restricted") as namespace:
-        with pytest.raises(client.ApiException) as refused:
-            environment.core.create_namespaced_pod(
-                namespace, {"metadata": {"name": "asks"}, "spec": {"containers": [container]}}
-            )
-        assert refused.value.status == 403
-        assert "violates PodSecurity" in refused.value.body
-
-
-def test_nothing_is_told_to_who_has_no_name(environment):
-    bare = client.Configuration()
-    bare.host, bare.verify_ssl = environment.api.configuration.host, True
-    bare.ssl_ca_cert = environment.api.configuration.ssl_ca_cert
-    with client.ApiClient(bare) as nameless, pytest.raises(client.ApiException) as refused:
-        client.CoreV1Api(nameless).list_namespace()
-    assert refused.value.status == 401
 
 
 def test_a_secret_is_not_readable_in_the_store(own):

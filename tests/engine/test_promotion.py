@@ -10,7 +10,7 @@ import yaml
 
 from delivery.stacks import stack_file
 from tests.checkout import CHECKOUT, STACK_FILES
-from tests.engine.plain import opened, template
+from tests.engine.harness.plain import opened, template
 from tests.releases import APPROVER, approved, image, outputs, release, released
 
 __all__ = ["template"]  # a fixture

@@ -11,8 +11,8 @@ import pytest
 from clients import container_registry
 from common.errors import UserError
 from local.images import Builder
-from tests.engine.conftest import Quiet
-from tests.engine.registries import NAME, PASSWORD, registry_in
+from tests.engine.harness.processes import Quiet
+from tests.engine.harness.registries import NAME, PASSWORD, registry_in
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="building images needs root")
 

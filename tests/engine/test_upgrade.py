@@ -23,8 +23,8 @@ from delivery.environments.outputs import read as read_outputs
 from infra.promotion.approval import objection
 from infra.promotion.deployed import parse as parse_releases
 from infra.settings.loading import load as load_settings
-from tests.engine.conftest import connected, control_plane
-from tests.engine.plain import opened, template
+from tests.engine.harness.control_plane import connected, control_plane
+from tests.engine.harness.plain import opened, template
 from tests.harness import CHECKOUT
 from workloads.declaration import approvers_of
 

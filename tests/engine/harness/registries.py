@@ -9,7 +9,7 @@ import urllib.request
 from contextlib import contextmanager
 
 from local import userland
-from tests.engine.conftest import Quiet, free_port, running
+from tests.engine.harness.processes import Quiet, free_port, running
 
 NAME, PASSWORD = "ali", "open sesame"
 _HASH = "$2b$04$QGoLRB2lC893N5oEbZ4DtOTOKx8KOeBdUmzo/uCQ2hW0Quesg5/py"

@@ -20,8 +20,8 @@ from delivery.releases import edits
 from infra import outputs
 from infra.promotion import rules
 from infra.promotion.deployed import DeployedReleases, parse
-from infra.settings import loading
 from tests.releases import AGED, APPROVER, DIGEST, KEY, METRICS, OLDEST, TODAY, TRAINER, image, release, signed
+from tests.unit.infra.promotion.refusals import parsed
 from workloads.declaration import Approver
 
 EXAMPLES = int(os.environ.get("MODELSTACK_EXAMPLES", "2000"))
@@ -134,12 +134,7 @@ def sequences(*stacks: str) -> st.SearchStrategy[list[tuple[str, str, int, str]]
 
 @cache
 def _settings(block: str):
-    raw = {
-        "cluster": {"kind": "existing", "context": "c", "host": "c.example"},
-        "images": {"registry": "registry.example"},
-        "workloads": {"markdown": {"nodePort": 30001}},
-    }
-    return loading.parse(raw | {"releases": {"markdown": json.loads(block)}}, "Pulumi.test.yaml")
+    return parsed(json.loads(block))
 
 
 @cache

@@ -1,22 +1,15 @@
-"""What an environment asks of a release, and that no way leads around it."""
+"""What an environment asks of a release."""
 
 from __future__ import annotations
 
-import base64
 from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.errors import UserError
 from infra.promotion import requirements, rules
 from infra.promotion.deployed import DeployedRelease, DeployedReleases, parse
-from infra.settings import loading
 from tests.releases import (
-    AGED,
-    APPROVER,
-    DIGEST,
-    MARKDOWN,
     METRICS,
     TODAY,
     approved,
@@ -24,46 +17,8 @@ from tests.releases import (
     outputs,
     release,
     released,
-    signed,
 )
-
-WORKLOADS = {"markdown": MARKDOWN}
-AGED_WORKLOADS = {"markdown": AGED}
-OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
-
-
-def parsed(block):
-    """The settings of an environment with these releases."""
-    raw = {
-        "cluster": {"kind": "existing", "context": "c", "host": "c.example"},
-        "images": {"registry": "registry.example"},
-        "workloads": {"markdown": {"nodePort": 30001}},
-    }
-    return loading.parse(raw | {"releases": {"markdown": block}}, "Pulumi.test.yaml")
-
-
-def known(here=None, source=None):
-    return DeployedReleases(here=parse(outputs(here) if here else {}), source=parse(outputs(source) if source else {}))
-
-
-def refused(stack, block, what=None, workloads=WORKLOADS, today=TODAY):
-    """What is refused, in the words that a reader sees."""
-    problems = rules.refusals(stack, parsed(block), what or known(source=block), workloads, today=today)
-    return "\n".join(f"{p.key} {p.what}: {p.found} / {p.fix}" for p in problems)
-
-
-BAD = {"wape": 0.5, **{name: value for name, value in METRICS.items() if name != "wape"}}
-
-
-def evidence(metrics, version=3, until=None):
-    made = {"version": version, "data": DIGEST, "report": DIGEST, "metrics": metrics}
-    return made | ({"until": f"{until}"} if until else {})
-
-
-def dated(until, *versions):
-    """Releases, the first of them stable, on data of a day."""
-    made = [release(version, evidence=evidence(METRICS, version, until)) for version in sorted(versions)]
-    return {"stable": versions[0], "versions": made}
+from tests.unit.infra.promotion.refusals import AGED_WORKLOADS, BAD, dated, evidence, known, parsed, refused
 
 
 def test_development_takes_any_version():
@@ -179,79 +134,6 @@ def test_prod_may_go_back_to_what_it_ran_though_stage_is_further():
     block = approved("prod", released(2, 3))
     here = {"markdown": DeployedRelease(version=3, image=image(3), metrics=METRICS, proven=frozenset({image(2), image(3)}))}
     assert refused("prod", block, DeployedReleases(here=here, source=parse(outputs(released(5))))) == ""
-
-
-SIGNATURES = {
-    "by somebody who is not listed": (signed("prod", release(3), by="mallory@example.com"), "is not among the approvers"),
-    "by another key": (signed("prod", release(3), key=OTHER_KEY), "one of them was changed"),
-    "for another stack": (signed("stage", release(3)), "one of them was changed"),
-    "of another workload": (signed("prod", release(3), workload="demand"), "one of them was changed"),
-    "of another release": (
-        signed("prod", release(2)) | {"version": 3, "image": image(3), "evidence": evidence(METRICS)},
-        "one of them was changed",
-    ),
-}
-
-
-@pytest.mark.parametrize(("made", "reason"), SIGNATURES.values(), ids=SIGNATURES)
-def test_a_signature_that_does_not_count(made, reason):
-    assert reason in refused("prod", {"stable": 3, "versions": [made]})
-
-
-FIELDS = {
-    "run": "1" * 32,
-    "data": "sha256:" + "1" * 64,
-    "revision": "7654321",
-    "trainer": "somebody@example.com",
-    "image": image(9),
-    "evidence": evidence({**METRICS, "wape": 0.39}),
-    "evidence, its day": evidence(METRICS, until=TODAY),
-}
-
-
-@pytest.mark.parametrize("field", FIELDS)
-def test_whatever_is_changed_under_a_signature_breaks_it(field):
-    made = signed("prod", release(3)) | {field.partition(",")[0]: FIELDS[field]}
-    if field == "data":
-        made["evidence"] = made["evidence"] | {"data": made["data"]}
-    block = {"stable": 3, "versions": [made]}
-    assert "one of them was changed" in refused("prod", block, known(source=block))
-
-
-@pytest.mark.parametrize("until", [None, TODAY - timedelta(days=1)])
-def test_the_day_of_the_data_is_signed(until):
-    signed_for = approved("prod", dated(TODAY, 3))
-    assert refused("prod", signed_for) == ""
-    (made,) = signed_for["versions"]
-    changed = {"stable": 3, "versions": [made | {"evidence": evidence(METRICS, until=until)}]}
-    assert "one of them was changed" in refused("prod", changed)
-
-
-def test_a_signature_from_before_evidence_had_a_day_is_good():
-    made = signed("prod", release(3))
-    assert made["approval"]["signature"] == (
-        "81Bin+NxIaC+3JDe1LQyk2+4kWz8sji27Zct/57rr4wcqDzV4yBPpw+muyy0EhTjC52WdFUWMNBdSwluiaPJDw=="
-    )
-
-
-def test_who_trained_may_not_approve():
-    mine = release(3, trainer=APPROVER.name)
-    assert "somebody else has to approve" in refused("prod", {"stable": 3, "versions": [signed("prod", mine)]})
-
-
-def test_a_revoked_key_no_longer_counts_and_the_reason_is_told():
-    revoked = MARKDOWN.model_copy(update={"approvers": (APPROVER.model_copy(update={"revoked": "laptop stolen"}),)})
-    block = approved("prod", released(3))
-    assert "was revoked: laptop stolen" in refused("prod", block, workloads={"markdown": revoked})
-
-
-def test_a_second_key_of_the_same_person_may_replace_a_revoked_one():
-    old = APPROVER.model_copy(update={"key": MARKDOWN.approvers[0].key, "revoked": "old"})
-    other = OTHER_KEY.public_key().public_bytes_raw()
-    new = APPROVER.model_copy(update={"key": base64.b64encode(other).decode()})
-    workload = MARKDOWN.model_copy(update={"approvers": (old, new)})
-    block = {"stable": 3, "versions": [signed("prod", release(3), key=OTHER_KEY)]}
-    assert refused("prod", block, workloads={"markdown": workload}) == ""
 
 
 def test_a_stack_that_nobody_listed_asks_for_everything():

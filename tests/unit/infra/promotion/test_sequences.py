@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from infra import outputs
 from infra.promotion import approval, requirements, rules
 from infra.promotion.deployed import DeployedReleases
-from tests.promotion_sequences import EXAMPLES, LEAST, MOST, WAYS, World, forget, sequences
-from tests.unit.infra import test_promotion
+from tests.unit.infra.promotion import test_rules
+from tests.unit.infra.promotion.sequences import EXAMPLES, LEAST, MOST, WAYS, World, forget, sequences
 from workloads.gate import Age, Gate, Regression
 
 WAY = WAYS[0]
@@ -137,7 +137,7 @@ MUTATIONS = {
 """What is changed in the code, one rule at a time."""
 FOUND_BY = {
     "what is stable here counts as stable in stage": test_a_second_version_comes_to_prod_as_the_first_did,
-    "a stack that nobody listed asks for nothing": test_promotion.test_a_stack_that_nobody_listed_asks_for_everything,
+    "a stack that nobody listed asks for nothing": test_rules.test_a_stack_that_nobody_listed_asks_for_everything,
 }
 """The test that finds what no sequence can come to."""
 

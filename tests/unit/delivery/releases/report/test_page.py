@@ -1,68 +1,20 @@
-"""The page a reviewer reads, and its lines in a pull request: all figures, no harm, no state that is not told."""
+"""The page a reviewer reads: all figures, no harm, no state that is not told."""
 
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delivery.releases.report import figures
 from delivery.releases.report.document import page
-from delivery.releases.report.markup import VOID
-from delivery.releases.report.model import Review, ServedVersion, Split, Traffic, Version
-from delivery.releases.report.pull import LONGEST_PREVIEW, code, digest_line, markdown
+from delivery.releases.report.model import Review, ServedVersion, Split, Traffic
+from delivery.releases.report.pull import digest_line, markdown
 from tests.reports import large, reports, small
+from tests.unit.delivery.releases.report.pages import FAILED, PASSED, Page, errors, review, version
 from workloads.evidence import Report, canonical, digest
 from workloads.gate import Age, Candidate, Finding
-
-PASSED = Finding(rule="wape <= 0.42", value=0.41, bound=0.42, passed=True)
-FAILED = Finding(rule="wape <= 0.8 x wape_mean8", value=0.5, bound=0.4, passed=False)
-CANARY = Traffic(before=Split(stable=7), after=Split(stable=7, canary=8, percent=10))
-
-
-def version(report: Report, **changes) -> Version:
-    made = {"workload": "markdown", "version": 8, "run": "a" * 32, "data": report.data, "revision": "0123abc"}
-    return Version(report=report, digest=digest(canonical(report)), **made | changes)
-
-
-def review(report: Report | None = None, **changes) -> Review:
-    return Review(**{"version": version(report or small()), "stable": None, "findings": (PASSED,)} | changes)
-
-
-def errors(wape: float, **changes) -> Report:
-    """A report with this error."""
-    return small(metrics=small().metrics | {"wape": wape}, **changes)
-
-
-class Page(HTMLParser):
-    """A page's text, elements and exact figures, and whether its tags are closed in order."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.text, self.tags, self.figures, self._open = "", [], set(), []
-        self.feed(source)
-        self.close()
-        assert not self._open, f"never closed: {self._open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "data":
-            self.figures.add(dict(attrs)["value"])
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style", "title", "desc"} & set(self._open):
-            self.text += data
-
-    def named(self, tag: str) -> list[dict[str, str]]:
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 def every_figure(report: Report) -> list[float]:
@@ -303,101 +255,6 @@ def test_any_review_makes_a_page_whose_places_are_numbers(found: Review):
             assert not (name in {"width", "height"} and value.startswith("-")), "a width below zero is not drawn"
     markdown(found).encode()
     assert "\n" not in digest_line(found)
-
-
-@pytest.mark.parametrize(
-    ("found", "line"),
-    [
-        (
-            review(errors(0.41), stable=ServedVersion(version=7, report=errors(0.43)), traffic=CANARY),
-            "markdown v7 to v8, canary 0 to 10 %, error 0.43 to 0.41, gate passed",
-        ),
-        (review(errors(0.41)), "markdown v8, error 0.41, gate passed"),
-        (
-            review(errors(0.41), traffic=Traffic(before=None, after=Split(stable=8)), findings=(FAILED,)),
-            "markdown v8, share 0 to 100 %, error 0.41, gate failed, 1 of 1 rule",
-        ),
-        (
-            review(
-                errors(0.4121),
-                stable=ServedVersion(version=7, report=errors(0.4149)),
-                traffic=Traffic(before=CANARY.after, after=Split(stable=8)),
-            ),
-            "markdown v7 to v8, share 10 to 100 %, error 0.415 to 0.412, gate passed",
-        ),
-        (
-            review(errors(0.4), traffic=Traffic(before=Split(stable=7), after=Split(stable=7, shadow=8)), findings=()),
-            "markdown v8, shadow, answers dropped, error 0.40, no gate asked",
-        ),
-        (
-            review(errors(0.41234), stable=ServedVersion(version=7, report=errors(0.41232))),
-            "markdown v7 to v8, error 0.412 as before, gate passed",
-        ),
-        (
-            review(errors(0.4), traffic=Traffic(before=CANARY.after, after=CANARY.after)),
-            "markdown v8, canary 10 % as before, error 0.40, gate passed",
-        ),
-    ],
-)
-def test_a_line_says_what_a_pull_request_does(found: Review, line: str):
-    assert digest_line(found) == line
-
-
-def test_a_pull_request_shows_the_gate_the_figures_and_the_preview():
-    text = markdown(
-        review(errors(0.41), stable=ServedVersion(version=7, report=errors(0.43)), findings=(PASSED, FAILED), preview="+ a")
-    )
-    assert text.startswith("**markdown v7 to v8, error 0.43 to 0.41, gate failed, 1 of 2 rules**\n\n| rule |")
-    assert "| `wape <= 0.8 x wape_mean8` | 0.500 | 0.400 | **failed** |" in text
-    assert "| error | 0.410 | 0.430 |" in text
-    assert "| worst brand, `1` | 0.450 | 0.450 |" in text
-    assert "report `sha256:" in text
-    assert "```diff\n+ a\n```" in text
-
-
-@given(text=st.text())
-def test_text_from_outside_stays_code_in_a_table(text: str):
-    shown = code(text)
-    assert shown[0] == shown[-1] == "`"
-    assert not re.search(r"[`\n\r]|(?<!\\)\|", shown[1:-1])
-
-
-def test_a_preview_cannot_leave_its_fence_and_a_long_one_is_cut():
-    text = markdown(review(preview="```\n</details>\n@everyone"))
-    assert "````diff\n```\n</details>\n@everyone\n````" in text
-    long = markdown(review(preview="x" * (LONGEST_PREVIEW + 5)))
-    assert "... and 5 characters more" in long
-    assert len(long) < 65_536, "more than a comment may have"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.406, "0.406"),
-        (-0.137, "−0.137"),  # noqa: RUF001 the minus sign
-        (12, "12"),
-        (0, "0"),
-        (9120.4, "9,120"),
-        (54.32, "54.3"),
-        (3.2e9, "3.20e+09"),
-        (1e-7, "1.00e-07"),
-    ],
-)
-def test_figures_are_short(value: float, text: str):
-    assert figures.number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("values", "texts"),
-    [
-        ((0.0, 0.5, 1.0), ["0.0", "0.5", "1.0"]),
-        ((-100, -50, 1e-9), ["−100", "−50", "0"]),  # noqa: RUF001 the minus sign
-        ((1000, 20000), ["1,000", "20,000"]),
-        ((0, 5e8), ["0", "5.00e+08"]),
-    ],
-)
-def test_an_axis_is_written_with_as_many_places_throughout(values: tuple[float, ...], texts: list[str]):
-    assert figures.alike(values) == texts
 
 
 @pytest.mark.parametrize("when", [None, "2026-11-25T22:57:12Z by t@example.com"])
