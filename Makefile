@@ -69,7 +69,7 @@ style:
 	@.venv/bin/ruff format --check .
 
 check-tests:
-	@$(PYTEST) -q -n 2 --dist loadfile -m "not slow" tests/unit tests/components tests/stacks
+	@MODELSTACK_EXAMPLES=200 $(PYTEST) -q -n 2 --dist loadfile -m "not slow" tests/unit tests/components tests/stacks
 
 format: setup ## format the code and apply the automatic fixes of ruff
 	@.venv/bin/ruff check --fix . || true
@@ -79,7 +79,7 @@ e2e: e2e-clone ## test the product on the embedded cluster, as its user sees it;
 	@$(IN_CLONE) e2e-here
 
 e2e-full: e2e-clone ## run the long tests as well: e2e, chaos, and the property tests with more examples
-	@MODELSTACK_EXAMPLES=10000 $(PYTEST) --junitxml $(RESULTS)/properties.xml -k sequence tests/unit/infra
+	@MODELSTACK_EXAMPLES=10000 $(PYTEST) --junitxml $(RESULTS)/properties.xml tests/unit/infra/promotion/test_sequences.py
 	@$(IN_CLONE) e2e-here SELECTED=
 
 chaos: e2e-clone ## test how the product survives `kill -9` and restarts; in the same clone

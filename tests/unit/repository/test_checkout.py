@@ -67,7 +67,7 @@ def test_the_tests_hold_in_a_checkout_that_is_used(tmp_path):
     done = subprocess.run(
         [*command, "--dist", "loadfile", "tests/unit", "tests/components", "tests/stacks"],
         cwd=tmp_path,
-        env=environ | {"PYTHONPATH": str(tmp_path)},
+        env=environ | {"PYTHONPATH": str(tmp_path), "MODELSTACK_EXAMPLES": "200"},
         capture_output=True,
         text=True,
         check=False,
