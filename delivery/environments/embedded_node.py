@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from infra.settings.model import Settings
-    from local.node import NodeConfig
+    from local.node.config import NodeConfig
 
 
 def config_of(settings: Settings) -> NodeConfig | None:
     """Returns the configuration of the stack's embedded node; None if its cluster is of another kind."""
-    from local.node import NodeConfig
+    from local.node.config import NodeConfig
 
     cluster = settings.cluster
     if cluster.kind != "embedded":
@@ -22,6 +22,8 @@ def config_of(settings: Settings) -> NodeConfig | None:
 
 def is_ready(config: NodeConfig | None) -> bool:
     """Returns whether the node runs and its API server answers; False if there is no node."""
-    from local import node
+    if config is None:
+        return False
+    from local.node.lifecycle.status import status
 
-    return config is not None and node.status(config).ready
+    return status(config).ready

@@ -16,7 +16,7 @@ from infra.settings import loading
 
 if TYPE_CHECKING:
     from delivery.console.progress import Reporter
-    from local.node import NodeConfig
+    from local.node.config import NodeConfig
 
 _ENVIRONMENT_PATHS = (
     paths.NODE,
@@ -75,9 +75,9 @@ def _destroy_embedded(stack: str, node_config: NodeConfig, progress: Reporter) -
 
 
 def _remove_node(node_config: NodeConfig, progress: Reporter) -> None:
-    from local import node as local_node
+    from local.node.lifecycle.stop import stop
 
-    local_node.stop(node_config, progress)
+    stop(node_config, progress)
     with progress.step("remove the data"):
         for path in _ENVIRONMENT_PATHS:
             if path.is_dir():

@@ -119,9 +119,9 @@ class Up:
             state = stack.state()
             node_config = embedded_node.config_of(settings)
             if node_config is not None and recovery.has_node(state) and not embedded_node.is_ready(node_config):
-                from local import node as local_node
+                from local.node.lifecycle.start import start
 
-                local_node.start(node_config, self.progress)
+                start(node_config, self.progress)
                 self.changed = True
             resolved = recovery.resolve_pending(state, _cluster(settings) if state.get("pending_operations") else None)
             if resolved.changed:

@@ -11,10 +11,3 @@
 The node does not change the machine's network, firewall, mounts or container engines. All its data is in one folder. All its
 processes are in one control group, which is used to find and to end them.
 """
-
-from local.node.config import NodeConfig
-from local.node.lifecycle.start import start
-from local.node.lifecycle.status import Status, processes, status
-from local.node.lifecycle.stop import remove, stop
-
-__all__ = ["NodeConfig", "Status", "processes", "remove", "start", "status", "stop"]

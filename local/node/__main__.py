@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from common import paths
 from common.errors import UserError
-from local import node
-from local.node.config import parse_range
+from local.node.config import NodeConfig, parse_range
+from local.node.lifecycle.start import start
+from local.node.lifecycle.status import status
+from local.node.lifecycle.stop import remove, stop
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -58,17 +60,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    config = node.NodeConfig(arguments.root, arguments.api_port, arguments.registry_port, parse_range(arguments.node_ports))
+    config = NodeConfig(arguments.root, arguments.api_port, arguments.registry_port, parse_range(arguments.node_ports))
     if arguments.action == "start":
-        print(node.start(config, _Lines(), hyperkube=arguments.hyperkube), end="")
+        print(start(config, _Lines(), hyperkube=arguments.hyperkube), end="")
     elif arguments.action == "stop":
-        node.stop(config, _Lines())
+        stop(config, _Lines())
         if arguments.remove_data:
-            node.remove(config, _Lines())
+            remove(config, _Lines())
     else:
-        status = node.status(config)
-        print(json.dumps(dataclasses.asdict(status), indent=2))
-        return 0 if status.ready else 1
+        found = status(config)
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+        return 0 if found.ready else 1
     return 0
 
 

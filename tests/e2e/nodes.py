@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import yaml
 from kubernetes import client, config
 
-from local import node
+from local.node.lifecycle.status import status
 
 NOBODY_SPECIAL = {"runAsUser": 10001, "runAsGroup": 0, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 CONFINED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
@@ -46,7 +46,7 @@ class Cluster:
 
     @property
     def ready(self):
-        return node.status(self.config).ready
+        return status(self.config).ready
 
     def image(self):
         return f"localhost:{self.config.registry_port}/base:bookworm"

@@ -7,15 +7,16 @@ import time
 import pytest
 from kubernetes import client
 
-from local import node
+from local.node.config import NodeConfig
+from local.node.lifecycle.status import status
 from tests.e2e.nodes import Cluster, until
 
 
 @pytest.fixture(scope="session")
 def environment():
     """The environment's own node, which has to be up."""
-    which = node.NodeConfig()
-    seen = node.status(which)
+    which = NodeConfig()
+    seen = status(which)
     assert seen.ready, f"the environment is not up: {seen}"
     return Cluster(which, which.kubeconfig.read_text())
 

@@ -16,9 +16,13 @@ import pytest
 from kubernetes import client
 
 from common.errors import UserError
-from local import node, userland
+from local import userland
 from local.node import record
 from local.node.cgroups import Cgroup
+from local.node.config import NodeConfig
+from local.node.lifecycle.start import start
+from local.node.lifecycle.status import processes, status
+from local.node.lifecycle.stop import stop
 from tests.e2e.nodes import Cluster, Silent, until
 
 SECOND_PORTS = {"api_port": 17443, "registry_port": 15500, "node_ports": (32000, 32007)}
@@ -44,11 +48,11 @@ def before():
 @pytest.fixture(scope="module")
 def second_node(before, tmp_path_factory):
     """A node beside it, for this file alone."""
-    which = node.NodeConfig(tmp_path_factory.mktemp("node"), **SECOND_PORTS)
+    which = NodeConfig(tmp_path_factory.mktemp("node"), **SECOND_PORTS)
     try:
-        yield Cluster(which, node.start(which, Silent()))
+        yield Cluster(which, start(which, Silent()))
     finally:
-        node.stop(which)
+        stop(which)
 
 
 def test_a_secret_is_not_readable_in_the_store(second_node):
@@ -90,10 +94,10 @@ def test_a_node_port_is_reachable_on_the_machine_through_the_death_of_everything
     spec = {"type": "NodePort", "selector": {"app": "serves"}, "ports": [{"port": 80, "targetPort": 8000, "nodePort": 32001}]}
     second_node.core.create_namespaced_service("default", {"metadata": {"name": "serves"}, "spec": spec})
     until(lambda: fetched(32001) == 200, "the port answers")
-    for name, pid in node.processes(second_node.config).items():
+    for name, pid in processes(second_node.config).items():
         assert pid is not None, f"{name} does not run"
         os.kill(pid, signal.SIGKILL)
-        until(lambda name=name, pid=pid: node.processes(second_node.config).get(name) not in {None, pid}, f"another {name}")
+        until(lambda name=name, pid=pid: processes(second_node.config).get(name) not in {None, pid}, f"another {name}")
         until(lambda: second_node.ready, f"the node after the end of {name}")
         assert fetched(32001) == 200, f"without {name} for a moment the pods go on"
 
@@ -123,9 +127,9 @@ def named(which, word):
 def test_the_supervisor_of_a_service_may_die(second_node):
     init = record.read_state(second_node.config.run).init
     keeper = next(child for child in psutil.Process(init.pid).children() if child.cmdline() == ["runsv", "etcd"])
-    etcd = node.processes(second_node.config)["etcd"]
+    etcd = processes(second_node.config)["etcd"]
     keeper.kill()
-    until(lambda: node.processes(second_node.config).get("etcd") not in {None, etcd}, "another etcd")
+    until(lambda: processes(second_node.config).get("etcd") not in {None, etcd}, "another etcd")
     until(lambda: second_node.ready, "the node")
 
 
@@ -146,9 +150,9 @@ def test_start_replaces_a_supervisor_that_died_with_its_heir(second_node):
         os.kill(pid, signal.SIGSTOP)
     for pid in named(second_node.config, "local.node.supervisor"):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not node.status(second_node.config).supervised, "nobody watches")
-    node.start(second_node.config, Silent())
-    assert node.status(second_node.config).supervised
+    until(lambda: not status(second_node.config).supervised, "nobody watches")
+    start(second_node.config, Silent())
+    assert status(second_node.config).supervised
     assert record.read_state(second_node.config.run).init == init, "the node itself does not notice"
 
 
@@ -173,7 +177,7 @@ def test_two_starts_at_once_make_one_node(second_node):
 
 
 def test_a_start_that_was_killed_is_finished_by_the_next(second_node):
-    node.stop(second_node.config)
+    stop(second_node.config)
     command = [sys.executable, "-m", "local.node", "start", "--root", str(second_node.config.root), "--api-port", "17443"]
     command += ["--registry-port", "15500", "--node-ports", "32000-32007"]
     for seconds in (0.3, 1, 3):
@@ -181,7 +185,7 @@ def test_a_start_that_was_killed_is_finished_by_the_next(second_node):
         time.sleep(seconds)
         process.kill()
         process.wait()
-    node.start(second_node.config, Silent())
+    start(second_node.config, Silent())
     assert second_node.ready
     assert len(named(second_node.config, "pasta")) == 1, "one of each"
 
@@ -190,9 +194,9 @@ def test_a_restart_of_the_whole_node_keeps_data(second_node):
     second_node.claim("default", "kept", "ReadWriteOnce")
     second_node.pod("default", "writes", "echo kept > /data/file", claim="kept")
     second_node.ended("default", "writes")
-    node.stop(second_node.config)
+    stop(second_node.config)
     assert fetched(32001) is None
-    node.start(second_node.config, Silent())
+    start(second_node.config, Silent())
     second_node.pod("default", "reads", "cat /data/file", claim="kept")
     assert second_node.ended("default", "reads").strip() == "kept", "volume, claim and image survive"
     until(lambda: fetched(32001) == 200, "pods that ran before run again")
@@ -200,25 +204,25 @@ def test_a_restart_of_the_whole_node_keeps_data(second_node):
 
 def test_a_taken_port_is_named_before_anything_is_started(second_node, tmp_path):
     with socket.create_server(("127.0.0.1", 17999)):
-        other = node.NodeConfig(tmp_path, 17999, 15501, (32010, 32011))
+        other = NodeConfig(tmp_path, 17999, 15501, (32010, 32011))
         with pytest.raises(UserError, match=r"127\.0\.0\.1:17999") as refused:
-            node.start(other, Silent())
+            start(other, Silent())
     assert f"process {os.getpid()}" in str(refused.value)
     assert not Cgroup(other.name).exists()
-    own_port = node.NodeConfig(tmp_path, 17443, 15501, (32010, 32011))
+    own_port = NodeConfig(tmp_path, 17443, 15501, (32010, 32011))
     with pytest.raises(UserError, match=r"local\.node\.relay"):
-        node.start(own_port, Silent())
+        start(own_port, Silent())
 
 
 def test_stop_leaves_nothing_on_the_machine_but_data(second_node, before):
     group = Cgroup(second_node.config.name)
     pids = group.processes()
     assert pids
-    node.stop(second_node.config)
+    stop(second_node.config)
     assert not group.exists()
     assert [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE] == []
     assert machine_state(userland.ensure(Silent())) == before
-    assert not node.status(second_node.config).running
+    assert not status(second_node.config).running
     with socket.create_server(("127.0.0.1", 17443)):
         pass
-    node.stop(second_node.config)
+    stop(second_node.config)

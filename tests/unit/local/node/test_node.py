@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
-from local.node import NodeConfig, cgroups, namespace, ports, probe, record, relay, seed, supervisor
-from local.node.config import DNS_SERVICE, parse_range
+from local.node import cgroups, namespace, ports, probe, record, relay, seed, supervisor
+from local.node.config import DNS_SERVICE, NodeConfig, parse_range
 from local.node.kubernetes import files, objects, pki, services
 from local.node.machine import Machine
 
