@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import ssl
+import tempfile
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -58,6 +60,47 @@ class ApiError(Exception):
         super().__init__(message)
 
 
+Login = tuple[str, ssl.SSLContext, dict[str, str]]
+"""Address of the API server, TLS settings, and headers of each request."""
+
+
+def _official_login(kubeconfig: Object, context: str | None) -> Login:
+    """The login of the official client, which supports every method: certificates, tokens, exec plugins."""
+    from kubernetes import client, config
+
+    access = client.Configuration()
+    config.load_kube_config_from_dict(kubeconfig, context=context, client_configuration=access)  # pyright: ignore[reportUnknownMemberType] no annotations
+    verify = ssl.create_default_context(cafile=access.ssl_ca_cert)
+    if access.cert_file:
+        verify.load_cert_chain(str(access.cert_file), access.key_file)
+    token = access.get_api_key_with_prefix("authorization")  # pyright: ignore[reportUnknownMemberType] no annotations
+    return str(access.host), verify, {"Authorization": token} if token else {}
+
+
+def _embedded_login(kubeconfig: Object, context: str | None) -> Login | None:
+    """The login of a kubeconfig that contains certificates and nothing else, like that of the embedded node; otherwise None.
+
+    Importing the official client takes as long as a request. It is not needed to decode three certificates.
+    """
+    selected: Object = _entry(kubeconfig, "contexts", context or text_at(kubeconfig, "current-context")).get("context") or {}
+    cluster: Object = _entry(kubeconfig, "clusters", text_at(selected, "cluster")).get("cluster") or {}
+    user: Object = _entry(kubeconfig, "users", text_at(selected, "user")).get("user") or {}
+    if set(cluster) != {"server", "certificate-authority-data"} or set(user) != {"client-certificate-data", "client-key-data"}:
+        return None
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    verify = ssl.create_default_context(cadata=authority)
+    with tempfile.NamedTemporaryFile() as file:  # ssl reads a client certificate from a file only; this one has mode 0600
+        file.write(base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]))
+        file.flush()
+        verify.load_cert_chain(file.name)
+    return str(cluster["server"]), verify, {}
+
+
+def _entry(kubeconfig: Object, section: str, name: str) -> Object:
+    entries: list[Object] = [entry for entry in list_at(kubeconfig, section) if entry.get("name") == name]
+    return entries[0] if entries else {}
+
+
 class KubernetesClient:
     """The client of one cluster's API server."""
 
@@ -73,8 +116,6 @@ class KubernetesClient:
             kubeconfig: the text of a kubeconfig (YAML or JSON), or its parsed content.
             context: name of the context; by default the kubeconfig's current context.
         """
-        # The official client supports every login method (certificates, tokens, exec plugins); httpx sends the requests.
-        from kubernetes import client, config
         from ruamel.yaml import YAML
 
         document = (
@@ -82,14 +123,7 @@ class KubernetesClient:
             if isinstance(kubeconfig, str)
             else kubeconfig
         )
-        access = client.Configuration()
-        config.load_kube_config_from_dict(document, context=context, client_configuration=access)  # pyright: ignore[reportUnknownMemberType] no annotations
-        verify = ssl.create_default_context(cafile=access.ssl_ca_cert)
-        if access.cert_file:
-            verify.load_cert_chain(str(access.cert_file), access.key_file)
-        token = access.get_api_key_with_prefix("authorization")  # pyright: ignore[reportUnknownMemberType] no annotations
-        headers = {"Authorization": token} if token else {}
-        server = str(access.host)
+        server, verify, headers = _embedded_login(document, context) or _official_login(document, context)
         return cls(server, httpx.Client(base_url=server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False))
 
     @classmethod

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from clients import kubernetes
 from clients.kubernetes import ApiError, KubernetesClient
@@ -30,7 +36,8 @@ class Handler(BaseHTTPRequestHandler):
         status, body = RESPONSES.get(self.path, (503, b'{"message": "no route"}'))
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(BrokenPipeError):  # the client has not waited
+            self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -96,3 +103,48 @@ def test_a_request_to_a_slow_pod_times_out(cluster, monkeypatch):
     monkeypatch.setattr(kubernetes, "_POD_SECONDS", 0.2)
     with pytest.raises(ApiError, match="slow does not answer within"):
         cluster.get_from_pod("serving", "slow", 6000, "/metrics")
+
+
+@pytest.fixture
+def pair():
+    """A certificate and its key, as PEM text."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "admin")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, None)
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM), private
+
+
+def kubeconfig_with(pair, **user):
+    certificate, key = (base64.b64encode(part).decode() for part in pair)
+    credentials = {"client-certificate-data": certificate, "client-key-data": key}
+    return {
+        "current-context": "other",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://one.example", "certificate-authority-data": certificate}}],
+        "users": [{"name": "u", "user": credentials | user}],
+    }
+
+
+def test_a_kubeconfig_with_certificates_alone_gives_the_login_of_the_official_client(pair):
+    document = kubeconfig_with(pair)
+    ours, official = kubernetes._embedded_login(document, "c"), kubernetes._official_login(document, "c")
+    assert ours is not None
+    assert (ours[0], ours[2]) == (official[0], official[2]) == ("https://one.example", {})
+    assert ours[1].get_ca_certs() == official[1].get_ca_certs()
+    assert (ours[1].verify_mode, ours[1].check_hostname) == (official[1].verify_mode, official[1].check_hostname)
+
+
+@pytest.mark.parametrize("user", [{"token": "t"}, {"exec": {"command": "kubelogin"}}, {"username": "u", "password": "p"}])
+def test_any_other_login_is_left_to_the_official_client(pair, user):
+    assert kubernetes._embedded_login(kubeconfig_with(pair, **user), "c") is None
+
+
+def test_an_unknown_context_is_left_to_the_official_client(pair):
+    assert kubernetes._embedded_login(kubeconfig_with(pair), "gone") is None
