@@ -1,4 +1,4 @@
-"""One environment, from its stack file to its outputs: `pulumi up --stack dev`."""
+"""The Pulumi program. It declares one environment from its stack file: `pulumi up --stack dev`."""
 
 import pulumi
 
@@ -10,11 +10,11 @@ from infra.promotion import reading, rules
 from infra.settings import loading
 
 try:
-    wanted = loading.from_config()
-    deployed = reading.read(pulumi.get_stack(), wanted)
-    rules.enforce(pulumi.get_stack(), wanted, deployed, clock.today())
-except UserError as problem:
-    raise pulumi.RunError(str(problem)) from None
+    settings = loading.from_config()
+    deployed = reading.read(pulumi.get_stack(), settings)
+    rules.enforce(pulumi.get_stack(), settings, deployed, clock.today())
+except UserError as error:
+    raise pulumi.RunError(str(error)) from None
 
-foundation = Foundation.create(wanted)
-outputs.export(wanted, foundation, platform.compose(wanted, foundation), deployed)
+foundation = Foundation.create(settings)
+outputs.export(settings, foundation, platform.compose(settings, foundation), deployed)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Counts the tests of JUnit files, as pytest's `--junitxml` writes them.
+"""Counts the tests in JUnit files, as pytest's `--junitxml` writes them.
 
-    count.py FILE...    prints "PASSED FAILED"; ends with 1 if a file is missing or unreadable, or holds no test that ran
+    count.py FILE...    prints "PASSED FAILED"; exits with 1 if a file is missing or unreadable, or contains no test that ran
 
-A test counts once, whatever happens to it: it failed if it, its setup or its teardown failed. Skipped tests do not count.
+Each test counts once. It counts as failed if the test, its setup or its teardown failed. Skipped tests do not count.
 """
 
 import sys
@@ -11,26 +11,26 @@ from xml.etree import ElementTree as ET
 
 
 def outcomes(file: str) -> dict[tuple[str | None, str | None], str]:
-    """What became of each test of a file. A test that fails twice, in its body and in its teardown, is there twice."""
-    found: dict[tuple[str | None, str | None], str] = {}
-    for case in ET.parse(file).iter("testcase"):  # noqa: S314 pytest has just written it
+    """Returns the outcome of each test in a file. A test that fails in its body and in its teardown has two entries there."""
+    results: dict[tuple[str | None, str | None], str] = {}
+    for case in ET.parse(file).iter("testcase"):  # noqa: S314 pytest has just written the file
         children = {child.tag for child in case}
         outcome = "failed" if children & {"failure", "error"} else "skipped" if "skipped" in children else "passed"
         test = (case.get("classname"), case.get("name"))
-        found[test] = "failed" if "failed" in (outcome, found.get(test)) else outcome
-    return found
+        results[test] = "failed" if "failed" in (outcome, results.get(test)) else outcome
+    return results
 
 
 passed = failed = status = 0
 for file in sys.argv[1:]:
     try:
-        results = list(outcomes(file).values())
+        test_outcomes = list(outcomes(file).values())
     except (OSError, ET.ParseError) as error:
-        print(f"{file}: no results of a whole run: {error}", file=sys.stderr)
+        print(f"{file}: no results of a complete run: {error}", file=sys.stderr)
         status = 1
         continue
-    passed, failed = passed + results.count("passed"), failed + results.count("failed")
-    if not set(results) & {"passed", "failed"}:
+    passed, failed = passed + test_outcomes.count("passed"), failed + test_outcomes.count("failed")
+    if not set(test_outcomes) & {"passed", "failed"}:
         print(f"{file}: no test ran", file=sys.stderr)
         status = 1
 print(passed, failed)

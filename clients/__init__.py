@@ -1,1 +1,1 @@
-"""Clients of what is reached over a network: container registry, model registry, cluster, endpoint."""
+"""Clients for services on the network: container registries, model registries, Kubernetes clusters and endpoints."""

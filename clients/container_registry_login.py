@@ -1,7 +1,7 @@
-"""How a container registry lets us in: with what `docker login`, `buildah login` or `az acr login` have left on this machine.
+"""Logs in to container registries with the credentials that `docker login`, `buildah login` or `az acr login` stored here.
 
-Challenge and answer are those of the OCI distribution's token authentication; a registry may ask for a password instead (RFC
-7617). One that asks for nothing is told nothing.
+Implements the token authentication of the OCI distribution specification and basic authentication (RFC 7617). Credentials are
+sent only to a container registry that asks for them.
 """
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _HELPER_SECONDS: Final = 30
-_PERSONS: Final = frozenset({"<token>", "00000000-0000-0000-0000-000000000000"})
-"""Names that go with a token that stands for a person: docker's, and that of Azure's registries."""
-_OTHER_NAMES: Final = {"docker.io": "https://index.docker.io/v1/"}
+_IDENTITY_TOKEN_USERS: Final = frozenset({"<token>", "00000000-0000-0000-0000-000000000000"})
+"""Usernames which mean that the secret is an identity token and not a password: docker's, and that of Azure's registries."""
+_ALIASES: Final = {"docker.io": "https://index.docker.io/v1/"}
+"""Hosts whose credentials docker stores under another name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """A name and what proves it: a password, or a token to get others with (`identity`)."""
+    """A username with a password or with an identity token.
+
+    An identity token (OAuth 2 refresh token) belongs to a person; it is exchanged for a short-lived token for one repository.
+    """
 
     username: str
     password: str = ""
-    identity: str = ""
+    identity_token: str = ""
 
 
 class _Entry(BaseModel):
@@ -45,19 +49,19 @@ class _Entry(BaseModel):
 
 
 class _Config(BaseModel):
-    """docker's config.json, as far as it is about registries."""
+    """The part of docker's config.json that concerns container registries."""
 
     auths: dict[str, _Entry] = Field(default_factory=dict[str, _Entry])
     helpers: dict[str, str] = Field(default_factory=dict[str, str], alias="credHelpers")
     store: str = Field(default="", alias="credsStore")
 
 
-class Login(httpx.Auth):
-    """Answers a registry's challenges, and keeps the answer for the requests that follow.
+class ContainerRegistryAuth(httpx.Auth):
+    """Answers the authentication challenges of a container registry, and sends the same answer with all later requests.
 
     Args:
-        registry: its address, as in image names.
-        repository: of the registry.
+        registry: address of the container registry, as in image names.
+        repository: repository that is read and written.
     """
 
     def __init__(self, registry: str, repository: str) -> None:
@@ -66,97 +70,97 @@ class Login(httpx.Auth):
         self._header = ""
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """Of httpx. Answers with content stay unread: layers of images go through."""
+        """Implements `httpx.Auth`. Does not read the body of a successful response: a layer of an image is streamed."""
         if self._header:
             request.headers["Authorization"] = self._header
         response = yield request
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             return
-        scheme, asked = challenge(response.headers.get("WWW-Authenticate", ""))
-        known = credentials(self._host)
-        if scheme == "basic" and known is not None:
-            self._header = _basic(known)
-        elif scheme == "bearer" and "realm" in asked:
-            answer = yield self._token_request(asked, known)
-            if not answer.is_success:
+        scheme, parameters = challenge(response.headers.get("WWW-Authenticate", ""))
+        login = credentials(self._host)
+        if scheme == "basic" and login is not None:
+            self._header = _basic(login)
+        elif scheme == "bearer" and "realm" in parameters:
+            token_response = yield self._token_request(parameters, login)
+            if not token_response.is_success:
                 return
-            answer.read()
-            found = cast("dict[str, Any]", answer.json())  # JSON of a token server
-            self._header = f"Bearer {found.get('token') or found.get('access_token')}"
+            token_response.read()
+            payload = cast("dict[str, Any]", token_response.json())  # JSON of a token server
+            self._header = f"Bearer {payload.get('token') or payload.get('access_token')}"
         else:
             return
         request.headers["Authorization"] = self._header
         yield request
 
-    def _token_request(self, asked: dict[str, str], known: Credentials | None) -> httpx.Request:
-        about = {"service": asked.get("service", ""), "scope": asked.get("scope") or self._scope}
-        if known is not None and known.identity:
-            form = {**about, "grant_type": "refresh_token", "refresh_token": known.identity}
-            return httpx.Request("POST", asked["realm"], data=form)
-        headers = {"Authorization": _basic(known)} if known is not None else {}
-        return httpx.Request("GET", asked["realm"], params=about, headers=headers)
+    def _token_request(self, parameters: dict[str, str], login: Credentials | None) -> httpx.Request:
+        query = {"service": parameters.get("service", ""), "scope": parameters.get("scope") or self._scope}
+        if login is not None and login.identity_token:
+            form = {**query, "grant_type": "refresh_token", "refresh_token": login.identity_token}
+            return httpx.Request("POST", parameters["realm"], data=form)
+        headers = {"Authorization": _basic(login)} if login is not None else {}
+        return httpx.Request("GET", parameters["realm"], params=query, headers=headers)
 
 
 def challenge(header: str) -> tuple[str, dict[str, str]]:
-    """Scheme, in lower case, and parameters of a `WWW-Authenticate` header (RFC 9110, 11.6.1) with one challenge."""
+    """Returns scheme, in lower case, and parameters of a `WWW-Authenticate` header with one challenge (RFC 9110, 11.6.1)."""
     scheme, _, rest = header.partition(" ")
     return scheme.lower(), {name.lower(): value for name, value in re.findall(r'(\w+)="([^"]*)"', rest)}
 
 
 def credentials(host: str) -> Credentials | None:
-    """What is known for a registry; None where nobody has logged in.
+    """Returns the stored credentials for a container registry, or None if nobody has logged in to it on this machine.
 
     Raises:
-        UserError: a file or a helper of credentials is no good.
+        UserError: a credentials file cannot be read, or a credential helper fails.
     """
-    names = (host, f"https://{host}", _OTHER_NAMES.get(host, host))
+    names = (host, f"https://{host}", _ALIASES.get(host, host))
     for file in _files():
         if not file.is_file():
             continue
         try:
-            known = _Config.model_validate_json(file.read_text(encoding="utf-8"))
-            found = next(filter(None, (_of_entry(known.auths[name]) for name in names if name in known.auths)), None)
+            config = _Config.model_validate_json(file.read_text(encoding="utf-8"))
+            login = next(filter(None, (_from_entry(config.auths[name]) for name in names if name in config.auths)), None)
         except (ValidationError, ValueError) as error:
-            what = str(error).splitlines()[0]
-            raise UserError("Credentials of container registries cannot be read.", where=str(file), found=what) from None
-        if helper := known.helpers.get(host, known.store):
-            found = found or _of_helper(helper, host)
-        if found:
-            return found
+            message = str(error).splitlines()[0]
+            raise UserError("The credentials file cannot be read.", where=str(file), found=message) from None
+        if helper := config.helpers.get(host, config.store):
+            login = login or _from_helper(helper, host)
+        if login:
+            return login
     return None
 
 
 def _files() -> list[Path]:
-    """Where they may be, as buildah and docker look for them."""
-    named = os.environ.get("REGISTRY_AUTH_FILE")
+    """Returns the files that may contain credentials, in the order in which buildah and docker read them."""
+    explicit = os.environ.get("REGISTRY_AUTH_FILE")
     runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
     docker = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
-    others = [Path(runtime) / "containers" / "auth.json", docker / "config.json"]
-    return [Path(named), *others] if named else others
+    defaults = [Path(runtime) / "containers" / "auth.json", docker / "config.json"]
+    return [Path(explicit), *defaults] if explicit else defaults
 
 
-def _of_entry(entry: _Entry) -> Credentials | None:
+def _from_entry(entry: _Entry) -> Credentials | None:
     if not entry.auth:
         return None
     username, _, password = base64.b64decode(entry.auth, validate=True).decode().partition(":")
-    return Credentials(username=username, password=password.rstrip("\0"), identity=entry.identitytoken)
+    return Credentials(username=username, password=password.rstrip("\0"), identity_token=entry.identitytoken)
 
 
-def _of_helper(helper: str, host: str) -> Credentials | None:
-    """Asks `docker-credential-HELPER get`, which says so when it knows nothing."""
+def _from_helper(helper: str, host: str) -> Credentials | None:
+    """Runs `docker-credential-HELPER get`. The helper fails if it has no credentials for the host: the result is then None."""
     command = [f"docker-credential-{helper}", "get"]
     try:
         done = subprocess.run(command, input=host, capture_output=True, text=True, check=False, timeout=_HELPER_SECONDS)
         if done.returncode != 0:
             return None
-        found = cast("dict[str, str]", json.loads(done.stdout))
-        username, secret = found["Username"], found["Secret"]
+        payload = cast("dict[str, str]", json.loads(done.stdout))
+        username, secret = payload["Username"], payload["Secret"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
-        raise UserError("A helper for credentials failed.", where=" ".join(command), found=error) from None
-    if username in _PERSONS:
-        return Credentials(username=username, identity=secret)
+        raise UserError("A credential helper failed.", where=" ".join(command), found=error) from None
+    if username in _IDENTITY_TOKEN_USERS:
+        return Credentials(username=username, identity_token=secret)
     return Credentials(username=username, password=secret)
 
 
-def _basic(known: Credentials) -> str:
-    return "Basic " + base64.b64encode(f"{known.username}:{known.password}".encode()).decode()
+def _basic(login: Credentials) -> str:
+    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()

@@ -1,4 +1,4 @@
-"""Asks an endpoint for predictions."""
+"""The client of an endpoint: requests predictions over HTTP."""
 
 from __future__ import annotations
 
@@ -18,61 +18,62 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What an endpoint answered, and as which release."""
+class Prediction:
+    """The response of an endpoint to one request."""
 
     values: list[float]
     """The first value of each row."""
     tags: dict[str, Any]  # JSON of the endpoint
+    """Identify the release that made the prediction: workload, version, run."""
 
 
-def ask(url: str, request: dict[str, Any]) -> Answer:  # JSON, as the workload's endpoint takes it
-    """One prediction.
+def predict(url: str, request: dict[str, Any]) -> Prediction:  # JSON in the format of the workload's endpoint
+    """Sends one request and returns the prediction.
 
     Raises:
-        UserError: the endpoint does not answer, or refuses.
+        UserError: the endpoint does not answer, or refuses the request.
     """
     try:
         response = httpx.post(f"{url}{PREDICTIONS}", json=request, timeout=30.0, trust_env=False)
     except httpx.HTTPError as error:
         raise UserError("The endpoint does not answer.", where=url, found=error, fix="see `modelstack status`") from None
     if response.is_error:
-        raise UserError("The endpoint refuses.", where=url, found=f"{response.status_code}: {response.text[:500]}")
+        raise UserError("The endpoint refuses the request.", where=url, found=f"{response.status_code}: {response.text[:500]}")
     body = cast("dict[str, Any]", response.json())  # JSON of the endpoint
     rows = cast("list[list[float]]", body["data"]["ndarray"])
-    return Answer(values=[float(row[0]) for row in rows], tags=body.get("meta", {}).get("tags", {}))
+    return Prediction(values=[float(row[0]) for row in rows], tags=body.get("meta", {}).get("tags", {}))
 
 
-def wait(  # noqa: PLR0913 the last two are for tests
+def wait_for_version(  # noqa: PLR0913 the last two are for tests
     url: str,
-    request: dict[str, Any],  # JSON, as the workload's endpoint takes it
+    request: dict[str, Any],  # JSON in the format of the workload's endpoint
     progress: Progress,
     *,
     version: int,
     seconds: float = 90.0,
     sleep: Callable[[float], None] = time.sleep,
-) -> Answer:
-    """The endpoint's answer once `version` answers.
+) -> Prediction:
+    """Repeats a request every second until `version` answers, and returns that prediction.
 
     Raises:
-        UserError: that takes too long; the message holds the last refusal.
+        UserError: `version` does not answer within about `seconds`; the message contains the last error.
     """
     with progress.step(f"endpoint {url}") as step:
         last: object = None
         waited = 0.0
         while waited <= seconds:
             try:
-                answer = ask(url, request)
+                prediction = predict(url, request)
             except UserError as error:
                 last = error.found
             else:
-                found = answer.tags.get("version")
-                if str(found) == str(version):
+                answering = prediction.tags.get("version")
+                if str(answering) == str(version):
                     step.note(f"version {version}")
-                    return answer
-                last = f"it still answers as version {found}"
+                    return prediction
+                last = f"version {answering} still answers"
             step.note(str(last))
             sleep(1.0)
             waited += 1.0
-        what = f"The endpoint does not answer as version {version}."
+        what = f"Version {version} does not answer at the endpoint."
         raise UserError(what, where=url, found=last, fix="see `modelstack status`, then run `make up` again")

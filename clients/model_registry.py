@@ -1,4 +1,4 @@
-"""The model registry of an environment: MLflow, as far as releases need it."""
+"""The client of an environment's model registry (MLflow): looks up versions, runs, artifacts and back-test reports."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # On standard output is what the command says, for programs too.
+    # Programs read the standard output of commands: MLflow must not print to it.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""How MLflow's library is to behave."""
+"""Variables that configure MLflow's library."""
 _TAG = "modelstack."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """A registered version and what its run says about itself. `tags` are the run's, without the prefix `modelstack.`."""
+    """A registered model version. `tags` are the tags of its run that begin with `modelstack.`, without that prefix."""
 
     name: str
     version: int
@@ -45,33 +45,33 @@ class ModelVersion:
     tags: dict[str, str] = field(default_factory=dict[str, str])
 
     def tag(self, name: str) -> str:
-        """A tag that every version we release must have.
+        """Returns a tag that every version must have before it can be released.
 
         Raises:
-            UserError: the run lacks it.
+            UserError: the run does not have the tag.
         """
         if name not in self.tags:
             raise UserError(
-                f"Version {self.version} of {self.name} cannot be released: its run does not say where it comes from.",
+                f"Version {self.version} of {self.name} cannot be released: its run does not record where it comes from.",
                 where=f"run {self.run}",
                 found=f"no tag {_TAG}{name}",
-                fix=f"train it with `modelstack train {self.name}`",
+                fix=f"train a new version with `modelstack train {self.name}`",
             )
         return self.tags[name]
 
 
 class VersionLookup(Protocol):
-    """A model registry, as far as versions are looked up in it. See `ModelRegistry`."""
+    """The part of a model registry that looks up versions. See `ModelRegistry`."""
 
     def newest(self, name: str) -> ModelVersion | None: ...
     def version(self, name: str, version: int) -> ModelVersion | None: ...
 
 
 def find_version(registry: VersionLookup, name: str, version: int | None) -> ModelVersion:
-    """A registered version, the newest unless told.
+    """Returns a registered version. If `version` is None, returns the newest one.
 
     Raises:
-        UserError: there is none.
+        UserError: the version is not registered, or no version is.
     """
     model = registry.newest(name) if version is None else registry.version(name, version)
     if model is None:
@@ -81,13 +81,13 @@ def find_version(registry: VersionLookup, name: str, version: int | None) -> Mod
 
 
 class ModelRegistry:
-    """The model registry behind a tracking server."""
+    """The client of the model registry of an MLflow tracking server."""
 
     def __init__(self, url: str, username: str, password: str) -> None:
-        """Remembers address and account. Nothing is asked yet: see `connect`."""
+        """Stores the address and the account, and sends no request. `connect` checks that the server answers."""
         self.url = url
         self._variables = {
-            # `models:/` addresses are looked up by the environment's registry, whatever client asks.
+            # MLflow resolves `models:/` addresses with these variables, also in calls that do not use `self.client`.
             "MLFLOW_TRACKING_URI": url,
             "MLFLOW_REGISTRY_URI": url,
             "MLFLOW_TRACKING_USERNAME": username,
@@ -97,7 +97,7 @@ class ModelRegistry:
 
     @classmethod
     def connect(cls, url: str, username: str, password: str) -> ModelRegistry:
-        """The registry of a server that answers.
+        """Creates the client after checking that the server answers.
 
         Raises:
             UserError: the server does not answer.
@@ -105,7 +105,7 @@ class ModelRegistry:
         try:
             httpx.get(f"{url}/health", timeout=10.0, trust_env=False).raise_for_status()
         except httpx.HTTPError as error:
-            fix = "run `modelstack status`; `make up` mends an environment that is half there"
+            fix = "run `modelstack status`; `make up` repairs an incomplete environment"
             raise UserError("MLflow does not answer.", where=url, found=error, fix=fix) from None
         return cls(url, username, password)
 
@@ -119,23 +119,23 @@ class ModelRegistry:
             return MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 
     def newest(self, name: str) -> ModelVersion | None:
-        """The newest version of a model; None where none is registered."""
+        """Returns the newest version of a model, or None if no version is registered."""
         with self.session():
-            found = self.client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
-            return self._version(name, int(found[0].version), str(found[0].run_id)) if found else None
+            matches = self.client.search_model_versions(f"name='{name}'", max_results=1, order_by=["version_number DESC"])
+            return self._version(name, int(matches[0].version), str(matches[0].run_id)) if matches else None
 
     def version(self, name: str, version: int) -> ModelVersion | None:
-        """A version of a model; None where it is not registered."""
+        """Returns a version of a model, or None if it is not registered."""
         with self.session():
-            found = self.client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
-            if not found:
-                # Servers that cannot filter by number list them all.
+            matches = self.client.search_model_versions(f"name='{name}' and version_number = {version}", max_results=1)
+            if not matches:
+                # Some servers cannot filter by version number: read all versions and filter here.
                 every = self.client.search_model_versions(f"name='{name}'")
-                found = [entry for entry in every if int(entry.version) == version]
-            return self._version(name, version, str(found[0].run_id)) if found else None
+                matches = [entry for entry in every if int(entry.version) == version]
+            return self._version(name, version, str(matches[0].run_id)) if matches else None
 
     def download(self, model: ModelVersion, folder: Path) -> None:
-        """Puts the version's artifact folder at `folder`."""
+        """Downloads the artifacts of a version into `folder`, and creates the folder if it is missing."""
         from mlflow.artifacts import download_artifacts
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,10 +145,10 @@ class ModelRegistry:
             )
 
     def artifact(self, run: str, path: str) -> bytes:
-        """The content of one of a run's artifacts.
+        """Returns the content of an artifact of a run. `path` is relative to the run's artifact folder.
 
         Raises:
-            UserError: the run has none of that name, or the server does not say.
+            UserError: the run does not have the artifact, or the server fails.
         """
         import tempfile
 
@@ -157,16 +157,18 @@ class ModelRegistry:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 with self.session():
-                    found = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self.url)
-                    return Path(found).read_bytes()
+                    file = download_artifacts(run_id=run, artifact_path=path, dst_path=folder, tracking_uri=self.url)
+                    return Path(file).read_bytes()
             except OSError as error:
                 raise UserError("A run lacks an artifact.", where=f"run {run}", found=f"{path}: {error}") from None
 
     def report(self, model: ModelVersion) -> tuple[str, dict[str, float], str | None]:
-        """Digest and metrics of the version's back-test report, and the last day of its data: None where it does not say that.
+        """Returns the digest of a version's back-test report, its metrics and the last day of its data.
+
+        The last day is None if the report does not contain it.
 
         Raises:
-            UserError: as `report_content` does.
+            UserError: see `report_content`.
         """
         digest, content = self.report_content(model)
         report = cast("dict[str, Any]", json.loads(content))  # JSON of the run
@@ -174,26 +176,30 @@ class ModelRegistry:
         return digest, {name: round(float(value), 6) for name, value in metrics.items()}, report.get("data_day")
 
     def report_content(self, model: ModelVersion) -> tuple[str, bytes]:
-        """The version's back-test report and its digest, which is the one that the run recorded.
+        """Returns the digest and the content of a version's back-test report, after checking the digest.
 
         Raises:
-            UserError: the report was changed after it was recorded.
+            UserError: the run does not have the report, or the report differs from the digest that the run recorded.
         """
         content = self.artifact(model.run, REPORT)
         digest = evidence.digest(content)
         if digest != model.tag("report"):
             raise UserError(
-                f"The back-test report of version {model.version} of {model.name} is not the one that its run recorded.",
+                f"The back-test report of version {model.version} of {model.name} has changed since its run recorded it.",
                 where=f"run {model.run}, {REPORT}",
                 found=digest,
                 example=model.tag("report"),
-                fix=f"make it again with `modelstack backtest {model.name} --version {model.version}`",
+                fix=f"restore the report with `modelstack backtest {model.name} --version {model.version}`",
             )
         return digest, content
 
     @contextlib.contextmanager
     def session(self) -> Generator[None]:
-        """MLflow's errors in our terms, and this registry's address and password where its library looks for them."""
+        """Sets the variables that MLflow's library reads, and raises MLflow's errors as `UserError`.
+
+        Raises:
+            UserError: MLflow does not have the requested object, or fails.
+        """
         from mlflow.exceptions import MlflowException
 
         os.environ |= self._variables
@@ -201,12 +207,12 @@ class ModelRegistry:
             yield
         except MlflowException as error:
             missing = error.error_code == "RESOURCE_DOES_NOT_EXIST"
-            what = "MLflow does not have what was asked for." if missing else "MLflow failed; nothing was changed."
-            found = str(error).splitlines()[0]
-            fix = "see that nobody has deleted it" if missing else "run `modelstack status`, then the same command again"
-            raise UserError(what, where=self.url, found=found, fix=fix) from None
+            what = "MLflow does not have the requested object." if missing else "MLflow failed; nothing was changed."
+            message = str(error).splitlines()[0]
+            fix = "check whether somebody has deleted it" if missing else "run `modelstack status`, then the same command again"
+            raise UserError(what, where=self.url, found=message, fix=fix) from None
 
     def _version(self, name: str, version: int, run: str) -> ModelVersion:
-        tags = self.client.get_run(run).data.tags
-        ours = {key.removeprefix(_TAG): value for key, value in tags.items() if key.startswith(_TAG)}
-        return ModelVersion(name=name, version=version, run=run, tags=ours)
+        run_tags = self.client.get_run(run).data.tags
+        tags = {key.removeprefix(_TAG): value for key, value in run_tags.items() if key.startswith(_TAG)}
+        return ModelVersion(name=name, version=version, run=run, tags=tags)

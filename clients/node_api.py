@@ -1,4 +1,4 @@
-"""The few requests to the API server that starting a node needs, without a Kubernetes client."""
+"""The few requests to the Kubernetes API server that are needed to start a node, without a Kubernetes client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MANAGER: Final = "modelstack-node"
 
 
 class NodeApiError(Exception):
-    """The server answered, with a refusal."""
+    """The API server refused a request."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
@@ -22,12 +22,12 @@ class NodeApiError(Exception):
 
 
 class NodeApi:
-    """The API server on this machine, as its administrator.
+    """The client of the API server on this machine, with the administrator's certificate.
 
     Args:
-        port: where it listens on the loopback address.
+        port: port of the API server on the loopback address.
         keys: folder with `ca.crt`, `admin.crt` and `admin.key`.
-        timeout: seconds that one answer may take.
+        timeout: seconds to wait for each response.
     """
 
     def __init__(self, port: int, keys: Path, *, timeout: float = 10) -> None:
@@ -37,27 +37,27 @@ class NodeApi:
         self.context.load_cert_chain(keys / "admin.crt", keys / "admin.key")
 
     def get(self, path: str) -> dict[str, Any]:  # JSON of any kind
-        """An object.
+        """Reads an object.
 
         Raises:
-            NodeApiError: refused.
-            OSError: no answer.
+            NodeApiError: the API server refuses the request.
+            OSError: the API server does not answer.
         """
         return json.loads(self._request("GET", path))
 
     def healthy(self) -> bool:
-        """Whether the server says that it is ready."""
+        """Returns whether the API server reports that it is ready."""
         try:
             return self._request("GET", "/readyz") == b"ok"
         except (OSError, http.client.HTTPException, NodeApiError):
             return False
 
     def apply(self, path: str, manifest: dict[str, Any]) -> None:  # a Kubernetes object of any kind
-        """Server-side apply.
+        """Creates or changes an object by server-side apply.
 
         Raises:
-            NodeApiError: refused.
-            OSError: no answer.
+            NodeApiError: the API server refuses the request.
+            OSError: the API server does not answer.
         """
         query = f"?fieldManager={_MANAGER}&force=true"
         self._request("PATCH", path + query, json.dumps(manifest), "application/apply-patch+yaml")

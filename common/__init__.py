@@ -1,1 +1,1 @@
-"""What every other package may use and that uses none of them: errors, shared names and constants, places, the clock."""
+"""Errors, names, paths, files, progress and the clock: used by all other packages. This package imports none of them."""

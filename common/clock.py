@@ -1,4 +1,4 @@
-"""The day it is. The program and each command ask once, and hand it on: whatever depends on it is a function of it."""
+"""The current date. The program and each command read it once and pass it on, so that all other functions stay pure."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, date, datetime
 
 
 def today() -> date:
-    """In UTC, so that a preview says the same wherever it runs."""
+    """Returns the current date in UTC, so that a preview gives the same result in every time zone."""
     return datetime.now(UTC).date()

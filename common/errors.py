@@ -1,17 +1,17 @@
-"""The one error that a user is meant to read."""
+"""The only error whose message is written for users."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can mend. Printed as it is, without a traceback.
+    """A problem that the user can fix. Commands print the message without a traceback.
 
     Args:
-        what: what went wrong, in one sentence.
-        where: the file, key, port or command it went wrong at.
-        found: the value found there.
-        example: a value that would be right.
-        fix: what to do now.
+        what: the problem, in one sentence.
+        where: the file, key, port or command that has the problem.
+        found: the value that was found there.
+        example: an example of a correct value.
+        fix: what the user should do now.
     """
 
     def __init__(self, what: str, *, where: str = "", found: object = None, example: str = "", fix: str = "") -> None:

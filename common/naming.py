@@ -1,4 +1,4 @@
-"""Names that one part of the project gives and another one finds things by."""
+"""Names that several packages have to agree on: one package creates an object, another one finds it by its name."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Final
 PROJECT: Final = "modelstack"
 """The Pulumi project. Its name and a colon stand before each of its keys in a stack file."""
 LABEL_LIMIT: Final = 63
-"""Characters in a Kubernetes label, and in the name of a Service or a pod's host."""
+"""The most characters that Kubernetes allows in a label value, in the name of a Service and in the host name of a pod."""
 CRON_JOB_LIMIT: Final = 52
-"""Characters in a CronJob's name: Kubernetes adds eleven to name its Jobs."""
+"""The most characters that Kubernetes allows in the name of a CronJob: it appends eleven characters to name the Jobs."""
 
 
 SERVING: Final = "serving"
-"""The namespace of endpoints."""
+"""The namespace of the endpoints, without the prefix of the environment."""
 
 
 def namespace(prefix: str, name: str) -> str:
-    """A namespace of an environment; the prefix tells it from that of another one in the same cluster."""
+    """Returns the name of a namespace. The prefix distinguishes environments that share a cluster."""
     return f"{prefix}{name}"
 
 
 def cron_job(workload: str) -> str:
-    """The CronJob that a workload's training runs are made from."""
+    """Returns the name of the CronJob that is the template of a workload's training Jobs."""
     return f"{workload}-training"
 
 
 def serving_repository(registry: str, workload: str) -> str:
-    """Where a workload's release images lie, without tag or digest."""
+    """Returns the name of the container repository of a workload's release images, without tag or digest."""
     return f"{registry}/{workload}-serving"
 
 
 def serving_image(registry: str, workload: str, digest: str) -> str:
-    """One release image, by digest."""
+    """Returns the reference of a release image by its digest."""
     return f"{serving_repository(registry, workload)}@{digest}"

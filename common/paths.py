@@ -1,4 +1,4 @@
-"""Where things lie: an environment's own things in `.modelstack/` of the checkout, what is built once in the user's cache."""
+"""Paths. Files of the environments are in `.modelstack/` of the checkout; build results are in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ STATE = CHECKOUT / ".modelstack"
 BACKEND = STATE / "state"
 """Pulumi's file backend."""
 PASSPHRASE = STATE / "passphrase"
-"""Encrypts the secrets of stack files and state (mode 0600)."""
+"""The passphrase that encrypts the secrets in stack files and state (mode 0600)."""
 PULUMI_HOME = STATE / "pulumi"
-"""Plugins and workspaces of the engine."""
+"""The engine's plugins and workspaces."""
 BIN = STATE / "bin"
-"""Put first on PATH: `pulumi`, the language host, the analyzer."""
+"""The first folder on PATH: `pulumi`, the language host and the analyzer."""
 NODE = STATE / "node"
 """Data of the embedded node: etcd, containerd, volumes, keys, logs."""
 IMAGES = STATE / "images"
 """Storage of the image builder."""
 KUBECONFIG = STATE / "kubeconfig"
-"""Administrator's access to the embedded cluster."""
+"""The administrator's kubeconfig of the embedded cluster."""
 LOGS = STATE / "logs"
 
 
 def cache_home() -> Path:
-    """The folder under which built things are kept: `$XDG_CACHE_HOME/modelstack`, else `~/.cache/modelstack`."""
+    """Returns the folder of build results: `$XDG_CACHE_HOME/modelstack`, or `~/.cache/modelstack` by default."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "modelstack"
 
 
 def cache_entry(name: str, *sources: Path | str) -> Path:
-    """The cache folder of something built from `sources`: another source gives another folder.
+    """Returns the cache folder of a build result. Its name contains a hash of all sources: a changed source gives a new folder.
 
     Args:
-        name: what is built, for example `pulumi`.
-        sources: files whose content counts, or strings that count themselves.
+        name: name of the build result, for example `pulumi`.
+        sources: a `Path` adds the content of the file to the hash, a string adds itself.
     """
     digest = hashlib.sha256()
     for source in sources:

@@ -1,4 +1,4 @@
-"""What long work tells whoever waits for it."""
+"""The interface through which long operations report their progress."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """One step under way."""
+    """A step that is in progress."""
 
     def advance(self, done: float, total: float | None = None) -> None:
-        """Moves the step's bar. `total` None: not known."""
+        """Moves the step's progress bar to `done` of `total`. `total` is None if it is not known."""
         ...
 
     def note(self, text: str) -> None:
-        """Replaces the few words shown beside the step's name."""
+        """Replaces the short text beside the step's name."""
         ...
 
 
@@ -24,5 +24,5 @@ class Progress(Protocol):
     """Shows steps with their elapsed time."""
 
     def step(self, name: str) -> AbstractContextManager[Step]:
-        """A step that lasts as long as the context: done when it is left, failed when an exception leaves it."""
+        """Starts a step that ends with the context. An exception that leaves the context marks the step as failed."""
         ...

@@ -1,1 +1,1 @@
-"""Pulumi component resources. They take typed args and never read configuration."""
+"""Pulumi component resources. They have typed arguments and never read configuration."""

@@ -1,6 +1,7 @@
-"""The Kubernetes that everything else runs in: one that the stack starts itself, or one that is there already.
+"""The Kubernetes cluster of an environment: one that the stack starts, or one that exists already.
 
-All kinds give the same two things: `provider`, which resources are declared with, and `kubeconfig`, for whoever comes by hand.
+All kinds of cluster have the same two attributes: `provider`, for the resources in the cluster, and `kubeconfig`, for people
+who use `kubectl`.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from pulumi_kubernetes import Provider
 
 
 class Cluster(pulumi.ComponentResource):
-    """What all kinds of cluster have in common."""
+    """The base class of all kinds of cluster."""
 
     provider: Provider
     kubeconfig: Output[str]
-    """Content of a kubeconfig, a secret; of an existing cluster its path, empty for the user's own."""
+    """The content of a kubeconfig, as a secret. For an existing cluster, its path, or an empty string for the user's own."""
 
     def _connect(self, name: str, *, identifier: str, kubeconfig: Input[str] | None, context: str | None = None) -> None:
         """Declares the provider.
 
         Args:
-            name: of the component.
-            identifier: what tells this cluster from another. Without it the provider would compare kubeconfigs, and a new
-                certificate would look like a new cluster: everything in it would be planned anew.
-            kubeconfig: content or path; None: the user's own.
-            context: in the kubeconfig, where it is not the current one.
+            name: the name of the component.
+            identifier: a string that identifies this cluster. Without it the provider would compare kubeconfigs, so a renewed
+                certificate would look like a new cluster and the engine would plan to replace all resources in it.
+            kubeconfig: the content or the path of a kubeconfig. None: the user's own.
+            context: the context in the kubeconfig. None: the current one.
         """
         self.provider = Provider(
             f"{name}-provider",
@@ -43,16 +44,16 @@ class Cluster(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedClusterArgs:
-    """Where the node listens, always on the loopback address."""
+    """The ports of the node. It listens on the loopback address only."""
 
     api_port: int
     registry_port: int
     node_ports: str
-    """First and last, with a dash between."""
+    """The first and the last node port, separated by a dash."""
 
 
 class EmbeddedCluster(Cluster):
-    """A node of its own on this machine. It starts with the stack and goes with it, its data included."""
+    """A cluster of one node on this machine. The stack starts the node, and `pulumi destroy` deletes the node and its data."""
 
     def __init__(self, name: str, args: EmbeddedClusterArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:cluster:EmbeddedCluster", name, None, opts)
@@ -71,7 +72,7 @@ class EmbeddedCluster(Cluster):
 
 @dataclass(frozen=True, kw_only=True)
 class KindClusterArgs:
-    """A cluster of `kind`, Kubernetes in Docker."""
+    """The name and the node ports of a cluster of `kind` (Kubernetes in Docker)."""
 
     cluster_name: str
     node_ports: range
@@ -79,16 +80,16 @@ class KindClusterArgs:
 
 
 class KindCluster(Cluster):
-    """A cluster of one node in Docker, made and deleted by the `kind` command."""
+    """A cluster of one node in Docker. The `kind` command creates and deletes it."""
 
     def __init__(self, name: str, args: KindClusterArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:cluster:KindCluster", name, None, opts)
-        chosen = f"--name {args.cluster_name}"
+        name_option = f"--name {args.cluster_name}"
         exists = f"kind get clusters | grep -qx {args.cluster_name}"
         node = local.Command(
             f"{name}-node",
-            create=f"{exists} || kind create cluster {chosen} --config - 1>&2; kind get kubeconfig {chosen}",
-            delete=f"kind delete cluster {chosen}",
+            create=f"{exists} || kind create cluster {name_option} --config - 1>&2; kind get kubeconfig {name_option}",
+            delete=f"kind delete cluster {name_option}",
             stdin=json.dumps(kind_config(args.node_ports)),
             add_previous_output_in_env=False,
             logging=local.Logging.STDERR,  # stdout is the kubeconfig
@@ -99,7 +100,7 @@ class KindCluster(Cluster):
 
 
 def kind_config(node_ports: range) -> dict[str, object]:
-    """The configuration file of a cluster whose node ports are published on the loopback address."""
+    """Returns the configuration of a `kind` cluster that publishes its node ports on the loopback address."""
     published = [{"containerPort": port, "hostPort": port, "listenAddress": "127.0.0.1"} for port in node_ports]
     return {
         "kind": "Cluster",
@@ -110,15 +111,15 @@ def kind_config(node_ports: range) -> dict[str, object]:
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingClusterArgs:
-    """Where to find a cluster that others run."""
+    """The kubeconfig of a cluster that somebody else operates, and the context in it."""
 
     context: str
     kubeconfig: str | None
-    """Path; None: the user's own."""
+    """The path of the kubeconfig. None: the user's own."""
 
 
 class ExistingCluster(Cluster):
-    """A cluster that is there before the stack and stays after it."""
+    """A cluster that the stack neither creates nor deletes."""
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:cluster:ExistingCluster", name, None, opts)

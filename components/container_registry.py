@@ -1,4 +1,4 @@
-"""Where images are pushed to and pulled from."""
+"""The container registry to which images are pushed and from which pods pull them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistryArgs:
-    """A registry and what serves it."""
+class ContainerRegistryArgs:
+    """The address of a container registry and the resources that run it."""
 
     address: str
-    """Host, port and path below which images are pushed."""
+    """Host, port and path prefix, without a scheme."""
     served_by: Sequence[pulumi.Resource] = ()
-    """What must exist before the registry answers; nothing where others run it."""
+    """The resources that must exist before the container registry answers. Empty if somebody else operates it."""
 
 
-class Registry(pulumi.ComponentResource):
-    """A registry. Images carry its address and wait for what serves it."""
+class ContainerRegistry(pulumi.ComponentResource):
+    """A container registry. Image names contain its address, and images depend on the resources that run it."""
 
     address: Output[str]
     served_by: Sequence[pulumi.Resource]
 
-    def __init__(self, name: str, args: RegistryArgs, opts: ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: ContainerRegistryArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:registry:Registry", name, None, opts)
         self.address = Output.from_input(args.address)
         self.served_by = args.served_by

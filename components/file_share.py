@@ -1,4 +1,4 @@
-"""A folder that many pods read and write at once."""
+"""A volume that several pods read and write at the same time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from components.objects import name_of
 
 @dataclass(frozen=True, kw_only=True)
 class FileShareArgs:
-    """Where a share is, and how big."""
+    """The namespace and the size of a file share."""
 
     namespace: Input[str]
     size: str
     storage_class: str | None = None
-    """One that gives ReadWriteMany; None: the cluster's default."""
+    """A class that supports ReadWriteMany. None: the cluster's default class."""
     protect: bool = False
-    """Whether the engine refuses to delete it, and what is on it."""
+    """Whether the engine refuses to delete the share and its data."""
 
 
 class FileShare(pulumi.ComponentResource):
-    """A ReadWriteMany volume claim of the component's name."""
+    """A ReadWriteMany volume claim. The claim has the component's name."""
 
     claim: Output[str]
 
@@ -35,7 +35,8 @@ class FileShare(pulumi.ComponentResource):
             metadata={
                 "name": name,
                 "namespace": args.namespace,
-                # A class that binds when the first pod comes would never be ready before that pod is declared.
+                # With a class that binds on first use, the claim becomes ready only after a pod that uses it is created, and
+                # the engine creates that pod after the claim. Waiting for the claim would never end.
                 "annotations": {"pulumi.com/skipAwait": "true"},
             },
             spec={

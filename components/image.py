@@ -1,4 +1,4 @@
-"""An image of ours: built from this checkout, pushed once, and known by its digest from then on."""
+"""An image that is built from this checkout and pushed to the container registry. All users refer to it by digest."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import pulumi_docker as docker
 from pulumi import Output, ResourceOptions
 
 if TYPE_CHECKING:
-    from components.container_registry import Registry
+    from components.container_registry import ContainerRegistry
 
 _TAG: Final = "current"
-"""For people who look into the registry. Nothing pulls by it."""
+"""A tag for people who browse the container registry. No pod pulls by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
-    """What to build, on what, and where to put it."""
+    """The Dockerfile, the base image and the container registry of an image."""
 
-    registry: Registry
+    registry: ContainerRegistry
     dockerfile: str
-    """Path in the checkout. `<dockerfile>.dockerignore` beside it lists what of the checkout the build may see."""
+    """Path in the checkout. The file `<dockerfile>.dockerignore` selects the files of the checkout for the build context."""
     base: str
-    """The image it is built on."""
+    """The base image."""
 
 
 class Image(pulumi.ComponentResource):
-    """An image. Its repository in the registry has the component's name."""
+    """An image. Its repository in the container registry has the component's name."""
 
     ref: Output[str]
     """`<registry>/<repository>@sha256:...`"""

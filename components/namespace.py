@@ -1,4 +1,4 @@
-"""A namespace in which pods must be `restricted` and no traffic flows that nobody asked for."""
+"""A namespace that enforces the `restricted` Pod Security standard and denies traffic by default."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _DNS_PORTS: Final = ("UDP", "TCP")
 
 @dataclass(frozen=True, kw_only=True)
 class NamespaceArgs:
-    """What a namespace is called in the cluster."""
+    """The name of a namespace in the cluster."""
 
     name: Input[str]
 
 
 class Namespace(pulumi.ComponentResource):
-    """A namespace. Its default policy denies all traffic but DNS: what else may flow is said by who needs it."""
+    """A namespace. Its default policy denies all traffic except DNS; components that need other traffic declare policies."""
 
     name: Output[str]
 

@@ -1,4 +1,4 @@
-"""What Kubernetes objects of all kinds have in common."""
+"""The names and labels of Kubernetes objects."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
         @property
         def metadata(self) -> Output[ObjectMeta]:
-            """Its name, labels and the like."""
+            """The name, the labels and other metadata of the object."""
             ...
 
 
 def name_of(resource: Object) -> Output[str]:
-    """An object's name in the cluster. Whoever uses it waits for the object."""
+    """Returns an object's name in the cluster. A resource that uses the name depends on the object."""
     return resource.metadata.apply(_name)
 
 
@@ -30,10 +30,10 @@ def _name(metadata: ObjectMeta) -> str:
 
 
 def labels(name: str) -> dict[str, str]:
-    """The labels of everything that belongs to one application."""
+    """Returns the labels of all objects of one application."""
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "modelstack"}
 
 
 def selector(name: str) -> dict[str, str]:
-    """What finds an application's pods. Less than all labels: a selector can never change."""
+    """Returns the labels that select an application's pods: a subset of its labels, because selectors are immutable."""
     return {"app.kubernetes.io/name": name}

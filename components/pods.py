@@ -1,4 +1,4 @@
-"""What all our pods have in common: the `restricted` Pod Security standard, and typed snippets of their specs."""
+"""Typed parts of pod specs that all components share. They meet the `restricted` Pod Security standard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     )
 
 UID: Final = 10001
-"""The user our images run as. Their group is 0, so that what an image makes group-writable stays writable for any user id."""
+"""The user id of our images' processes. Their group is 0, so a process with another user id can write to the image's
+group-writable files as well."""
 
 POD_SECURITY: Final[PodSecurityContextArgsDict] = {
     "run_as_non_root": True,
@@ -43,13 +44,15 @@ CONTAINER_SECURITY_ALONE: Final[SecurityContextArgsDict] = {
     "run_as_group": 0,
     "seccomp_profile": {"type": "RuntimeDefault"},
 }
-"""Meets the standard without `POD_SECURITY` too, for pods that somebody else makes and whose own context may get lost."""
+"""Meets the standard without `POD_SECURITY`. For pods that an operator creates, because an operator may drop the pod's own
+security context."""
 
 
 def fingerprint(values: Mapping[str, Input[str]]) -> Output[str]:
-    """A short hash of a Secret's data, for its pods' annotations: Kubernetes does not restart pods whose Secret changed.
+    """Returns a short hash of a Secret's data for the annotations of the pods that use it.
 
-    No secret itself: the passwords are random and far too long to be guessed from it.
+    A changed Secret changes the annotation, which restarts the pods; Kubernetes alone would not restart them. The hash is not
+    a secret: the passwords are random and too long to be guessed from it.
     """
     return Output.unsecret(Output.json_dumps(values, sort_keys=True).apply(_hash))
 
@@ -59,24 +62,25 @@ def _hash(text: str) -> str:
 
 
 def resources(*, cpu: str, memory: str, cpu_limit: str | None = None) -> ResourceRequirementsArgsDict:
-    """Requests and limits. Memory is promised in full; processor time may be borrowed unless `cpu_limit` says how much."""
+    """Returns requests and limits. The memory request equals the limit. CPU is unlimited unless `cpu_limit` is set."""
     limits = {"memory": memory} if cpu_limit is None else {"memory": memory, "cpu": cpu_limit}
-    # On a full disk, pods that use more than they asked for go first: not the database for its few kilobytes.
+    # On a full disk, Kubernetes first evicts pods that use more than their request. Without a request, a few kilobytes would
+    # be enough to evict the database.
     return {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": "64Mi"}, "limits": limits}
 
 
 def scratch(name: str, size: str) -> VolumeArgsDict:
-    """A writable folder that ends with the pod."""
+    """Returns a writable volume that is deleted with the pod."""
     return {"name": name, "empty_dir": {"size_limit": size}}
 
 
 def claim(name: str, claim_name: Input[str]) -> VolumeArgsDict:
-    """A volume that outlives the pod."""
+    """Returns a volume of a volume claim, which outlives the pod."""
     return {"name": name, "persistent_volume_claim": {"claim_name": claim_name}}
 
 
 def http_probe(path: str, port: str, *, period: int, failures: int) -> ProbeArgsDict:
-    """Asks over HTTP every `period` seconds; gives up after `failures` in a row."""
+    """Returns a probe that sends an HTTP request every `period` seconds and fails after `failures` consecutive failures."""
     return {
         "http_get": {"path": path, "port": port},
         "period_seconds": period,
@@ -86,10 +90,10 @@ def http_probe(path: str, port: str, *, period: int, failures: int) -> ProbeArgs
 
 
 def exec_probe(command: Sequence[str], *, period: int, failures: int) -> ProbeArgsDict:
-    """Runs a command in the container every `period` seconds; gives up after `failures` in a row."""
+    """Returns a probe that runs a command every `period` seconds and fails after `failures` consecutive failures."""
     return {"exec_": {"command": [*command]}, "period_seconds": period, "failure_threshold": failures, "timeout_seconds": 5}
 
 
-def environment(values: Mapping[str, Input[str]]) -> list[EnvVarArgsDict]:
-    """Environment variables, in the order given."""
+def env_vars(values: Mapping[str, Input[str]]) -> list[EnvVarArgsDict]:
+    """Returns the environment variables of a container, in the given order."""
     return [{"name": name, "value": value} for name, value in values.items()]

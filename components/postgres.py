@@ -1,4 +1,4 @@
-"""PostgreSQL: one server with a volume of its own and as many databases as its users need."""
+"""PostgreSQL: one server with its own volume and any number of databases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi_random as random
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, networking
 
-from common.labels import SECRET_ANNOTATION
+from common.labels import FINGERPRINT_ANNOTATION
 from components.objects import labels, name_of, selector
 from components.pods import (
     CONTAINER_SECURITY,
@@ -25,44 +25,45 @@ from components.pods import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pulumi_kubernetes.core.v1 import ContainerArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict
 
 PORT: Final = 5432
 USER: Final = "modelstack"
-"""Owns every database and is no superuser. The superuser has no password and logs in on the pod's own socket only."""
+"""The role that owns the databases. It is not a superuser. The superuser has no password and can only connect to the local
+socket of the pod."""
 _MEBIBYTES: Final = {"Mi": 1, "Gi": 1024}
 _PASSWORD_LENGTH: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresArgs:
-    """A server's size, its databases and who may connect."""
+    """The size, the databases and the allowed clients of a server."""
 
     namespace: Input[str]
     image: Input[str]
     databases: Sequence[str]
     clients: Mapping[str, str]
-    """Labels of the pods in the same namespace that may connect."""
+    """The labels of the pods that may connect. The pods must be in the same namespace."""
     storage: str
     cpu: str
     memory: str
     storage_class: str | None = None
-    """Class of its volume; None: the cluster's default."""
+    """The storage class of the volume. None: the cluster's default class."""
     protect: bool = False
-    """Whether the engine refuses to delete its volume and its password."""
+    """Whether the engine refuses to delete the volume and the password."""
 
 
 class Postgres(pulumi.ComponentResource):
-    """One PostgreSQL server. There is no replica: a node's loss costs the minutes until the pod runs elsewhere."""
+    """One PostgreSQL server without replicas. If its node fails, the database is down for minutes, until the pod runs again."""
 
     host: Output[str]
-    """Known once the server answers, so that whoever connects waits for it."""
+    """Resolves when the server is ready, so resources that use it are created after that."""
     password: Output[str]
 
     def __init__(self, name: str, args: PostgresArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:postgres:Postgres", name, None, opts)
-        kept = ResourceOptions(parent=self, protect=args.protect)
-        password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=kept)
+        protected = ResourceOptions(parent=self, protect=args.protect)
+        password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=protected)
         self.password = password.result
         data = {"password": self.password}
         secret = core.v1.Secret(
@@ -76,7 +77,8 @@ class Postgres(pulumi.ComponentResource):
             metadata={
                 "name": name,
                 "namespace": args.namespace,
-                # A class that binds when the first pod comes would never be ready before that pod is declared.
+                # With a class that binds on first use, the claim becomes ready only after a pod that uses it is created, and
+                # the engine creates that pod after the claim. Waiting for the claim would never end.
                 "annotations": {"pulumi.com/skipAwait": "true"},
             },
             spec={
@@ -84,7 +86,7 @@ class Postgres(pulumi.ComponentResource):
                 "resources": {"requests": {"storage": args.storage}},
                 "storage_class_name": args.storage_class,
             },
-            opts=kept,
+            opts=protected,
         )
         service = core.v1.Service(
             f"{name}-service",
@@ -100,19 +102,8 @@ class Postgres(pulumi.ComponentResource):
                 "replicas": 1,
                 "selector": {"match_labels": selector(name)},
                 "template": {
-                    "metadata": {"labels": labels(name), "annotations": {SECRET_ANNOTATION: fingerprint(data)}},
-                    "spec": {
-                        "automount_service_account_token": False,
-                        "security_context": POD_SECURITY,
-                        "termination_grace_period_seconds": 60,
-                        "containers": [_container(args)],
-                        "volumes": [
-                            claim("data", name_of(volume)),
-                            {"name": "password", "secret": {"secret_name": name_of(secret)}},
-                            scratch("run", "1Mi"),
-                            scratch("tmp", "64Mi"),
-                        ],
-                    },
+                    "metadata": {"labels": labels(name), "annotations": {FINGERPRINT_ANNOTATION: fingerprint(data)}},
+                    "spec": _pod(args, volume=name_of(volume), secret=name_of(secret)),
                 },
             },
             opts=ResourceOptions(parent=self),
@@ -131,15 +122,31 @@ class Postgres(pulumi.ComponentResource):
         self.register_outputs({"host": self.host, "password": self.password})
 
     def url(self, database: str) -> Output[str]:
-        """How SQLAlchemy connects to one of the databases. A secret: the password is in it.
+        """Returns the SQLAlchemy URL of a database, as a secret because it contains the password.
 
-        The driver is named because the default is another one from SQLAlchemy 2.1 on.
+        The URL names the driver because SQLAlchemy 2.1 and later have another default driver.
         """
         return Output.format("postgresql+psycopg2://{0}:{1}@{2}:{3}/{4}", USER, self.password, self.host, PORT, database)
 
 
+def _pod(args: PostgresArgs, *, volume: Input[str], secret: Input[str]) -> PodSpecArgsDict:
+    return {
+        "automount_service_account_token": False,
+        "security_context": POD_SECURITY,
+        "termination_grace_period_seconds": 60,
+        "containers": [_container(args)],
+        "volumes": [
+            claim("data", volume),
+            {"name": "password", "secret": {"secret_name": secret}},
+            scratch("run", "1Mi"),
+            scratch("tmp", "64Mi"),
+        ],
+    }
+
+
 def _container(args: PostgresArgs) -> ContainerArgsDict:
-    ready = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--port", str(PORT)]  # TCP: the socket answers before it is set up
+    # Over TCP, because the socket already answers while the server is still being set up.
+    ready = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--port", str(PORT)]
     settings = [part for key, value in server_settings(args.memory).items() for part in ("-c", f"{key}={value}")]
     return {
         "name": "postgres",
@@ -152,7 +159,7 @@ def _container(args: PostgresArgs) -> ContainerArgsDict:
         "ports": [{"name": "postgres", "container_port": PORT}],
         "resources": resources(cpu=args.cpu, memory=args.memory),
         "security_context": CONTAINER_SECURITY,
-        # A start after a crash replays the log first: minutes are not a hang.
+        # After a crash the server first replays its log, which can take minutes.
         "startup_probe": exec_probe(ready, period=2, failures=300),
         "readiness_probe": exec_probe(ready, period=5, failures=3),
         "liveness_probe": exec_probe(ready, period=20, failures=6),
@@ -166,7 +173,10 @@ def _container(args: PostgresArgs) -> ContainerArgsDict:
 
 
 def server_settings(memory: str) -> dict[str, str]:
-    """The server's configuration for a memory limit (`256Mi`, `1Gi`): a quarter is for its buffers, as its manual advises."""
+    """Returns the server's configuration for a memory limit such as `256Mi` or `1Gi`.
+
+    The shared buffers get a quarter of the memory, as the PostgreSQL manual recommends.
+    """
     mebibytes = int(memory[:-2]) * _MEBIBYTES[memory[-2:]]
     return {
         "shared_buffers": f"{mebibytes // 4}MB",

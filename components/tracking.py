@@ -1,4 +1,4 @@
-"""The MLflow tracking server: experiments, model registry and artifacts, behind a password."""
+"""The MLflow tracking server with experiments, model registry and artifacts. Access requires a password."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi_random as random
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, networking
 
-from common.labels import SECRET_ANNOTATION
+from common.labels import FINGERPRINT_ANNOTATION
 from components.objects import labels, name_of, selector
 from components.pods import (
     CONTAINER_SECURITY,
@@ -35,42 +35,42 @@ _SECRET_VARIABLES: Final = ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_AUTH_ADMIN_PASSW
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingArgs:
-    """A tracking server, what it stores where, and where it is reached."""
+    """The stores, the address and the size of a tracking server."""
 
     namespace: Input[str]
     image: Input[str]
     backend: Input[str]
-    """SQLAlchemy URL of the database for runs and models."""
+    """The SQLAlchemy URL of the database for runs and models."""
     accounts: Input[str]
-    """SQLAlchemy URL of the database for users and permissions."""
+    """The SQLAlchemy URL of the database for users and permissions."""
     artifacts: Input[str]
-    """Volume claim that artifacts are kept on. Clients never see it: the server hands everything through."""
+    """The volume claim for artifacts. Clients do not access it: they upload and download artifacts through the server."""
     host: str
-    """Name or address under which the node port is reached."""
+    """The host name or address at which clients outside the cluster reach the node port."""
     node_port: int
     cpu: str
     memory: str
     workers: int
     protect: bool = False
-    """Whether the engine refuses to delete its password, which the database remembers."""
+    """Whether the engine refuses to delete the server's passwords. The database remembers them."""
 
 
 class Tracking(pulumi.ComponentResource):
     """One MLflow server, its Service and the administrator's account."""
 
     url: Output[str]
-    """From outside the cluster."""
+    """The URL for clients outside the cluster."""
     internal_url: Output[str]
-    """From inside the cluster."""
+    """The URL for clients inside the cluster."""
     namespace: Output[str]
     username: Output[str]
     password: Output[str]
 
     def __init__(self, name: str, args: TrackingArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:tracking:Tracking", name, None, opts)
-        kept = ResourceOptions(parent=self, protect=args.protect)
-        password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=kept)
-        session_key = random.RandomPassword(f"{name}-session-key", length=_PASSWORD_LENGTH, special=False, opts=kept)
+        protected = ResourceOptions(parent=self, protect=args.protect)
+        password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=protected)
+        session_key = random.RandomPassword(f"{name}-session-key", length=_PASSWORD_LENGTH, special=False, opts=protected)
         data = {
             "MLFLOW_BACKEND_STORE_URI": Output.from_input(args.backend),
             "MLFLOW_AUTH_ADMIN_PASSWORD": password.result,
@@ -88,14 +88,14 @@ class Tracking(pulumi.ComponentResource):
             metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
             spec={
                 "replicas": 1,
-                # The old server ends before the new one starts: a new version migrates the database first.
+                # The old server stops before the new one starts, because a new version of MLflow migrates the database.
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": selector(name)},
                 "template": {
-                    "metadata": {"labels": labels(name), "annotations": {SECRET_ANNOTATION: fingerprint(data)}},
+                    "metadata": {"labels": labels(name), "annotations": {FINGERPRINT_ANNOTATION: fingerprint(data)}},
                     "spec": {
                         "automount_service_account_token": False,
-                        "enable_service_links": False,  # a Service called `tracking` would set TRACKING_PORT and the like
+                        "enable_service_links": False,  # else a Service named `tracking` sets TRACKING_PORT and others
                         "security_context": POD_SECURITY,
                         "containers": [_container(name, args, name_of(secret))],
                         "volumes": [
@@ -116,7 +116,8 @@ class Tracking(pulumi.ComponentResource):
                 "selector": selector(name),
                 "ports": [{"name": "http", "port": PORT, "target_port": "http", "node_port": args.node_port}],
             },
-            # A Service is ready when it has endpoints. Declared earlier, its waiting would run out while an image is built.
+            # The engine waits until the Service has endpoints. If the Service were created before the Deployment, that wait
+            # could time out while the image is being built.
             opts=ResourceOptions(parent=self, depends_on=[server]),
         )
         networking.v1.NetworkPolicy(
@@ -138,7 +139,7 @@ class Tracking(pulumi.ComponentResource):
 
 
 def auth_config(database_url: str) -> str:
-    """MLflow's file of authentication. The password and the session key come from the environment instead."""
+    """Returns MLflow's authentication file. It omits the password and the session key, which are environment variables."""
     return "\n".join(
         [
             "[mlflow]",
@@ -146,19 +147,19 @@ def auth_config(database_url: str) -> str:
             f"admin_username = {USERNAME}",
             "default_permission = READ",
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
-            "auth_cache_ttl_seconds = 60",  # hashing a password takes tens of milliseconds, a run makes hundreds of requests
+            "auth_cache_ttl_seconds = 60",  # hashing a password takes tens of milliseconds, a run sends hundreds of requests
             "",
         ]
     )
 
 
 def allowed_hosts(name: str, namespace: str, outside: str) -> list[str]:
-    """The Host headers that are answered. MLflow refuses all others, so that no web page can reach it by a name of its own.
+    """Returns the Host headers that MLflow accepts. It rejects all others, as a defence against DNS rebinding by web pages.
 
     Args:
-        name: of the Service.
-        namespace: of the Service.
-        outside: host and port under which it is reached from outside the cluster.
+        name: the name of the Service.
+        namespace: the namespace of the Service.
+        outside: the host and port at which clients outside the cluster reach the Service.
     """
     inside = (name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local")
     return [*(f"{host}:{PORT}" for host in inside), outside]
@@ -187,20 +188,20 @@ def _container(name: str, args: TrackingArgs, secret: Output[str]) -> ContainerA
         ],
         "env": [
             {"name": "MLFLOW_AUTH_CONFIG_PATH", "value": f"/etc/mlflow/{_AUTH_FILE}"},
-            {"name": "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "value": "false"},  # agents' jobs, some 300 MB for nothing here
+            {"name": "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "value": "false"},  # jobs of agents: unused here, and need 300 MB
             {"name": "MLFLOW_DISABLE_TELEMETRY", "value": "true"},
             *(_from_secret(variable, secret) for variable in _SECRET_VARIABLES),
         ],
         "ports": [{"name": "http", "container_port": PORT}],
         "resources": resources(cpu=args.cpu, memory=args.memory),
         "security_context": CONTAINER_SECURITY,
-        # Creating or migrating the database takes a minute on a slow machine.
+        # On a slow machine, MLflow needs a minute to create or migrate the database.
         "startup_probe": http_probe("/health", "http", period=3, failures=100),
         "readiness_probe": http_probe("/health", "http", period=5, failures=3),
         "liveness_probe": http_probe("/health", "http", period=20, failures=6),
         "volume_mounts": [
             {"name": "artifacts", "mount_path": "/artifacts"},
             {"name": "auth", "mount_path": "/etc/mlflow", "read_only": True},
-            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 the container's own
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 a volume of this pod
         ],
     }

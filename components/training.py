@@ -1,7 +1,7 @@
-"""Where workloads are trained: a share that their steps hand data on through, and one suspended CronJob per workload.
+"""The training of workloads: one suspended CronJob per workload.
 
-A CronJob rather than a Job, because a Job would run (again) whenever its declaration changes. Suspended, it is a template: a
-training run is a Job made from it, as `kubectl create job --from` does.
+A suspended CronJob is only a template. A training run is a Job that is created from it, as `kubectl create job --from` does.
+The stack does not declare a Job, because a Job would run again after each change of its declaration.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ContainerArgsDict
 
 _NEVER: Final = "0 0 1 1 *"
-"""A CronJob must have a schedule. Suspended, it has no effect."""
+"""A schedule, which Kubernetes requires. It has no effect, because the CronJob is suspended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """What one workload's training run needs."""
+    """The resources of one workload's training runs."""
 
     cron_job: str
-    """Name of the CronJob."""
+    """The name of the CronJob."""
     cpu: str
     memory: str
     cpu_limit: str | None
     deadline_seconds: int
     scratch: str
-    """Size of `/tmp`."""
+    """The size of `/tmp`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingArgs:
-    """Where runs are made, from which image, and where they log to."""
+    """The namespace, the image, the tracking server and the data volume of all training runs."""
 
     namespace: Input[str]
     image: Input[str]
@@ -51,19 +51,19 @@ class TrainingArgs:
     tracking_password: Input[str]
     tracking_namespace: Input[str]
     data: Input[str]
-    """Volume claim, ReadWriteMany, that is mounted at `/data`."""
+    """The ReadWriteMany volume claim that is mounted at `/data`."""
     jobs: Mapping[str, TrainingJob]
-    """By workload."""
-    keep_seconds: int
-    """How long a finished run stays."""
+    """The training job of each workload, by the workload's name."""
+    retention_seconds: int
+    """The time after which Kubernetes deletes a finished run."""
 
 
 class Training(pulumi.ComponentResource):
-    """The CronJobs of all workloads. Of the API their pods may use nothing, of the network only the tracking server."""
+    """The CronJobs of all workloads. Their pods have no access to the Kubernetes API and reach only the tracking server."""
 
     namespace: Output[str]
     cron_jobs: Mapping[str, Output[str]]
-    """Their names, by workload."""
+    """The names of the CronJobs, by workload."""
 
     def __init__(self, name: str, args: TrainingArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:training:Training", name, None, opts)
@@ -119,9 +119,9 @@ def _job(
     return {
         "metadata": {"labels": labels(workload)},
         "spec": {
-            "backoff_limit": 0,  # a run that failed is looked at, not repeated: it may have registered a model
+            "backoff_limit": 0,  # a failed run is not repeated: it may have registered a model already
             "active_deadline_seconds": job.deadline_seconds,
-            "ttl_seconds_after_finished": args.keep_seconds,
+            "ttl_seconds_after_finished": args.retention_seconds,
             "template": {
                 "metadata": {"labels": labels(workload)},
                 "spec": {
@@ -148,14 +148,14 @@ def _container(workload: str, job: TrainingJob, args: TrainingArgs, access: Outp
             {"name": "MODELSTACK_IMAGE", "value": Output.from_input(args.image).apply(_digest)},
             {"name": "MODELSTACK_SOURCE", "value": "/opt/data"},
             {"name": "MODELSTACK_DATA", "value": "/data"},
-            {"name": "HOME", "value": "/tmp"},  # noqa: S108 the container's own
+            {"name": "HOME", "value": "/tmp"},  # noqa: S108 a volume of this pod
         ],
         "env_from": [{"secret_ref": {"name": access}}],
         "resources": resources(cpu=job.cpu, memory=job.memory, cpu_limit=job.cpu_limit),
         "security_context": CONTAINER_SECURITY,
         "volume_mounts": [
             {"name": "data", "mount_path": "/data"},
-            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 the container's own
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 a volume of this pod
         ],
     }
 

@@ -1,1 +1,1 @@
-"""One environment: settings, types, naming, composition, outputs."""
+"""One environment: its settings, the rules for its releases, its foundation, its platform and its outputs."""

@@ -1,4 +1,4 @@
-"""What an environment stands on: its cluster and its registry."""
+"""The foundation of an environment: its cluster and its container registry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components.cluster import (
     KindCluster,
     KindClusterArgs,
 )
-from components.container_registry import Registry, RegistryArgs
+from components.container_registry import ContainerRegistry, ContainerRegistryArgs
 from infra.settings import model
 
 if TYPE_CHECKING:
@@ -25,25 +25,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Foundation:
-    """Where everything else is declared."""
+    """The cluster and the container registry of one environment."""
 
     cluster: Cluster
-    registry: Registry
+    container_registry: ContainerRegistry
     host: str
-    """Where node ports are reached."""
+    """The host name or address at which clients reach the cluster's node ports."""
 
     @property
     def on_cluster(self) -> ResourceOptions:
-        """For components whose objects live in the cluster."""
+        """Options for components whose Kubernetes objects belong in this cluster."""
         return ResourceOptions(providers=[self.cluster.provider])
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
-        """Declares the cluster and the registry that the settings ask for."""
+        """Declares the cluster and the container registry of the settings."""
         cluster = _cluster(settings.cluster)
         served_by = [cluster] if isinstance(cluster, EmbeddedCluster) else []
-        registry = Registry("registry", RegistryArgs(address=settings.images.registry, served_by=served_by))
-        return cls(cluster=cluster, registry=registry, host=settings.cluster.host)
+        registry_args = ContainerRegistryArgs(address=settings.images.registry, served_by=served_by)
+        registry = ContainerRegistry("registry", registry_args)
+        return cls(cluster=cluster, container_registry=registry, host=settings.cluster.host)
 
 
 def _cluster(settings: model.Cluster) -> Cluster:

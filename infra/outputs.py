@@ -1,4 +1,4 @@
-"""What a stack tells the world: `pulumi stack output`, the `modelstack` command and other stacks read it."""
+"""The outputs of a stack. `pulumi stack output`, the `modelstack` command and other stacks read them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TrackingOutput(TypedDict):
-    """The MLflow server as seen from outside the cluster."""
+    """The address and the login of the MLflow server for clients outside the cluster."""
 
     url: Output[str]
     username: Output[str]
@@ -33,7 +33,7 @@ class TrackingOutput(TypedDict):
 
 
 class TrainingOutput(TypedDict):
-    """The suspended CronJob that a workload's training runs are made from."""
+    """The suspended CronJob that is the template of a workload's training runs."""
 
     namespace: Output[str]
     cronJob: Output[str]
@@ -41,7 +41,7 @@ class TrainingOutput(TypedDict):
 
 
 class EndpointOutput(TypedDict):
-    """Where a workload answers, and with what."""
+    """The address of a workload's endpoint and its stable release."""
 
     url: Output[str]
     version: int
@@ -50,35 +50,38 @@ class EndpointOutput(TypedDict):
 
 
 class ReleaseOutput(TypedDict):
-    """What a workload's endpoint answers with. Stacks that releases go to rely on it: see `infra.promotion.deployed`."""
+    """The stable release and the canary of a workload's endpoint.
+
+    The stacks to which releases are promoted from this one depend on it: see `infra.promotion.deployed`.
+    """
 
     version: int
     image: str
     """Digest."""
     metrics: Mapping[str, float]
     proven: list[str]
-    """Digests of the images that have been served here and are still kept."""
+    """Digests of the images that this environment has served and whose releases are still in the stack file."""
     canary: CanaryOutput | None
 
 
 class CanaryOutput(TypedDict):
-    """The version that is tried, and on how much of the requests."""
+    """The canary's version and its share of the requests in percent."""
 
     version: int
     percent: int
 
 
 class WorkloadOutput(TypedDict):
-    """What became of a workload of this environment: one without a release has no endpoint, and says so."""
+    """The state of a workload in this environment. A workload without a release has no endpoint and is `unreleased`."""
 
     owner: str
     state: Literal["serving", "unreleased"]
 
 
 def export(settings: Settings, foundation: Foundation, platform: Platform, deployed: DeployedReleases) -> None:
-    """Exports the outputs."""
+    """Exports all outputs of the stack."""
     pulumi.export(outputs.KUBECONFIG, foundation.cluster.kubeconfig)
-    pulumi.export(outputs.REGISTRY, foundation.registry.address)
+    pulumi.export(outputs.REGISTRY, foundation.container_registry.address)
     pulumi.export(outputs.SERVING_IMAGE, platform.images.serving.ref)
     pulumi.export(outputs.TRACKING, _tracking(platform))
     pulumi.export(outputs.TRAINING, _training(platform))
@@ -116,31 +119,31 @@ def _endpoints(settings: Settings, platform: Platform) -> dict[str, EndpointOutp
 
 def _releases(settings: Settings, platform: Platform, deployed: DeployedReleases) -> dict[str, Output[ReleaseOutput]]:
     return {
-        workload: _once_up(endpoint, _release(settings.releases[workload], deployed.here.get(workload)))
+        workload: _when_ready(endpoint, _release(settings.releases[workload], deployed.here.get(workload)))
         for workload, endpoint in platform.endpoints.items()
     }
 
 
-def _release(releases: WorkloadReleases, here: DeployedRelease | None) -> ReleaseOutput:
+def _release(releases: WorkloadReleases, before: DeployedRelease | None) -> ReleaseOutput:
     stable, canary = releases.served[STABLE], releases.canary
-    kept = {release.image for release in releases.versions}
+    retained = {release.image for release in releases.versions}
     served = {release.image for release in releases.served.values()}
     return {
         "version": stable.version,
         "image": stable.image,
         "metrics": dict(stable.evidence.metrics),
-        "proven": sorted(served | (kept & here.proven if here else set())),
+        "proven": sorted(served | (retained & before.proven if before else set())),
         "canary": {"version": canary.version, "percent": canary.percent} if canary else None,
     }
 
 
-def _once_up(endpoint: Endpoint | SeldonEndpoint, told: ReleaseOutput) -> Output[ReleaseOutput]:
-    """Told only once the endpoint answers: what failed to start has not been stable."""
+def _when_ready(endpoint: Endpoint | SeldonEndpoint, release: ReleaseOutput) -> Output[ReleaseOutput]:
+    """Returns an output that resolves when the endpoint is ready: a release that failed to start does not count as stable."""
 
-    def tell(_url: str) -> ReleaseOutput:
-        return told
+    def release_of_ready_endpoint(_url: str) -> ReleaseOutput:
+        return release
 
-    return endpoint.url.apply(tell)
+    return endpoint.url.apply(release_of_ready_endpoint)
 
 
 def _workloads(settings: Settings) -> dict[str, WorkloadOutput]:

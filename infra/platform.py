@@ -1,4 +1,7 @@
-"""The platform on its foundation, from the database up to the endpoints. Each part gets named attributes of earlier parts."""
+"""Composes the platform on its foundation, from the database to the endpoints.
+
+Each part receives named attributes of the parts before it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from components.namespace import Namespace, NamespaceArgs
 from components.objects import selector
 from components.postgres import Postgres, PostgresArgs
 from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, Gateway
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
 from infra.settings import model
@@ -28,34 +31,34 @@ if TYPE_CHECKING:
     from workloads.declaration import Workload
 
 RUNS, ACCOUNTS = "tracking", "accounts"
-"""The databases of the tracking server."""
+"""The names of the tracking server's databases: one for runs and models, one for user accounts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """The images that are built from this checkout."""
+    """The images that the stack builds from this checkout."""
 
     postgres: Image
     tracking: Image
     training: Image
     serving: Image
-    """What release images are built on."""
+    """The base image of release images."""
     router: Image
 
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What the outputs tell of."""
+    """The parts of the platform that the stack's outputs describe."""
 
     images: Images
     tracking: Tracking
     training: Training
     endpoints: Mapping[str, Endpoint | SeldonEndpoint]
-    """By workload: those that have a release."""
+    """The endpoint of each workload that has a release, by the workload's name."""
 
 
 def compose(settings: Settings, foundation: Foundation) -> Platform:
-    """Declares the platform."""
+    """Declares the platform and returns its parts."""
     images = _images(settings, foundation)
 
     def namespace(name: str) -> Namespace:
@@ -75,7 +78,8 @@ def compose(settings: Settings, foundation: Foundation) -> Platform:
 def _images(settings: Settings, foundation: Foundation) -> Images:
     def image(name: str) -> Image:
         dockerfile = f"components/images/{name}/Dockerfile"
-        return Image(name, ImageArgs(registry=foundation.registry, dockerfile=dockerfile, base=settings.images.base))
+        args = ImageArgs(registry=foundation.container_registry, dockerfile=dockerfile, base=settings.images.base)
+        return Image(name, args)
 
     return Images(
         postgres=image("postgres"),
@@ -148,7 +152,7 @@ def _training(settings: Settings, foundation: Foundation, images: Images, namesp
             tracking_namespace=tracking.namespace,
             data=data.claim,
             jobs={name: _job(workload) for name, workload in WORKLOADS.items()},
-            keep_seconds=settings.training.keep_runs_seconds,
+            retention_seconds=settings.training.keep_runs_seconds,
         ),
         foundation.on_cluster,
     )
@@ -169,16 +173,16 @@ def _job(workload: Workload) -> TrainingJob:
 def _endpoint(
     settings: Settings, foundation: Foundation, images: Images, namespace: Namespace, workload: Workload
 ) -> Endpoint | SeldonEndpoint:
-    here, releases, needs = settings.workloads[workload.name], settings.releases[workload.name], workload.serving
+    in_stack, releases, needs = settings.workloads[workload.name], settings.releases[workload.name], workload.serving
     served = {
-        role: Served(
+        role: ServedRelease(
             image=naming.serving_image(settings.images.registry, workload.name, release.image),
             version=release.version,
             run=release.run,
         )
         for role, release in releases.served.items()
     }
-    engine, node_port, gateway = _engine(settings.serving, here.node_port)
+    engine, node_port, gateway = _engine(settings.serving, in_stack.node_port)
     return engine(
         workload.name,
         EndpointArgs(
@@ -189,8 +193,8 @@ def _endpoint(
                 memory=needs.resources.memory,
                 cpu_limit=needs.resources.cpu_limit,
                 workers=needs.workers,
-                min_replicas=here.replicas.min,
-                max_replicas=here.replicas.max,
+                min_replicas=in_stack.replicas.min,
+                max_replicas=in_stack.replicas.max,
                 target_cpu_percent=needs.target_cpu_percent,
             ),
             stable=served[STABLE],
@@ -205,12 +209,12 @@ def _endpoint(
 
 
 def _engine(serving: model.Serving, node_port: int) -> tuple[type[Endpoint | SeldonEndpoint], int | None, Gateway]:
-    """What makes endpoints, and where they answer."""
+    """Returns the component of the serving engine, the node port of its endpoints, and the gateway in front of them."""
     match serving:
         case model.DeploymentServing():
             return Endpoint, node_port, Gateway()
         case model.SeldonServing():
-            from components.serving.seldon import SeldonEndpoint  # noqa: PLC0415 most environments do without, and its import takes time
+            from components.serving.seldon import SeldonEndpoint  # noqa: PLC0415 slow import, rarely used
 
             return (
                 SeldonEndpoint,

@@ -1,1 +1,1 @@
-"""An environment on one machine from package registries alone: toolchain, plugins, node, images."""
+"""Runs an environment on one machine, with nothing but package registries: toolchain, plugins, node and image builder."""

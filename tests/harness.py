@@ -1,7 +1,7 @@
-"""Runs a Pulumi program against a recording engine and returns what it declared as plain data.
+"""Runs a Pulumi program against a recording engine and returns the declared resources and outputs as plain data.
 
-The mocks of Pulumi accept what the engine would refuse and hide what tests need (duplicate URNs, parents, providers,
-protection). Hence a monitor of our own that records the requests themselves.
+Pulumi's mocks accept duplicate URNs, which the engine would refuse, and hide parents, providers and protection, which tests
+need. So this module has its own monitor, which records the requests.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from tests.checkout import CHECKOUT, STACK_FILES
 
 PROJECT = "modelstack"
 World = Mapping[str, Any]
-"""What the providers answer: outputs by type token, on top of the inputs; of a function its answer, or what makes that."""
+"""The responses of the providers, by type token. For a resource: outputs in addition to its inputs. For a function: the
+response, or a callable that receives the arguments and returns the response."""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that the engine was told to keep secret."""
+    """A value that the program marked as secret."""
 
     value: Any
 
@@ -48,38 +49,38 @@ UNKNOWN = Unknown()
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource as the program declared it."""
+    """One resource that the program declared."""
 
     type: str
     name: str
     urn: str
     inputs: dict[str, Any]
     parent: str
-    """Name of the parent; empty for the stack itself."""
+    """The name of the parent. Empty if the parent is the stack."""
     provider: str
-    """Name of the provider that is asked; `default` where none was given."""
+    """The name of the provider; `default` if the program set none."""
     protect: bool
     custom: bool
     dependencies: frozenset[str]
-    """Names of what must exist before."""
+    """The names of the resources that the engine creates before this one."""
 
 
 @dataclass(frozen=True)
 class Declared:
-    """Everything a program declared."""
+    """The resources and outputs of a program."""
 
     resources: tuple[Resource, ...] = ()
     outputs: dict[str, Any] = field(default_factory=dict)
 
     def all(self, kind: str) -> list[Resource]:
-        """The resources whose type ends in `kind`, for example `Deployment`."""
+        """Returns the resources whose type ends in `kind`, for example `Deployment`."""
         return [resource for resource in self.resources if resource.type.rpartition(":")[2] == kind]
 
     def one(self, kind: str, name: str | None = None) -> Resource:
-        """The only resource of a kind, or the one of that name."""
-        found = [resource for resource in self.all(kind) if name in {None, resource.name}]
-        assert len(found) == 1, f"expected one {kind} {name or ''}, there are {[resource.name for resource in found]}"
-        return found[0]
+        """Returns the only resource of a kind, or the only one with the given name."""
+        matches = [resource for resource in self.all(kind) if name in {None, resource.name}]
+        assert len(matches) == 1, f"expected one {kind} {name or ''}, found {[resource.name for resource in matches]}"
+        return matches[0]
 
 
 class Recorder(mocks.MockMonitor):
@@ -106,14 +107,14 @@ class Recorder(mocks.MockMonitor):
         return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=object_)
 
     def Invoke(self, request):  # noqa: N802 the name is gRPC's
-        assert request.tok in self.world, f"the program calls {request.tok}, which this test's world does not answer"
-        told = self.world[request.tok]
-        answer = told(plain(MessageToDict(request.args))) if callable(told) else dict(told)
-        return resource_pb2.ResourceInvokeResponse(**{"return": ParseDict(_encoded(answer), Struct())})
+        assert request.tok in self.world, f"the program calls {request.tok}, for which the test's world has no response"
+        entry = self.world[request.tok]
+        response = entry(plain(MessageToDict(request.args))) if callable(entry) else dict(entry)
+        return resource_pb2.ResourceInvokeResponse(**{"return": ParseDict(_encoded(response), Struct())})
 
 
 def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What providers add to the inputs."""
+    """Returns the outputs that providers add to the inputs."""
     match kind:
         case "docker:index/image:Image":
             repository = inputs["imageName"].rpartition(":")[0]
@@ -168,7 +169,7 @@ def plain(value: Any) -> Any:
 
 
 def revealed(value: Any) -> Any:
-    """The same without the marks of secrets."""
+    """Replaces each `Secret` by its value."""
     match value:
         case Secret(inner):
             return revealed(inner)
@@ -193,7 +194,7 @@ def run(
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        settings.set_root_resource(None)  # the root of an earlier run would keep its exports
+        settings.set_root_resource(None)  # otherwise the exports of an earlier run would remain
         mocks.set_mocks(
             cast("mocks.Mocks", None), PROJECT, stack, preview=preview, monitor=recorder
         )  # the recorder answers itself

@@ -1,4 +1,4 @@
-"""Finds pods in what a program declared, whatever makes them."""
+"""Finds the pod specs in the resources that a program declares, for every kind of resource that creates pods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEMPLATES = {
 
 
 def pod_of(resource: Resource) -> dict[str, Any]:
-    """The spec of the pods that a workload resource makes."""
+    """Returns the spec of the pods that a workload resource creates."""
     template = revealed(resource.inputs)
     for key in _TEMPLATES[resource.type.rpartition(":")[2]]:
         template = template[key]
@@ -28,13 +28,13 @@ def pod_of(resource: Resource) -> dict[str, Any]:
 
 
 def container_of(resource: Resource) -> dict[str, Any]:
-    """The only container of those pods."""
+    """Returns the only container of the pods that a workload resource creates."""
     (container,) = pod_of(resource)["containers"]
     return container
 
 
 def pods(declared: Declared) -> Iterator[tuple[Resource, dict[str, Any]]]:
-    """Every resource that makes pods, with their spec."""
+    """Yields every resource that creates pods, with the spec of the pods."""
     for kind in _TEMPLATES:
         for resource in declared.all(kind):
             yield resource, pod_of(resource)
@@ -45,5 +45,5 @@ def pods(declared: Declared) -> Iterator[tuple[Resource, dict[str, Any]]]:
 
 
 def environment_of(container: dict[str, Any]) -> dict[str, Any]:
-    """The variables of a container: plain values, or where they come from."""
+    """Returns the variables of a container: the value, or the `valueFrom` object."""
     return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container.get("env", [])}

@@ -1,4 +1,4 @@
-"""The way of a release from one stack file into the next: files, what is deployed, what was recorded."""
+"""Test helpers for promotion: stack files, deployed releases, and a model registry with evidence."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tests.releases import (
 )
 
 FILE = """\
-# kept
+# comment
 config:
   modelstack:cluster: {kind: existing, context: c, host: c.example}
   modelstack:images: {registry: %s}
   modelstack:workloads:
-    markdown: {nodePort: 30001}   # kept too
+    markdown: {nodePort: 30001}   # second comment
 """
 
 
-class Evidence:
-    """A model registry that recorded what the releases of the tests say."""
+class FakeModelRegistry:
+    """A model registry whose records match the releases of the tests, except for the given changes."""
 
     def __init__(self, **changes):
         self.changes = changes
 
     def version(self, name, version):
-        if version == self.changes.get("gone"):
+        if version == self.changes.get("deleted"):
             return None
         tags = {"data": DIGEST, "revision": "1a2b3c4d5e6f", "trainer": TRAINER, "report": DIGEST}
         return ModelVersion(name=name, version=version, run=RUN, tags=tags | self.changes.get("tags", {}))
@@ -43,15 +43,15 @@ class Evidence:
 
 
 class World:
-    """Stack files in a folder, and the images that were copied between their registries."""
+    """Stack files in a folder, and a record of the images that were copied between their container registries."""
 
     def __init__(self, folder):
-        self.folder, self.copied = folder, []
+        self.folder, self.copied_images = folder, []
 
     def file(self, stack):
         return self.folder / f"Pulumi.{stack}.yaml"
 
-    def has(self, stack, block=None, registry="registry.example"):
+    def write(self, stack, block=None, registry="registry.example"):
         text = FILE % registry
         self.file(stack).write_text(stack_file.with_releases(text, "markdown", block) if block else text)
 
@@ -59,21 +59,21 @@ class World:
         file = self.file(stack)
         return StackReleases(stack=stack, file=file, text=file.read_text(), workload=workload)
 
-    def editor(self, stack, known=None, workload=MARKDOWN):
+    def editor(self, stack, deployed=None, workload=MARKDOWN):
         file, text = self.file(stack), self.file(stack).read_text()
-        deployed = known or DeployedReleases()
+        deployed = deployed or DeployedReleases()
         return StackEditor(stack=stack, file=file, text=text, workload=workload, deployed=deployed, today=TODAY)
 
-    def promoter(self, source, stack, known=None, evidence=None, workload=MARKDOWN):
+    def promoter(self, source, stack, deployed=None, registry=None, workload=MARKDOWN):
         return Promoter(
-            target=self.editor(stack, known, workload),
+            target=self.editor(stack, deployed, workload),
             source=self.read(source),
-            evidence=lambda: evidence or Evidence(),
-            copy_image=lambda *args: self.copied.append(args),
+            evidence=lambda: registry or FakeModelRegistry(),
+            copy_image=lambda *args: self.copied_images.append(args),
         )
 
-    def promote(self, source, stack, version=None, **given):
-        promoter = self.promoter(source, stack, **given)
+    def promote(self, source, stack, version=None, **options):
+        promoter = self.promoter(source, stack, **options)
         return promoter.promote(promoter.from_source(version))
 
     def canary(self, source, stack, version, percent):

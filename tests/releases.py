@@ -1,4 +1,4 @@
-"""Releases for tests, as a stack file writes them."""
+"""Releases for tests, in the form of a stack file."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ METRICS = {
     "wape_worst_brand": 0.5,
     "wape_worst_store": 0.6,
 }
-"""What passes the gate of `markdown`."""
+"""Metrics that pass the gate of `markdown`."""
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-"""A key whose secret half is known to everyone: it approves nothing outside tests."""
+"""A key whose private half is public. No approver list outside the tests contains it."""
 APPROVER = Approver(name="approver@example.com", key=base64.b64encode(KEY.public_key().public_bytes_raw()).decode())
 MARKDOWN = WORKLOADS["markdown"].model_copy(update={"approvers": (APPROVER,)})
 STACK_FILE = """\
@@ -40,24 +40,24 @@ config:
   modelstack:workloads:
     markdown: {nodePort: 30001}
 """
-"""Without releases."""
+"""A stack file without releases."""
 OLDEST = 90
-"""Days."""
+"""The largest age of the data that the gate of `AGED` accepts, in days."""
 AGED = MARKDOWN.model_copy(update={"gate": Gate(rules=(*MARKDOWN.gate.rules, Age(at_most_days=OLDEST)))})
-"""A workload whose gate asks for the age of the data."""
+"""A workload whose gate limits the age of the data."""
 TODAY = date(2026, 11, 24)
-"""The day of the tests."""
+"""The current day in the tests."""
 
 
 def image(version):
-    """The digest of a version's image."""
+    """Returns the digest of a version's image."""
     return f"sha256:{version:064x}"
 
 
 def release(version=3, **changes):
-    """One release."""
+    """Returns the release of a version, with changed fields if given."""
     evidence = {"version": version, "data": DIGEST, "report": DIGEST, "metrics": METRICS}
-    made = {
+    fields = {
         "version": version,
         "run": RUN,
         "image": image(version),
@@ -66,44 +66,48 @@ def release(version=3, **changes):
         "trainer": TRAINER,
         "evidence": evidence,
     }
-    return copy.deepcopy(made | changes)
+    return copy.deepcopy(fields | changes)
 
 
 def released(stable=3, *others, **roles):
-    """A workload's releases: the stable version, others that are kept or have a role (`canary={...}`, `shadow=5`)."""
+    """Returns a workload's block: the stable version, other retained versions, and roles (`canary={...}`, `shadow=5`)."""
     return {"stable": stable, **roles, "versions": [release(version) for version in sorted({stable, *others})]}
 
 
-def signed(stack, made, key=KEY, by=APPROVER.name, workload="markdown"):
-    """The release with an approval for a stack."""
-    content = {name: value for name, value in made.items() if name != "approval"}
+def signed(stack, unsigned, key=KEY, by=APPROVER.name, workload="markdown"):
+    """Returns the release with an approval for an environment."""
+    content = {name: value for name, value in unsigned.items() if name != "approval"}
     signature = approval.sign(key, stack, workload, Release.model_validate(content))
     return content | {"approval": {"by": by, "at": "2026-11-24T10:30:00Z", "signature": signature}}
 
 
 def approved(stack, block):
-    """The releases with every version approved for a stack."""
-    return block | {"versions": [signed(stack, made) for made in block["versions"]]}
+    """Returns the block with every version approved for an environment."""
+    return block | {"versions": [signed(stack, unsigned) for unsigned in block["versions"]]}
 
 
 def outputs(block):
-    """What a stack that is up with these releases tells of them."""
-    stable = next(made for made in block["versions"] if made["version"] == block["stable"])
-    told = {"version": stable["version"], "image": stable["image"], "metrics": stable["evidence"]["metrics"]}
-    return {"releases": {"markdown": told | {"proven": [stable["image"]]}}}
+    """Returns the outputs of a stack that is up with these releases."""
+    stable = next(each for each in block["versions"] if each["version"] == block["stable"])
+    payload = {"version": stable["version"], "image": stable["image"], "metrics": stable["evidence"]["metrics"]}
+    return {"releases": {"markdown": payload | {"proven": [stable["image"]]}}}
 
 
-def stacks(**known):
-    """A world in which stacks tell of these outputs, and others have never been up."""
+def stacks(**outputs_by_stack):
+    """Returns a mock world in which the given stacks have these outputs, and all other stacks were never up."""
 
     def read(args):
-        return {"name": args["name"], "outputs": known.get(args["name"].rpartition("/")[2], {}), "secretOutputNames": []}
+        return {
+            "name": args["name"],
+            "outputs": outputs_by_stack.get(args["name"].rpartition("/")[2], {}),
+            "secretOutputNames": [],
+        }
 
     return {"pulumi:pulumi:readStackOutputs": read}
 
 
 def run_released(stack, block=None, world=None, replaced=None, *, preview=False):
-    """What a stack declares that may serve these releases: approved for it, and stable in the stack before it."""
+    """Runs the program with releases that the stack may serve: approved, and stable in stage. Returns what it declares."""
     block = approved(stack, block or released())
     with mock.patch.object(rules, "WORKLOADS", {"markdown": MARKDOWN}):
         return run_stack(

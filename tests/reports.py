@@ -1,4 +1,4 @@
-"""Back-test reports to test with: a small one, one of the size of the real thing, and any that there can be."""
+"""Back-test reports for tests: a small one, one of realistic size, and a hypothesis strategy for all valid reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DATA = f"sha256:{'0' * 64}"
 
 
 def small(**changes: Any) -> Report:
-    """Two weeks, two brands, two stores."""
+    """Returns a report with two weeks, two brands and two stores."""
     week = {"149": _errors(0.25, 0.5, 0.4, rows=2), "150": _errors(0.35, 0.7, 0.6, rows=1)}
     brand = {"1": _errors(0.45, 0.7, 0.5, rows=2), "2": _errors(0.15, 0.6, 0.5, rows=1)}
     store = {"2": _errors(0.28, 0.6, 0.5, rows=2), "5": _errors(0.31, 0.6, 0.5, rows=1)}
@@ -44,7 +44,7 @@ def small(**changes: Any) -> Report:
 
 
 def large(*, better: float = 1.0) -> Report:
-    """Twelve weeks, eleven brands, 83 stores. With `better` below one, all errors are that much smaller."""
+    """Returns a report with 12 weeks, 11 brands and 83 stores. The model's errors are multiplied by `better`."""
     week = {str(149 + n): _slice(n, 0.38, better, 900) for n in range(12)}
     brand = {str(n): _slice(n, 0.4, better, 990) for n in range(1, 12)}
     store = {str(2 + n + n % 7 * 3): _slice(n, 0.42, better, 130) for n in range(83)}
@@ -76,13 +76,13 @@ def large(*, better: float = 1.0) -> Report:
 
 
 def reports() -> st.SearchStrategy[Report]:
-    """Any report that can be written."""
-    return _parts().map(_whole)
+    """Returns a strategy that generates valid reports."""
+    return _parts().map(_report)
 
 
-def _slice(number: int, around: float, better: float, rows: int) -> dict[str, float]:
+def _slice(number: int, mean: float, better: float, rows: int) -> dict[str, float]:
     wave = 1 + 0.25 * math.sin(2.1 * number)
-    return _errors(around * wave * better, 0.72 * wave, 0.58 * wave, rows=rows + number) | {"bias": 0.2 * math.sin(number)}
+    return _errors(mean * wave * better, 0.72 * wave, 0.58 * wave, rows=rows + number) | {"bias": 0.2 * math.sin(number)}
 
 
 def _errors(wape: float, last_week: float, mean8: float, **more: float) -> dict[str, float]:
@@ -90,8 +90,8 @@ def _errors(wape: float, last_week: float, mean8: float, **more: float) -> dict[
 
 
 def _quantiles(middle: float, spread: float) -> dict[str, float]:
-    places = {"p05": -2, "p25": -1, "p50": 0, "p75": 1, "p95": 2}
-    return {name: middle + step * spread for name, step in places.items()} | {"missing": 0.02}
+    steps = {"p05": -2, "p25": -1, "p50": 0, "p75": 1, "p95": 2}
+    return {name: middle + step * spread for name, step in steps.items()} | {"missing": 0.02}
 
 
 _FIGURES = st.floats(-1e15, 1e15) | st.floats(0, 1) | st.sampled_from([0.0, 1e15, -1e15, 1e-12, 5e-324])
@@ -130,14 +130,14 @@ def _parts() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-def _whole(parts: dict[str, Any]) -> Report:
+def _report(parts: dict[str, Any]) -> Report:
     figures = iter(parts.pop("figures"))
     periods = tuple(parts["periods"])
     week = {name: {"wape": 0.5, "bias": 0.1, "wape_mean8": 0.6} for name in periods} | {periods[0]: {"wape": next(figures)}}
     slices = parts["slices"] | {"week": week}
     metrics = parts.pop("other") | {"wape": next(figures), "bias": next(figures), "weeks": float(len(periods))}
     metrics |= {f"wape_{name}": next(figures) for name in parts["baselines"]}
-    for dimension, found in slices.items():
+    for dimension, metrics_by_name in slices.items():
         if dimension != "week":
-            metrics[f"wape_worst_{dimension}"] = worst(found)
+            metrics[f"wape_worst_{dimension}"] = worst(metrics_by_name)
     return small(**parts | {"periods": periods, "slices": slices, "metrics": metrics})

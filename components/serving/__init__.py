@@ -1,1 +1,1 @@
-"""Endpoints: the variants of a workload behind one address, by either serving engine."""
+"""Endpoints: the variants of a workload behind one address, for both serving engines."""

@@ -1,7 +1,7 @@
-"""Where a workload answers, with engine `deployment`: a variant for each release that is served, and a router before them.
+"""The endpoint of a workload with engine `deployment`: a variant for each served release, behind a router.
 
-That a canary has a share and a shadow has none, that there is at most one of each and neither without a stable variant, is in
-the arguments' shape: nothing else can be written down.
+The types of the arguments allow only valid combinations: exactly one stable variant, at most one canary and at most one
+shadow. A canary has a share of the requests; a shadow has none.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from common.serving import METRICS_PORT, PORT, RECORDED_PORT
 from components.serving.router import ROLE, Router, RouterArgs
 from components.serving.router_config import PORT as ROUTER_PORT
 from components.serving.router_config import Routes, Target
-from components.serving.variant import Capacity, Served, Variant, VariantArgs
+from components.serving.variant import Capacity, ServedRelease, Variant, VariantArgs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulumi_kubernetes.networking.v1 import NetworkPolicyPeerArgsDict, NetworkPolicySpecArgsDict
 
-TUNNEL: Final[NetworkPolicyPeerArgsDict] = {
+API_SERVER_TUNNEL: Final[NetworkPolicyPeerArgsDict] = {
     "namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": "kube-system"}},
     "pod_selector": {"match_labels": {"app": "konnectivity-agent"}},
 }
-"""The API server, where it is not on the pods' network (AKS). Elsewhere it asks from a node, which policies let in."""
+"""The source of requests from the API server if it is outside the pods' network (AKS). In other clusters these requests come
+from a node, and network policies allow traffic from nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryVariant:
-    """A release that is tried on part of the requests."""
+    """A release on trial. It answers a share of the requests."""
 
-    served: Served
+    served: ServedRelease
     percent: int
-    """Of the requests, 0 to 100. 0 keeps its replicas running and unasked."""
+    """The share of requests in percent, 0 to 100. With 0 the replicas run but get no requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """The Istio ingress gateway that Seldon's operator hangs its routes on."""
+    """The Istio ingress gateway to which Seldon's operator attaches its routes."""
 
     service: str = "istio-ingressgateway"
     namespace: str = "istio-system"
@@ -52,44 +53,45 @@ class Gateway:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
-    """What a workload answers with, and where. The same for both engines."""
+    """The releases, the capacity and the address of an endpoint. Both engines have the same arguments."""
 
     namespace: Input[str]
     router_image: Input[str]
-    """Engine `deployment`: of the router. Engine `seldon` has none, nor what is said of it below."""
+    """The router's image. Not used by engine `seldon`, like `router_replicas` and `access_log`."""
     capacity: Capacity
-    """Of each variant."""
-    stable: Served
+    """The capacity of each variant."""
+    stable: ServedRelease
     canary: CanaryVariant | None = None
-    shadow: Served | None = None
-    """Gets a copy of every request; its answers are dropped."""
+    shadow: ServedRelease | None = None
+    """The release that gets a copy of every request. Its answers are dropped."""
     router_replicas: int = 1
     access_log: bool = False
-    """A line for each request in the router's log."""
+    """Whether the router logs each request."""
     host: str = ""
-    """Name or address under which the node port is reached."""
+    """The host name or address at which clients outside the cluster reach the node port."""
     node_port: int | None = None
-    """None: reached from inside the cluster only. Engine `seldon`: the gateway's, so all endpoints have the same."""
+    """The node port of the endpoint. None: only clients inside the cluster reach it. Engine `seldon`: the node port of the
+    gateway, which all endpoints share."""
     gateway: Gateway = Gateway()
-    """Engine `seldon`: who asks the variants."""
+    """Engine `seldon` only: the gateway that sends requests to the variants."""
 
     def __post_init__(self) -> None:
         if (self.node_port is None) != (not self.host):
-            raise ValueError("host and node_port go together; right would be, for example, localhost and 30001, or neither")
+            raise ValueError("host and node_port must be set together, for example to localhost and 30001, or not at all")
 
     @property
-    def served(self) -> dict[str, Served]:
-        """The releases by role."""
+    def served(self) -> dict[str, ServedRelease]:
+        """The served releases by role."""
         canary = self.canary and self.canary.served
         roles = {STABLE: self.stable, CANARY: canary, SHADOW: self.shadow}
         return {role: served for role, served in roles.items() if served}
 
 
 class Endpoint(pulumi.ComponentResource):
-    """One workload's endpoint. `name` is the workload's."""
+    """The endpoint of one workload. `name` is the name of the workload."""
 
     url: Output[str]
-    """Where predictions are asked for, without the path. Known once the router and all variants are ready."""
+    """The URL of the endpoint without a path. Resolves when the router and all variants are ready."""
 
     def __init__(self, name: str, args: EndpointArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:endpoint:Endpoint", name, None, opts)
@@ -111,7 +113,7 @@ class Endpoint(pulumi.ComponentResource):
                 replicas=args.router_replicas,
                 node_port=args.node_port,
             ),
-            # A new canary is asked only when it can answer; and NGINX does not start before every name resolves.
+            # A new canary gets requests only after it is ready. And NGINX does not start until it can resolve all names.
             ResourceOptions(parent=self, depends_on=[*variants.values()]),
         )
         self._allow(name, args)
@@ -119,7 +121,10 @@ class Endpoint(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _allow(self, name: str, args: EndpointArgs) -> None:
-        """Anyone may ask the router and read metrics; only the router may ask the variants."""
+        """Declares the network policies.
+
+        All clients may send requests to the router and read metrics. Only the router may send requests to the variants.
+        """
         router = {WORKLOAD_LABEL: name, ROLE_LABEL: ROLE}
         networking.v1.NetworkPolicy(
             f"{name}-router-traffic",
@@ -140,10 +145,11 @@ class Endpoint(pulumi.ComponentResource):
         )
 
 
-def variant_traffic(name: str, asked_by: NetworkPolicyPeerArgsDict) -> NetworkPolicySpecArgsDict:
-    """Who may ask the variants of endpoint `name`: only `asked_by`, and anyone for metrics. They may ask nobody.
+def variant_traffic(name: str, client: NetworkPolicyPeerArgsDict) -> NetworkPolicySpecArgsDict:
+    """Returns the network policy of the variants of endpoint `name`.
 
-    What they answered lately is shown to whom the API server lets ask through it.
+    Only `client` may send prediction requests. All clients may read metrics. Recent answers are readable only through the API
+    server, by users that may connect to pods through it. The variants may not open connections.
     """
     return {
         "pod_selector": {
@@ -152,11 +158,11 @@ def variant_traffic(name: str, asked_by: NetworkPolicyPeerArgsDict) -> NetworkPo
         },
         "policy_types": ["Ingress", "Egress"],
         "ingress": [
-            {"from_": [asked_by], "ports": [{"port": PORT}]},
-            {"from_": [TUNNEL], "ports": [{"port": RECORDED_PORT}]},
+            {"from_": [client], "ports": [{"port": PORT}]},
+            {"from_": [API_SERVER_TUNNEL], "ports": [{"port": RECORDED_PORT}]},
             {"ports": [{"port": METRICS_PORT}]},
         ],
-        "egress": [],  # a model answers from what it was asked
+        "egress": [],  # a model needs nothing but the request
     }
 
 
@@ -166,7 +172,7 @@ def _url(parts: Sequence[str | int | None]) -> str:
 
 
 def routes(name: str, args: EndpointArgs) -> Routes:
-    """What the router of endpoint `name` does."""
+    """Returns the routes of the router of endpoint `name`."""
     targets = {role: Target(variant=role, address=f"{name}-{role}:{PORT}") for role in args.served}
     return Routes(
         workload=name,

@@ -1,4 +1,4 @@
-"""The router of an endpoint: NGINX with a configuration of its own, before all variants."""
+"""The router of an endpoint: NGINX, which distributes the requests to the variants."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pulumi_kubernetes import apps, core, policy
 from common.labels import ROLE_LABEL, WORKLOAD_LABEL
 from components.objects import labels, name_of
 from components.pods import CONTAINER_SECURITY, POD_SECURITY, http_probe, resources, scratch
-from components.serving.router_config import PORT, Routes, config, content_name, leave
-from components.serving.variant import FINISH_SECONDS, LEAVE_SECONDS, spread
+from components.serving.router_config import PORT, Routes, config, content_name, drain_command
+from components.serving.variant import DRAIN_SECONDS, FINISH_SECONDS, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,32 +28,32 @@ _CONFIG_FILE: Final = "nginx.conf"
 
 @dataclass(frozen=True, kw_only=True)
 class RouterArgs:
-    """What to route where."""
+    """The routes, the image and the address of a router."""
 
     namespace: Input[str]
     image: Input[str]
     routes: Routes
     cluster_ips: Mapping[str, Input[str]]
-    """What the names in `routes` stand for, by variant."""
+    """The cluster IP addresses of the variants' Services, by variant. `routes` contains the names of these Services."""
     replicas: int
     node_port: int | None
 
     @property
     def selector(self) -> dict[str, str]:
-        """What finds its pods."""
+        """The labels that select the router's pods."""
         return {WORKLOAD_LABEL: self.routes.workload, ROLE_LABEL: ROLE}
 
     @property
     def labels(self) -> dict[str, str]:
-        """What its objects bear."""
+        """The labels of the router's objects."""
         return {**labels(f"{self.routes.workload}-{ROLE}"), **self.selector}
 
 
 class Router(pulumi.ComponentResource):
-    """ConfigMap, Deployment, disruption budget, and the Service by which the endpoint is known."""
+    """A ConfigMap, a Deployment, a disruption budget and the Service of the endpoint."""
 
     service: Output[str]
-    """Name of the Service: the workload's."""
+    """The name of the Service, which is the name of the workload."""
 
     def __init__(self, name: str, args: RouterArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:router:Router", name, None, opts)
@@ -84,7 +84,7 @@ class Router(pulumi.ComponentResource):
             f"{name}-service",
             metadata={"name": args.routes.workload, "namespace": args.namespace, "labels": args.labels},
             spec=_service(args),
-            # Its endpoints are awaited, and there are none before there are pods.
+            # The engine waits until the Service has endpoints, and it has none before there are pods.
             opts=ResourceOptions(parent=self, depends_on=[deployment]),
         )
         policy.v1.PodDisruptionBudget(
@@ -102,9 +102,10 @@ def _pod(args: RouterArgs, config_map: Output[str]) -> PodSpecArgsDict:
         "automount_service_account_token": False,
         "enable_service_links": False,
         "security_context": POD_SECURITY,
-        "termination_grace_period_seconds": LEAVE_SECONDS + FINISH_SECONDS + 5,
-        # NGINX looks its upstreams up when it starts and ends if one is unknown. Written down here they need no DNS, which
-        # after a restart of the node may come up later than the router; and a Service with another address rolls the router.
+        "termination_grace_period_seconds": DRAIN_SECONDS + FINISH_SECONDS + 5,
+        # NGINX resolves its upstreams only when it starts, and exits if it cannot resolve one. With host aliases it needs no
+        # DNS, which may start later than the router after a restart of the node. And if a Service is recreated with another
+        # address, the changed alias restarts the router's pods.
         "host_aliases": _aliases(args),
         "containers": [_container(args)],
         "volumes": [{"name": "config", "config_map": {"name": config_map}}, scratch("tmp", "64Mi")],
@@ -115,9 +116,10 @@ def _pod(args: RouterArgs, config_map: Output[str]) -> PodSpecArgsDict:
 
 
 def _aliases(args: RouterArgs) -> Output[list[HostAliasArgsDict]]:
-    """The names of the variants' Services, by address.
+    """Returns the host aliases: the names of the variants' Services, grouped by address.
 
-    An address stands there once: in a preview, the API server gives all Services that are still to be made the same one.
+    Kubernetes allows each address only once. In a preview the API server returns the same address for all Services that do
+    not exist yet.
     """
 
     def by_address(addresses: Mapping[str, str]) -> list[HostAliasArgsDict]:
@@ -134,17 +136,18 @@ def _container(args: RouterArgs) -> ContainerArgsDict:
         "name": "nginx",
         "image": args.image,
         "ports": [{"name": "http", "container_port": PORT}],
-        # One worker process passes on several thousand requests a second, more than the pods behind it answer, on a sixth of
-        # their processor time. On a full machine that is shared out by what pods ask for: with less it would be their brake.
+        # One worker process forwards several thousand requests per second, more than the variants can answer, with a sixth of
+        # their CPU time. If the node's CPU is fully used, pods get CPU in proportion to their requests; with a smaller request
+        # the router would be the bottleneck.
         "resources": resources(cpu="200m", memory="64Mi"),
         "security_context": CONTAINER_SECURITY,
         "startup_probe": http_probe("/healthz", "http", period=1, failures=30),
         "readiness_probe": http_probe("/healthz", "http", period=5, failures=3),
         "liveness_probe": http_probe("/healthz", "http", period=10, failures=6),
-        "lifecycle": {"pre_stop": {"exec_": {"command": leave(seconds=LEAVE_SECONDS)}}},
+        "lifecycle": {"pre_stop": {"exec_": {"command": drain_command(seconds=DRAIN_SECONDS)}}},
         "volume_mounts": [
             {"name": "config", "mount_path": _CONFIG_FOLDER, "read_only": True},
-            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 - a mount of the pod's own
+            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 a volume of this pod
         ],
     }
 

@@ -1,6 +1,6 @@
-"""The NGINX configuration of an endpoint's router, as text from plain data.
+"""The NGINX configuration of an endpoint's router, as a pure function of its routes.
 
-Checked against the real program in tests/unit/components/test_router_config.py: `nginx -t` and requests through it.
+tests/unit/components/test_router_config.py tests it with a real NGINX: with `nginx -t` and with requests.
 """
 
 from __future__ import annotations
@@ -13,95 +13,99 @@ from http import HTTPStatus
 from common.serving import MAX_BODY_BYTES, PREDICTIONS
 
 PORT = 8080
-SCRATCH = "/tmp"  # noqa: S108 - a mount of the pod's own
-PASSED = ("/api/v1.0/metadata", "/api/v1.0/health/status")
-"""What else of the service is shown to the world."""
+SCRATCH = "/tmp"  # noqa: S108 a volume of this pod
+FORWARDED_PATHS = ("/api/v1.0/metadata", "/api/v1.0/health/status")
+"""The paths, in addition to that of predictions, that the router forwards to the variants."""
 HUNDRED = 100
 _LEAVING = "leaving"
-"""A file in the scratch folder: it is there when the router is about to end."""
+"""A file in the scratch folder. It exists when the router is about to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where a variant answers."""
+    """The name and the address of a variant."""
 
     variant: str
-    """`stable`, `canary` or `shadow`; also the name in `X-Variant`."""
+    """`stable`, `canary` or `shadow`. Also the value of the response header `X-Variant`."""
     address: str
-    """`host:port`. A Service's name: NGINX resolves it when it starts, and not again."""
+    """`host:port`, where the host is the name of a Service. NGINX resolves the name only when it starts."""
 
     @property
     def host(self) -> str:
-        """The address without its port."""
+        """The address without the port."""
         return self.address.rpartition(":")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
-    """Who gets which requests."""
+    """The variants and their shares of the requests."""
 
     workload: str
     stable: Target
     canary: Target | None = None
     canary_percent: int = 0
-    """Of the requests, by chance for each; the rest goes to stable."""
+    """The canary's share of the requests in percent. The router draws at random for each request; the rest goes to stable."""
     shadow: Target | None = None
-    """Gets a copy of every prediction's request. Its answers are dropped."""
+    """The variant that gets a copy of every prediction request. Its answers are dropped."""
     access_log: bool = False
-    """A line of JSON for each request, on standard output."""
+    """Whether to log each request on standard output, as a line of JSON."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.canary_percent <= HUNDRED:
-            raise ValueError(f"canary_percent is {self.canary_percent}; right would be 0 to 100, for example 10")
+            raise ValueError(f"canary_percent is {self.canary_percent}, but must be 0 to 100, for example 10")
         if self.canary_percent and self.canary is None:
-            raise ValueError(f"canary_percent is {self.canary_percent} but there is no canary")
+            raise ValueError(f"canary_percent is {self.canary_percent}, but there is no canary")
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """Every variant there is."""
+        """All variants."""
         return tuple(target for target in (self.stable, self.canary, self.shadow) if target)
 
 
 def content_name(name: str, content: str) -> str:
-    """`name` with a hash of `content`: another configuration is another object, and whoever mounts it is rolled."""
+    """Returns `name` with a hash of `content`. A changed configuration gets a new name, so the pods that mount it restart."""
     return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
 
 def config(routes: Routes, *, port: int = PORT, scratch: str = SCRATCH) -> str:
-    """The whole nginx.conf.
+    """Returns the content of nginx.conf.
 
     Args:
-        routes: who gets which requests.
-        port: where to listen.
-        scratch: the folder that can be written to.
+        routes: the variants and their shares of the requests.
+        port: the port that NGINX listens on.
+        scratch: the path of a writable folder.
     """
     return _CONFIG % {
         "port": port,
         "scratch": scratch,
         "body": MAX_BODY_BYTES,
         "log": _ACCESS_LOG if routes.access_log else "access_log off;",
-        "upstreams": "\n".join(_UPSTREAM % {"variant": each.variant, "address": each.address} for each in routes.targets),
+        "upstreams": "\n".join(_UPSTREAM % {"variant": target.variant, "address": target.address} for target in routes.targets),
         "split": _split(routes),
         "leaving": _LEAVING,
         "mirror": "mirror /shadow;" if routes.shadow else "mirror off;",
         "shadow": _SHADOW if routes.shadow else "",
         "predictions": PREDICTIONS,
-        "passed": "\n".join(_PASSED % path for path in PASSED),
+        "forwarded": "\n".join(_FORWARDED % path for path in FORWARDED_PATHS),
         "errors": "\n".join(_error(status, info, routes.workload) for status, info in _ERRORS.items()),
     }
 
 
-def leave(scratch: str = SCRATCH, *, seconds: int) -> list[str]:
-    """The command that is run before a router ends: for some seconds it tells its callers, with each answer, to come no more.
+def drain_command(scratch: str = SCRATCH, *, seconds: int) -> list[str]:
+    """Returns the command that runs before a router stops. For `seconds`, the router asks clients to close their connections.
 
-    NGINX closes idle connections when it is told to quit, and a request that is on its way on one is lost. So each caller is
-    told in time. (NGINX 1.27 could be told to wait, `keepalive_min_timeout`; Debian's is older.)
+    When NGINX quits, it closes idle connections, and a request that is just arriving on such a connection is lost. To avoid
+    that, the router closes each connection after its next response. (NGINX 1.27 has `keepalive_min_timeout` for this purpose;
+    Debian's NGINX is older.)
     """
     return ["sh", "-c", f"touch {scratch}/{_LEAVING} && sleep {seconds}"]
 
 
 def _split(routes: Routes) -> str:
-    """`split_clients` refuses a share of 0 % and rounds the others, so what is certain is not left to it."""
+    """Returns the `split_clients` block.
+
+    The directive rejects a share of 0 % and rounds other shares. So the block has no share for the canary's 0 % and 100 %.
+    """
     match routes.canary_percent:
         case 0:
             shares = f"* {routes.stable.variant};"
@@ -113,7 +117,7 @@ def _split(routes: Routes) -> str:
 
 
 def _error(status: HTTPStatus, info: str, workload: str) -> str:
-    """An answer of the router's own, in the shape of the service's."""
+    """Returns the configuration of an error response of the router. It has the format of the service's error responses."""
     body = {
         "status": {"code": status, "info": info, "reason": status.name, "status": "FAILURE"},
         "meta": {"tags": {"workload": workload}},
@@ -124,7 +128,7 @@ def _error(status: HTTPStatus, info: str, workload: str) -> str:
     )
 
 
-# No apostrophe in these: they stand between apostrophes in the configuration.
+# These texts must not contain an apostrophe: the configuration encloses them in apostrophes.
 _ERRORS = {
     HTTPStatus.BAD_REQUEST: "this is not HTTP that can be read",
     HTTPStatus.NOT_FOUND: f"$request_method $uri: there is no such path; predictions are asked for with POST {PREDICTIONS}",
@@ -145,8 +149,9 @@ _ACCESS_LOG = """log_format json escape=json
         '"variant":"$variant","version":"$upstream_http_x_model_version","run":"$upstream_http_x_model_run"}';
     access_log /dev/stdout json;"""
 
-# The Service stands twice: a retry needs a second server to go to, and behind the Service's address that is often another pod.
-# None is ever marked down, for both are the same. Connections are renewed now and then, so that new pods get their share.
+# The Service is listed twice because NGINX retries on another server; behind the Service's address, that is often another pod.
+# `max_fails=0`: NGINX must not mark a server as down, because both are the same Service. Connections are renewed regularly, so
+# new pods get their share of the requests.
 _UPSTREAM = """    upstream %(variant)s {
         server %(address)s max_fails=0;
         server %(address)s max_fails=0;
@@ -156,9 +161,9 @@ _UPSTREAM = """    upstream %(variant)s {
         keepalive_time 5m;
     }"""
 
-_PASSED = "        location = %s { proxy_pass http://$variant; }"
+_FORWARDED = "        location = %s { proxy_pass http://$variant; }"
 
-# The next request on a client's connection waits for the copy, hence the short times.
+# The timeouts are short because the next request on a client's connection waits until the copy is answered.
 _SHADOW = """
         location = /shadow {
             internal;
@@ -169,8 +174,8 @@ _SHADOW = """
             log_not_found off;
         }"""
 
-# A prediction changes nothing, so it may be asked for again when a connection breaks (a pod that is leaving, say), though it is
-# a POST. One that took long before is not repeated: it would take long again.
+# A prediction changes nothing. So NGINX may repeat the request if a connection breaks, for example because a pod stops, even
+# though the request is a POST. A request that already took long is not repeated, because it would take long again.
 _CONFIG = """worker_processes 1;
 pid %(scratch)s/nginx.pid;
 error_log stderr warn;
@@ -229,7 +234,7 @@ http {
             %(mirror)s
             proxy_pass http://$variant%(predictions)s;
         }
-%(passed)s
+%(forwarded)s
 %(shadow)s
         location = /healthz { access_log off; default_type text/plain; return 200 "ok\\n"; }
         location / { return 404; }

@@ -1,6 +1,6 @@
-"""Where a workload answers, with engine `seldon`: a SeldonDeployment, for clusters with Seldon's operator (1.17) and Istio.
+"""The endpoint of a workload with engine `seldon`: a SeldonDeployment, for clusters with Seldon's operator (1.17) and Istio.
 
-The operator makes the Deployments, Services and autoscalers, and Istio's routes from the gateway to them.
+The operator creates the Deployments, Services and autoscalers, and Istio's routes from the gateway to the Services.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 API_VERSION: Final = "machinelearning.seldon.io/v1"
 KIND: Final = "SeldonDeployment"
 TIMEOUT_SECONDS: Final = 660
-"""Longer than Kubernetes gives a Deployment to progress (600 s), so that the operator has said by then what failed."""
+"""Longer than the progress deadline of a Deployment (600 s), so the operator reports a failed Deployment before the timeout."""
 
 
 class SeldonEndpoint(pulumi.ComponentResource):
-    """One workload's endpoint. `name` is the workload's."""
+    """The endpoint of one workload. `name` is the name of the workload."""
 
     url: Output[str]
-    """Where predictions are asked for, without the path. Known once the operator says that all variants are available.
+    """The URL of the endpoint without the path of predictions. Resolves when the operator reports all variants as available.
 
-    It is the gateway's: only there are requests shared out and copied. The operator's Services lead to one variant each.
+    It is a URL of the gateway, because only the gateway splits requests between the variants and copies them to the shadow.
+    Each of the operator's Services leads to one variant only.
     """
 
     def __init__(self, name: str, args: EndpointArgs, opts: ResourceOptions | None = None) -> None:
@@ -49,8 +50,9 @@ class SeldonEndpoint(pulumi.ComponentResource):
                 "namespace": args.namespace,
                 "labels": {**labels(name), WORKLOAD_LABEL: name},
                 "annotations": {
-                    # After an update the state is Available until the operator has looked at it: an update is not awaited as
-                    # surely as a creation. It moves the route to a new variant only when that is ready.
+                    # After an update, the state remains Available until the operator processes the update. So the engine does
+                    # not wait for an update as reliably as for a creation. This is safe, because the operator moves the route
+                    # to a new variant only after the variant is ready.
                     "pulumi.com/waitFor": "jsonpath={.status.state}=Available",
                     "pulumi.com/timeoutSeconds": str(TIMEOUT_SECONDS),
                 },
@@ -67,7 +69,7 @@ class SeldonEndpoint(pulumi.ComponentResource):
             opts=ResourceOptions(parent=self),
         )
         address = f"{args.host}:{args.node_port}" if args.host else f"{args.gateway.service}.{args.gateway.namespace}.svc"
-        # The id is only known once the deployment is available.
+        # The id resolves when the SeldonDeployment is available.
         self.url = Output.all(address, args.namespace, name, deployment.id).apply(_url)
         self.register_outputs({"url": self.url})
 

@@ -1,4 +1,4 @@
-"""The spec of a SeldonDeployment (machinelearning.seldon.io/v1), as plain data in the API's spelling."""
+"""The spec of a SeldonDeployment (machinelearning.seldon.io/v1), as plain data with the field names of the API."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SIDECAR: Final = "sidecar.istio.io/inject"
 
 
 class Container(TypedDict):
-    """What is read of a container here. It has all fields of `core/v1`."""
+    """The fields of a container that this package reads. A container has all fields of `core/v1`."""
 
     name: str
 
 
 class Pod(TypedDict):
-    """What is read of a pod here. It has all fields of `core/v1`."""
+    """The fields of a pod that this package reads. A pod has all fields of `core/v1`."""
 
     containers: list[Container]
 
@@ -36,7 +36,7 @@ class Autoscaler(TypedDict):
     minReplicas: int
     maxReplicas: int
     metricsv2: list[dict[str, Any]]
-    """Of `autoscaling/v2`. The older `metrics` are of v2beta1, which Kubernetes no longer has."""
+    """Metrics of `autoscaling/v2`. The field `metrics` is for v2beta1, which Kubernetes no longer supports."""
 
 
 class DisruptionBudget(TypedDict):
@@ -53,25 +53,25 @@ class ComponentSpec(TypedDict):
 
 
 class Graph(TypedDict):
-    """A step of inference and those after it."""
+    """A step of inference and the steps after it."""
 
     name: str
-    """Of its container."""
+    """The name of the step and of its container."""
     type: NotRequired[Literal["MODEL", "ROUTER", "COMBINER", "TRANSFORMER", "OUTPUT_TRANSFORMER"]]
     implementation: NotRequired[str]
-    """A prepackaged server instead of a container of one's own."""
+    """A prepackaged server, used instead of a container."""
     modelUri: NotRequired[str]
     children: list[Graph]
 
 
 class Predictor(TypedDict):
-    """What answers a share of the requests, or a copy of them."""
+    """A set of pods that answers a share of the requests, or copies of them."""
 
     name: str
     graph: Graph
     componentSpecs: list[ComponentSpec]
     traffic: NotRequired[int]
-    """In percent. Of a shadow: how many of the requests are copied to it."""
+    """The share of the requests in percent. For a shadow: the share of the requests that are copied to it."""
     shadow: NotRequired[bool]
     labels: NotRequired[dict[str, str]]
     annotations: NotRequired[dict[str, str]]
@@ -85,7 +85,7 @@ class Spec(TypedDict):
 
 
 def spec(name: str, args: EndpointArgs) -> Spec:
-    """The SeldonDeployment of workload `name`: a predictor for each release that is served."""
+    """Returns the spec of the SeldonDeployment of workload `name`, with a predictor for each served release."""
     variants = [
         VariantArgs(namespace=args.namespace, workload=name, role=role, served=served, capacity=args.capacity)
         for role, served in args.served.items()
@@ -95,7 +95,7 @@ def spec(name: str, args: EndpointArgs) -> Spec:
     return {
         "protocol": "seldon",
         "transport": "rest",
-        # The operator mounts the pod's annotations over the file of the image that says the same.
+        # The operator mounts a file with these annotations over the image's file, which sets the same timeout.
         "annotations": {REST_TIMEOUT: str(FINISH_SECONDS * 1000)},
         "predictors": [_predictor(variant, traffic[variant.role]) for variant in variants],
     }
@@ -105,10 +105,12 @@ def _predictor(variant: VariantArgs, traffic: int) -> Predictor:
     predictor: Predictor = {
         "name": variant.role,
         "traffic": traffic,
-        # `version` is what Istio's route goes by. With the release's number in it, the route would move to the next release
-        # before a pod of that was ready. The pods ask nobody, so they need no sidecar (which the pod standard refuses).
+        # Istio's route selects pods by the label `version`. If the label contained the number of the release, the route would
+        # move to the next release before a pod of that release was ready. The pods send no requests, so they need no Istio
+        # sidecar, which the Pod Security standard would reject.
         "labels": {**variant.labels, "version": variant.role, _SIDECAR: "false"},
-        # One model needs no orchestrator before it: a hop, and a container that the pod standard refuses.
+        # A single model needs no orchestrator. The orchestrator would add a network hop, and the Pod Security standard would
+        # reject its container.
         "annotations": {NO_ENGINE: "true", RUN_ANNOTATION: variant.served.run},
         "graph": {"name": CONTAINER, "type": "MODEL", "children": []},
         "componentSpecs": [_component(variant)],
@@ -119,15 +121,16 @@ def _predictor(variant: VariantArgs, traffic: int) -> Predictor:
 
 
 def _component(variant: VariantArgs) -> ComponentSpec:
-    # The operator puts a pod security context of its own in the place of ours (SeldonIO/seldon-core#4711).
-    replica = cast("Pod", camel(pod(variant, CONTAINER_SECURITY_ALONE)))  # in the API's spelling, as `Pod` is
+    # The operator replaces the security context of our pod with its own (SeldonIO/seldon-core#4711).
+    replica = cast("Pod", camel(pod(variant, CONTAINER_SECURITY_ALONE)))  # `camel` returns Any
     component: ComponentSpec = {"spec": replica}
-    if variant.capacity.scaled:  # `replicas` is then the autoscaler's
+    if variant.capacity.scaled:  # then the autoscaler sets the number of replicas
         component["hpaSpec"] = _autoscaler(variant.capacity)
     else:
         component["replicas"] = variant.capacity.min_replicas
     if variant.role == STABLE:
-        # The operator's budget selects the pods of all predictors, and a pod with two budgets cannot be evicted at all.
+        # One budget is enough, because the operator's budget selects the pods of all predictors. Kubernetes cannot evict a pod
+        # with two budgets.
         budget: DisruptionBudget = {"maxUnavailable": 1}
         component["pdbSpec"] = budget
     return component
@@ -141,18 +144,21 @@ def _autoscaler(capacity: Capacity) -> Autoscaler:
     }
 
 
-def camel(value: object) -> Any:  # noqa: ANN401 - JSON, of whatever shape went in
-    """Kubernetes inputs as the SDK spells them in the API's spelling. The SDK itself does so for what it has types of only."""
+def camel(value: object) -> Any:  # noqa: ANN401 JSON of the same shape as the argument
+    """Converts the field names of Kubernetes inputs from the SDK's snake case to the API's camel case.
+
+    The SDK converts only the inputs of resources for which it has types, and it has none for a SeldonDeployment.
+    """
     match value:
         case dict():
             fields = cast("dict[str, object]", value)  # the SDK's inputs are TypedDicts
             return {_camel_key(key): camel(item) for key, item in fields.items()}
         case list():
-            return [camel(item) for item in cast("list[object]", value)]  # whatever is in it
+            return [camel(item) for item in cast("list[object]", value)]  # the type of the items is unknown
         case _:
             return value
 
 
 def _camel_key(key: str) -> str:
-    """`run_as_user` -> `runAsUser`, `exec_` -> `exec`. Labels and annotations have no underscore followed by a letter."""
-    return re.sub("_([a-z])", lambda found: found[1].upper(), key).removesuffix("_")
+    """Converts `run_as_user` to `runAsUser` and `exec_` to `exec`. No label or annotation has a letter after an underscore."""
+    return re.sub("_([a-z])", lambda match: match[1].upper(), key).removesuffix("_")

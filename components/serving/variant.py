@@ -1,4 +1,4 @@
-"""One variant of an endpoint: a release in replicas of its own, and the Service they are reached by."""
+"""One variant of an endpoint: the replicas that serve a release, and their Service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pulumi_kubernetes import apps, autoscaling, core, policy
 from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LABEL
 from common.serving import METRICS_PORT, PORT, RECORDED_PORT
 from components.objects import labels, name_of
-from components.pods import CONTAINER_SECURITY, POD_SECURITY, environment, http_probe, resources
+from components.pods import CONTAINER_SECURITY, POD_SECURITY, env_vars, http_probe, resources
 
 if TYPE_CHECKING:
     from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
@@ -23,87 +23,88 @@ if TYPE_CHECKING:
     from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 CONTAINER: Final = "model"
-LEAVE_SECONDS: Final = 5
-"""A pod that is to end stays this long, so that every node knows that it is no longer to be asked."""
+DRAIN_SECONDS: Final = 5
+"""The time for which a terminating pod still accepts requests, until all nodes have stopped sending requests to it."""
 FINISH_SECONDS: Final = 30
-"""Then it has this long for the requests it is at: gunicorn's grace, and the longest the router waits for an answer."""
+"""The time after that in which the pod finishes its current requests. Equal to gunicorn's graceful timeout and to the time for
+which the router waits for an answer."""
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
-    """A release, as far as serving it goes."""
+class ServedRelease:
+    """The fields of a release that serving needs."""
 
     image: str
-    """`<registry>/<repository>@sha256:...`: the model is in it."""
+    """`<registry>/<repository>@sha256:...`. The image contains the model."""
     version: int
-    """Of the registered model."""
+    """The version of the registered model."""
     run: str
-    """The MLflow run it comes from."""
+    """The id of the MLflow run that trained the model."""
 
     def __post_init__(self) -> None:
         if not _DIGEST.search(self.image):
             raise ValueError(
-                f"image {self.image!r} has no digest; right would be localhost:5000/markdown-serving@sha256:9f86..."
+                f"image {self.image!r} has no digest; a valid example is localhost:5000/markdown-serving@sha256:9f86..."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What a replica may use, and how many there are."""
+    """The resources of a replica and the number of replicas."""
 
     cpu: str
     memory: str
     cpu_limit: str | None = None
     workers: int
-    """Server processes in a replica."""
+    """The number of server processes in a replica."""
     min_replicas: int
     max_replicas: int
-    """The same as `min_replicas`: a fixed number, and no autoscaler."""
+    """If equal to `min_replicas`, the number of replicas is fixed and there is no autoscaler."""
     target_cpu_percent: int
-    """Replicas are added when the mean use of the CPU asked for is above."""
+    """The autoscaler adds replicas if their mean CPU use is above this percentage of the CPU request."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_replicas <= self.max_replicas:
             raise ValueError(
-                f"replicas from {self.min_replicas} to {self.max_replicas}; right would be, for example, from 1 to 2"
+                f"replicas from {self.min_replicas} to {self.max_replicas} are not a valid range; an example is from 1 to 2"
             )
 
     @property
     def scaled(self) -> bool:
-        """Whether an autoscaler decides on the replicas."""
+        """Whether an autoscaler sets the number of replicas."""
         return self.max_replicas > self.min_replicas
 
 
 @dataclass(frozen=True, kw_only=True)
 class VariantArgs:
-    """What to serve as which variant of whose endpoint."""
+    """The release of a variant, and the variant's workload, role and capacity."""
 
     namespace: Input[str]
     workload: str
     role: str
     """`stable`, `canary` or `shadow`."""
-    served: Served
+    served: ServedRelease
     capacity: Capacity
 
     @property
     def selector(self) -> dict[str, str]:
-        """What finds its pods, in all their versions."""
+        """The labels that select the variant's pods, whatever their version."""
         return {WORKLOAD_LABEL: self.workload, ROLE_LABEL: self.role}
 
     @property
     def labels(self) -> dict[str, str]:
-        """What its objects bear."""
+        """The labels of the variant's objects."""
         return {**labels(f"{self.workload}-{self.role}"), **self.selector, VERSION_LABEL: str(self.served.version)}
 
 
 class Variant(pulumi.ComponentResource):
-    """Deployment, Service, disruption budget and, where the number of replicas may vary, an autoscaler."""
+    """A Deployment, a Service, a disruption budget and, if the number of replicas may vary, an autoscaler."""
 
     address: Output[str]
-    """`host:port` within the namespace. Known once replicas are ready."""
+    """`host:port` within the namespace. Resolves when replicas are ready."""
     cluster_ip: Output[str]
-    """What `host` resolves to, for as long as the Service lives."""
+    """The IP address of the host. It does not change during the lifetime of the Service."""
 
     def __init__(self, name: str, args: VariantArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:variant:Variant", name, None, opts)
@@ -127,13 +128,13 @@ class Variant(pulumi.ComponentResource):
                     {"name": "metrics", "port": METRICS_PORT, "target_port": "metrics"},
                 ],
             },
-            # Its endpoints are awaited, and there are none before there are pods.
+            # The engine waits until the Service has endpoints, and it has none before there are pods.
             opts=ResourceOptions(parent=self, depends_on=[deployment]),
         )
         policy.v1.PodDisruptionBudget(
             f"{name}-budget",
             metadata={"name": name, "namespace": args.namespace, "labels": args.labels},
-            # `minAvailable: 1` would keep the node of a single replica from ever being drained.
+            # With `minAvailable: 1`, the node of a single replica could never be drained.
             spec={"max_unavailable": 1, "selector": {"match_labels": args.selector}},
             opts=ResourceOptions(parent=self),
         )
@@ -164,20 +165,21 @@ def _deployment(args: VariantArgs, annotations: dict[str, str]) -> DeploymentSpe
         "revision_history_limit": 3,
         "template": {"metadata": {"labels": args.labels, "annotations": annotations}, "spec": pod(args)},
     }
-    if not args.capacity.scaled:  # else every `pulumi up` would undo what the autoscaler did
+    if not args.capacity.scaled:  # otherwise each `pulumi up` would reset the number of replicas that the autoscaler has set
         spec["replicas"] = args.capacity.min_replicas
     return spec
 
 
 def pod(args: VariantArgs, security: SecurityContextArgsDict = CONTAINER_SECURITY) -> PodSpecArgsDict:
-    """One replica, whoever makes it. `security` is its container's."""
+    """Returns the pod spec of one replica, for both serving engines. `security` is the security context of its container."""
     spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
         "enable_service_links": False,
         "security_context": POD_SECURITY,
-        "termination_grace_period_seconds": LEAVE_SECONDS + FINISH_SECONDS + 5,
+        "termination_grace_period_seconds": DRAIN_SECONDS + FINISH_SECONDS + 5,
         "containers": [_container(args, security)],
-        # gunicorn's workers touch a file every second to say that they live: in memory, for a slow disk would look like death.
+        # gunicorn's workers touch a file every second as a heartbeat. The file is in memory, because on a slow disk a worker
+        # would look dead.
         "volumes": [{"name": "tmp", "empty_dir": {"medium": "Memory", "size_limit": "16Mi"}}],
     }
     if args.capacity.max_replicas > 1:
@@ -186,7 +188,7 @@ def pod(args: VariantArgs, security: SecurityContextArgsDict = CONTAINER_SECURIT
 
 
 def spread(selector: dict[str, str]) -> core.v1.TopologySpreadConstraintArgsDict:
-    """Replicas on different nodes where there are several; never a reason not to run."""
+    """Returns a constraint that prefers different nodes for the replicas. It never prevents a replica from being scheduled."""
     return {
         "max_skew": 1,
         "topology_key": "kubernetes.io/hostname",
@@ -200,7 +202,7 @@ def _container(args: VariantArgs, security: SecurityContextArgsDict) -> Containe
     return {
         "name": CONTAINER,
         "image": args.served.image,
-        "env": environment({"GUNICORN_WORKERS": str(capacity.workers)}),
+        "env": env_vars({"GUNICORN_WORKERS": str(capacity.workers)}),
         "ports": [
             {"name": "http", "container_port": PORT},
             {"name": "metrics", "container_port": METRICS_PORT},
@@ -209,11 +211,11 @@ def _container(args: VariantArgs, security: SecurityContextArgsDict) -> Containe
         "resources": resources(cpu=capacity.cpu, memory=capacity.memory, cpu_limit=capacity.cpu_limit),
         "security_context": security,
         "startup_probe": http_probe("/health/ping", "http", period=1, failures=120),
-        # Predicts an example: ready means that the model answers.
+        # The service predicts an example on each probe, so a ready replica has a model that answers.
         "readiness_probe": http_probe("/health/status", "http", period=5, failures=3),
         "liveness_probe": http_probe("/health/ping", "http", period=10, failures=6),
-        "lifecycle": {"pre_stop": {"exec_": {"command": ["sleep", str(LEAVE_SECONDS)]}}},
-        "volume_mounts": [{"name": "tmp", "mount_path": "/tmp"}],  # noqa: S108 - a mount of the pod's own
+        "lifecycle": {"pre_stop": {"exec_": {"command": ["sleep", str(DRAIN_SECONDS)]}}},
+        "volume_mounts": [{"name": "tmp", "mount_path": "/tmp"}],  # noqa: S108 a volume of this pod
     }
 
 
@@ -227,7 +229,7 @@ def _autoscaler(capacity: Capacity, deployment: Output[str]) -> HorizontalPodAut
 
 
 def cpu_metrics(capacity: Capacity) -> list[MetricSpecArgsDict]:
-    """What an autoscaler goes by."""
+    """Returns the metrics of an autoscaler that targets a mean CPU use."""
     target_percent = capacity.target_cpu_percent
     return [
         {

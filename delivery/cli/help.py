@@ -1,4 +1,4 @@
-"""How help is written: plain text, which needs none of the imports that colours and boxes need."""
+"""The format of the help: plain text. Colours and boxes would need slow imports."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class CommandGroup(TyperGroup):
-    """A group of commands whose help lists each command with its whole first paragraph."""
+    """A group of commands. Its help shows the complete first paragraph of each command's help."""
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Writes the list of commands. Typer's own list cuts each text to what fits into one line."""
+        """Writes the list of commands. Typer's own list truncates each text to one line."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         rows = [(name, command.help.split("\n\n")[0]) for name, command in commands if command and command.help]
         with formatter.section("Commands"):

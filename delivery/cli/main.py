@@ -1,6 +1,6 @@
 """The `modelstack` command.
 
-Each command imports what it needs when it runs, so that help and refusals come at once.
+Each command imports its modules when it runs, so that help texts and errors in options appear immediately.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from common.errors import UserError
 from delivery.cli import releases
 from delivery.cli.completion import stack_names
 from delivery.cli.help import CommandGroup
-from delivery.cli.options import AsJson, Stack, Workload  # noqa: TC001 typer looks at them
+from delivery.cli.options import AsJson, Stack, Workload  # noqa: TC001 typer reads them at run time
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,15 +32,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="One repository that is the platform and every model on it. `modelstack up` makes all of it on this machine.",
+    help="One repository with a machine learning platform and all its models. `modelstack up` creates it on this machine.",
 )
-node = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="The embedded one-node Kubernetes, by itself.")
+node = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage the embedded one-node Kubernetes cluster directly.")
 app.add_typer(node, name="node")
 app.add_typer(releases.app)
 
 
 class Until(StrEnum):
-    """The last thing that `up` does."""
+    """The stages of `up`. It stops after the given one."""
 
     tools = "tools"
     environment = "environment"
@@ -49,8 +49,8 @@ class Until(StrEnum):
     endpoint = "endpoint"
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 typer calls it
-    if wanted:
+def _show_version(requested: bool) -> None:  # noqa: FBT001 typer calls it
+    if requested:
         from importlib import metadata
 
         typer.echo(f"modelstack {metadata.version('modelstack')}")
@@ -64,16 +64,19 @@ def modelstack(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Takes the options that stand before the name of a command."""
-    del version  # its callback has done the work
+    """Handle the options before the name of a command."""
+    del version  # its callback prints the version
 
 
 @app.command()
 def up(
     stack: Stack = "dev",
-    until: Annotated[Until, typer.Option(help="Stop after this.")] = Until.endpoint,
+    until: Annotated[Until, typer.Option(help="The last stage to run.")] = Until.endpoint,
 ) -> None:
-    """Makes everything: tools, cluster, platform, data, training, release, endpoint. Goes on after an interruption."""
+    """Create or update everything: tools, cluster, platform, data, training, release, endpoint.
+
+    After an interruption, run the command again: it continues where it stopped.
+    """
     from delivery.machine import up as command
 
     command.main(stack, until.value)
@@ -81,7 +84,7 @@ def up(
 
 @app.command()
 def down(stack: Stack = "dev") -> None:
-    """Destroys the environment. Only caches stay."""
+    """Destroy the environment. Caches and logs stay."""
     from delivery.machine import down as command
 
     command.main(stack)
@@ -90,12 +93,12 @@ def down(stack: Stack = "dev") -> None:
 @app.command()
 def status(
     stack: Annotated[
-        str | None, typer.Option("--stack", "-s", autocompletion=stack_names, help="Only this environment.")
+        str | None, typer.Option("--stack", "-s", autocompletion=stack_names, help="Show only this environment.")
     ] = None,
     *,
     json: AsJson = False,
 ) -> None:
-    """What runs where, since when, from which run and data."""
+    """Show which versions run in each environment, since when, and from which training run and data."""
     from delivery.environments import status as command
 
     command.main(stack, as_json=json)
@@ -106,9 +109,9 @@ def train(
     workload: Workload,
     stack: Stack = "dev",
     *,
-    cancel: Annotated[bool, typer.Option("--cancel", help="End the run under way.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Stop the run in progress.")] = False,
 ) -> None:
-    """Trains a workload in the environment, or follows its run under way. Ctrl-C stops the watching, not the run."""
+    """Train a workload in the environment, or follow its run in progress. After Ctrl-C, the run continues in the cluster."""
     from delivery.training import commands
 
     commands.train(stack, workload, cancel=cancel)
@@ -118,12 +121,12 @@ def train(
 def backtest(
     workload: Workload,
     stack: Stack = "dev",
-    version: Annotated[int | None, typer.Option(min=1, help="The registered version; the newest unless given.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="The registered model version. By default, the newest.")] = None,
     *,
-    cancel: Annotated[bool, typer.Option("--cancel", help="End the run under way.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Stop the run in progress.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Makes a registered version's evidence again, from its model: what is on record has to come out."""
+    """Repeat the back-test of a registered model version, and compare the result with the recorded evidence."""
     from delivery.training import commands
 
     commands.back_test(stack, workload, version, cancel=cancel, as_json=json)
@@ -133,11 +136,11 @@ def backtest(
 def release(
     workload: Workload,
     stack: Stack = "dev",
-    version: Annotated[int | None, typer.Option(min=1, help="The registered version; the newest unless given.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="The registered model version. By default, the newest.")] = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the change, build and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the change, but build and write nothing.")] = False,
 ) -> None:
-    """Makes a registered model version immutable: its image, and the release in the stack file."""
+    """Release a registered model version: build its image, and write the immutable release to the stack file."""
     from delivery.releases import commands
 
     commands.release(stack, workload, version, dry_run=dry_run)
@@ -145,7 +148,7 @@ def release(
 
 @app.command()
 def predict(workload: Workload, stack: Stack = "dev") -> None:
-    """Asks the endpoint for a held-out week and shows what really sold."""
+    """Ask the endpoint to predict a held-out week, and show the actual sales beside the predictions."""
     from delivery.environments import predict as command
 
     command.main(stack, workload)
@@ -153,7 +156,7 @@ def predict(workload: Workload, stack: Stack = "dev") -> None:
 
 @app.command()
 def env() -> None:
-    """Prints the variables for plain pulumi and kubectl: `eval "$(modelstack env)"`."""
+    """Print the environment variables for pulumi and kubectl. Usage: `eval "$(modelstack env)"`."""
     from delivery.stacks import backend, variables
 
     backend.prepare()
@@ -162,7 +165,7 @@ def env() -> None:
 
 @app.command()
 def tools() -> None:
-    """Finds, downloads or builds the engine, its plugins and Kubernetes."""
+    """Find, download or build the Pulumi engine, its plugins and Kubernetes."""
     from delivery.console.progress import reporter
     from delivery.machine import toolbox
 
@@ -172,7 +175,7 @@ def tools() -> None:
 
 @app.command()
 def doctor(stack: Stack = "dev") -> None:
-    """What is real, what stands in for what, and whether this machine will do."""
+    """Show the tools and plugins that this machine uses, real or stand-in, and check that the machine is suitable."""
     from delivery.machine import doctor as command
 
     command.main(stack)
@@ -180,20 +183,20 @@ def doctor(stack: Stack = "dev") -> None:
 
 @app.command()
 def schema() -> None:
-    """Writes the JSON Schema of the stack files, for editors."""
+    """Write the JSON Schema of the stack files, for editors."""
     from infra.settings import schema as command
 
     typer.echo(command.write())
 
 
-ApiPort = Annotated[int, typer.Option(help="Where the API server listens.")]
-RegistryPort = Annotated[int, typer.Option(help="Where the registry listens.")]
-NodePorts = Annotated[str, typer.Option(help="The node ports reachable on this machine.")]
+ApiPort = Annotated[int, typer.Option(help="The port of the API server.")]
+RegistryPort = Annotated[int, typer.Option(help="The port of the container registry.")]
+NodePorts = Annotated[str, typer.Option(help="The range of node ports that are reachable on this machine.")]
 
 
 @node.command()
 def start(api_port: ApiPort = 6443, registry_port: RegistryPort = 5000, node_ports: NodePorts = "30000-30031") -> None:
-    """Starts the node and prints its kubeconfig."""
+    """Start the node and print its kubeconfig."""
     _node("start", api_port, registry_port, node_ports)
 
 
@@ -203,63 +206,67 @@ def stop(
     registry_port: RegistryPort = 5000,
     node_ports: NodePorts = "30000-30031",
     *,
-    remove_data: Annotated[bool, typer.Option("--remove-data", help="Remove its data as well.")] = False,
+    remove_data: Annotated[bool, typer.Option("--remove-data", help="Delete the node's data, too.")] = False,
 ) -> None:
-    """Stops the node. Its data stays, unless told otherwise."""
+    """Stop the node. Its data stays, unless you give --remove-data."""
     _node("stop", api_port, registry_port, node_ports, *(["--remove-data"] if remove_data else []))
 
 
 @node.command("status")
 def node_status(api_port: ApiPort = 6443, registry_port: RegistryPort = 5000, node_ports: NodePorts = "30000-30031") -> None:
-    """Whether the node runs."""
+    """Show the status of the node. The exit code is 1 if the node is not ready."""
     _node("status", api_port, registry_port, node_ports)
 
 
-def _node(action: str, api_port: int, registry_port: int, node_ports: str, *more: str) -> NoReturn:
-    flags = ["--api-port", str(api_port), "--registry-port", str(registry_port), "--node-ports", node_ports, *more]
-    os.execv(sys.executable, [sys.executable, "-m", "local.node", action, *flags])  # noqa: S606 the same interpreter, no shell
+def _node(action: str, api_port: int, registry_port: int, node_ports: str, *options: str) -> NoReturn:
+    flags = ["--api-port", str(api_port), "--registry-port", str(registry_port), "--node-ports", node_ports, *options]
+    os.execv(sys.executable, [sys.executable, "-m", "local.node", action, *flags])  # noqa: S606 runs the same interpreter without a shell
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _reach_this_machine_directly() -> None:
-    """A proxy is for the world outside: what the environment serves is on this machine."""
+def _bypass_proxy_for_localhost() -> None:
+    """Exclude this machine from the HTTP proxy: the endpoints of the environment are on localhost."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join(dict.fromkeys([*hosts, "localhost", "127.0.0.1"]))
 
 
-def _refuse(message: object) -> int:
+def _print_error(message: object) -> int:
+    """Print the message to standard error and return the exit code."""
     typer.echo(str(message), err=True)
     return 1
 
 
 def main() -> None:
-    """Runs the command line: errors that a user can mend are printed alone, without a traceback."""
-    # Being ended politely is being interrupted. SIGINT too: a shell without job control has background jobs ignore it.
+    """Run the command line. Errors that a user can fix are printed without a traceback."""
+    # SIGTERM and SIGHUP interrupt a command like Ctrl-C. SIGINT is set as well, because a shell without job control starts
+    # background jobs with SIGINT ignored.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
-    _reach_this_machine_directly()
+    _bypass_proxy_for_localhost()
     try:
         code = app(standalone_mode=False) or 0
     except UserError as error:
-        code = _refuse(error)
+        code = _print_error(error)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except PermissionError as error:
-        code = _refuse(UserError("This needs more rights.", where=str(error.filename or error), fix="run it as root"))
+        code = _print_error(UserError("Permission denied.", where=str(error.filename or error), fix="run the command as root"))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        where = error.filename or os.getcwd()  # noqa: PTH109 for a message
-        code = _refuse(UserError("The disk is full.", where=str(where), fix="free some space, then run the same command again"))
+        where = error.filename or os.getcwd()  # noqa: PTH109 a message needs no Path
+        code = _print_error(
+            UserError("The disk is full.", where=str(where), fix="free some space, then run the same command again")
+        )
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise
-        error.show()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] click's usage error, by its exit code
+        error.show()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] click's usage errors have an exit code
         code = int(error.exit_code)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType] see above
-    if code == INTERRUPTED:  # typer, too, turns an interrupt into this code
-        typer.echo("Interrupted. Run the same command again: it goes on from where it stopped.", err=True)
+    if code == INTERRUPTED:  # typer also returns this code after an interrupt
+        typer.echo("Interrupted. Run the same command again: it continues where it stopped.", err=True)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""The commands about what an environment serves: promote, canary, shadow, approve, rollback, and those that look at it."""
+"""The commands that change or show the releases of an environment: promote, canary, shadow, approve, rollback, history, ..."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from typing import Annotated
 import typer
 
 from delivery.cli.completion import stack_names, workload_names
-from delivery.cli.options import AsJson, DryRun, Stack, Workload  # noqa: TC001 typer looks at them
+from delivery.cli.options import AsJson, DryRun, Stack, Workload  # noqa: TC001 typer reads them at run time
 
 app = typer.Typer()
 
-Version = Annotated[int | None, typer.Option(min=1, help="The version; what is stable in the stack before unless given.")]
-To = Annotated[str, typer.Option("--stack", "-s", autocompletion=stack_names, help="The environment whose releases change.")]
-Apply = Annotated[bool, typer.Option("--apply", help="Bring the environment up afterwards.")]
-Abort = Annotated[bool, typer.Option("--abort", help="End it.")]
+Version = Annotated[
+    int | None, typer.Option(min=1, help="The version. By default, the stable version of the source environment.")
+]
+Apply = Annotated[bool, typer.Option("--apply", help="Run `pulumi up` for the environment afterwards.")]
 
 
 @app.command()
 def promote(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
-    to: Annotated[str, typer.Option("--to", autocompletion=stack_names, help="The environment that it goes to.")],
+    to: Annotated[str, typer.Option("--to", autocompletion=stack_names, help="The target environment.")],
     source: Annotated[
         str | None,
-        typer.Option("--from", autocompletion=stack_names, help="Where it comes from; the stack before unless given."),
+        typer.Option(
+            "--from",
+            autocompletion=stack_names,
+            help="The source environment. By default, the one from which the target gets its releases.",
+        ),
     ] = None,
     version: Version = None,
     *,
@@ -32,68 +36,83 @@ def promote(  # noqa: PLR0913 each is an option of the command
     json: AsJson = False,
     apply: Apply = False,
 ) -> None:
-    """Makes a version stable in another environment, if its evidence passes the gate there."""
+    """Make a version stable in another environment, if its evidence passes the workload's gate."""
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 
     commands.promote(
-        ReleaseCommand.of(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply), source, version
+        ReleaseCommand.for_workload(f"promote {workload}", to, workload, dry_run=dry_run, as_json=json, apply=apply),
+        source,
+        version,
     )
 
 
 @app.command()
 def canary(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
-    stack: To,
-    version: Version = None,
-    traffic: Annotated[int | None, typer.Option(min=0, max=100, help="Per cent of the requests.")] = None,
+    stack: Stack,
+    version: Annotated[
+        int | None,
+        typer.Option(min=1, help="The version. By default, the current canary, else the stable version of the source."),
+    ] = None,
+    traffic: Annotated[int | None, typer.Option(min=0, max=100, help="The share of the requests, in per cent.")] = None,
     *,
-    abort: Abort = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Look at it, then promote it or end it.")] = False,
-    seconds: Annotated[int | None, typer.Option(min=1, help="How long; what the workload says unless given.")] = None,
-    min_requests: Annotated[int | None, typer.Option(min=1, help="To each version, for a verdict; the same.")] = None,
+    abort: Annotated[bool, typer.Option("--abort", help="End the canary.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Compare the canary with the stable version, then promote it or end it.")
+    ] = False,
+    seconds: Annotated[int | None, typer.Option(min=1, help="How long to watch. By default, as the workload declares.")] = None,
+    min_requests: Annotated[
+        int | None,
+        typer.Option(min=1, help="Requests to each version that a verdict needs. By default, as the workload declares."),
+    ] = None,
     dry_run: DryRun = False,
     json: AsJson = False,
     apply: Apply = False,
 ) -> None:
-    """Tries a version on part of the requests, or changes its part.
+    """Send part of the requests to a version, change that part, or end the canary.
 
-    With --watch ends with 0: it passed and becomes stable, 3: it failed and is removed, 4: too few requests to tell.
+    Exit codes with --watch: 0 if the canary passed and becomes stable, 3 if it failed and is removed, 4 if there were too few
+    requests for a verdict.
     """
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 
-    release = ReleaseCommand.of(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.for_workload(f"canary {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if watch:
         from delivery.trials import watch as command
 
-        _none_of("cannot go with --watch", {"--version": version, "--traffic": traffic, "--abort": abort})
+        _refuse_options("cannot be used with --watch", {"--version": version, "--traffic": traffic, "--abort": abort})
         raise typer.Exit(command.main(release, seconds, min_requests))
-    _none_of("only goes with --watch", {"--seconds": seconds, "--min-requests": min_requests})
+    _refuse_options("only works with --watch", {"--seconds": seconds, "--min-requests": min_requests})
     commands.canary(release, version, traffic, abort=abort)
 
 
 @app.command()
 def shadow(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
-    stack: To,
+    stack: Stack,
     version: Version = None,
     *,
-    abort: Abort = False,
-    compare: Annotated[bool, typer.Option("--compare", help="Its answers beside the stable version's.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="End the shadow.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare the shadow's answers with those of the stable version.")
+    ] = False,
     dry_run: DryRun = False,
     json: AsJson = False,
     apply: Apply = False,
 ) -> None:
-    """Gives a version a copy of every request, or compares what it answered; callers never see its answers."""
+    """Send a copy of every request to a version, or compare its answers. Callers never receive these answers."""
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 
-    release = ReleaseCommand.of(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.for_workload(f"shadow {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     if compare:
         from delivery.trials import shadowing
 
-        _none_of("cannot go with --compare", {"--version": version, "--abort": abort, "--dry-run": dry_run, "--apply": apply})
+        _refuse_options(
+            "cannot be used with --compare", {"--version": version, "--abort": abort, "--dry-run": dry_run, "--apply": apply}
+        )
         shadowing.main(release)
         return
     commands.shadow(release, version, abort=abort)
@@ -102,34 +121,36 @@ def shadow(  # noqa: PLR0913 each is an option of the command
 @app.command()
 def approve(  # noqa: PLR0913 each is an option of the command
     workload: Workload,
-    stack: To,
-    version: Annotated[int, typer.Option(min=1, help="The version.")],
-    key: Annotated[Path | None, typer.Option(help="Your key; made by `modelstack key`.")] = None,
+    stack: Stack,
+    version: Annotated[int, typer.Option(min=1, help="The version to approve.")],
+    key: Annotated[Path | None, typer.Option(help="The file of your key, which `modelstack key` creates.")] = None,
     *,
     dry_run: DryRun = False,
     json: AsJson = False,
     apply: Apply = False,
 ) -> None:
-    """Signs a release for an environment. Counts if your key is listed for the workload and somebody else has trained it."""
+    """Sign a release for an environment. Your key must be listed for the workload; you cannot approve your own training."""
     from delivery.releases import approval_keys, commands
     from delivery.releases.release_command import ReleaseCommand
 
-    release = ReleaseCommand.of(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    release = ReleaseCommand.for_workload(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
     commands.approve(release, version, key or approval_keys.default_file())
 
 
 @app.command()
-def rollback(workload: Workload, stack: To, *, dry_run: DryRun = False, json: AsJson = False, apply: Apply = False) -> None:
-    """Goes back to the release before: one line of the stack file."""
+def rollback(workload: Workload, stack: Stack, *, dry_run: DryRun = False, json: AsJson = False, apply: Apply = False) -> None:
+    """Make the previous release stable again. This changes one line of the stack file."""
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 
-    commands.rollback(ReleaseCommand.of(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply))
+    commands.rollback(
+        ReleaseCommand.for_workload(f"rollback {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
+    )
 
 
 @app.command()
-def verify(workload: Workload, stack: To) -> None:
-    """Fetches the evidence of every release and compares it with what the stack file says."""
+def verify(workload: Workload, stack: Stack) -> None:
+    """Download the evidence of every release and compare it with the stack file."""
     from delivery.releases import commands
 
     commands.check(stack, workload)
@@ -138,12 +159,14 @@ def verify(workload: Workload, stack: To) -> None:
 @app.command()
 def history(
     workload: Workload,
-    stack: To,
-    at: Annotated[str | None, typer.Option(help="Only what answered then: 2026-10-01 or a moment.")] = None,
+    stack: Stack,
+    at: Annotated[
+        str | None, typer.Option(help="Show only this date or time, for example 2026-10-01 or 2026-10-01T12:00:00Z.")
+    ] = None,
     *,
     json: AsJson = False,
 ) -> None:
-    """What answered when: every change of versions and traffic."""
+    """Show which versions answered requests, and when: every change of versions and traffic."""
     from delivery.environments import history
 
     history.history(stack, workload, at=at, as_json=json)
@@ -151,12 +174,12 @@ def history(
 
 @app.command()
 def diff(
-    one: Annotated[str, typer.Argument(autocompletion=stack_names, help="An environment.")],
-    other: Annotated[str, typer.Argument(autocompletion=stack_names, help="Another one.")],
+    one: Annotated[str, typer.Argument(autocompletion=stack_names, help="The first environment.")],
+    other: Annotated[str, typer.Argument(autocompletion=stack_names, help="The second environment.")],
     *,
     json: AsJson = False,
 ) -> None:
-    """Releases and settings of two environments side by side, where they differ."""
+    """Show the releases and settings that differ between two environments, side by side."""
     from delivery.environments import differences
 
     differences.differences(one, other, as_json=json)
@@ -166,12 +189,15 @@ def diff(
 def report(
     workload: Workload,
     stack: Stack = "dev",
-    version: Annotated[int | None, typer.Option(min=1, help="The version; what the stack file releases unless given.")] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("report"),
+    version: Annotated[
+        int | None,
+        typer.Option(min=1, help="The version. By default, the stable one in the stack file, else the newest registered."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The output folder.")] = Path("report"),
     *,
-    preview: Annotated[bool, typer.Option("--preview", help="With what the infrastructure would change.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Include the output of `pulumi preview`.")] = False,
 ) -> None:
-    """The page that a reviewer reads about a version, and lines for a pull request."""
+    """Write a review page about a version, and a summary for a pull request."""
     from delivery.releases import review
 
     review.main(workload, version, stack, out, preview=preview)
@@ -179,19 +205,19 @@ def report(
 
 @app.command()
 def key(
-    name: Annotated[str | None, typer.Option(help="Your mail address; what git knows unless given.")] = None,
-    file: Annotated[Path | None, typer.Option("--key", help="Where to keep it.")] = None,
+    name: Annotated[str | None, typer.Option(help="Your email address. By default, git's user.email.")] = None,
+    file: Annotated[Path | None, typer.Option("--key", help="The file of the key.")] = None,
     workload: Annotated[
-        str | None, typer.Option(autocompletion=workload_names, help="Add its public half to the approvers of this workload.")
+        str | None, typer.Option(autocompletion=workload_names, help="Add the public key to the approvers of this workload.")
     ] = None,
 ) -> None:
-    """Makes the key that you approve with, or shows it; a workload's approvers are a reviewed file."""
+    """Create or show the key with which you approve releases. The approvers of a workload are listed in a reviewed file."""
     from delivery.releases import commands
 
     commands.key(name, file, workload)
 
 
-def _none_of(reason: str, options: dict[str, object]) -> None:
-    """Refuses options that would mean nothing, or something else than what was meant."""
+def _refuse_options(reason: str, options: dict[str, object]) -> None:
+    """Refuse the options that the user gave although the command would ignore or misread them."""
     if given := [name for name, value in options.items() if value is not None and value is not False]:
         raise typer.BadParameter(f"{', '.join(given)} {reason}")

@@ -1,1 +1,1 @@
-"""What the commands print: progress, tables."""
+"""The output of the commands: progress, log files and tables."""

@@ -1,4 +1,4 @@
-"""The steps of a command as a tree, which the displays read."""
+"""The tree of a command's steps, which the sinks show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class StepNode:
-    """A step in the tree of steps. `done` and `total` are amounts of whatever the step counts; total None: unknown."""
+    """A node in the tree of steps. `done` and `total` are in the step's own unit, for example bytes; `total` None: unknown."""
 
     name: str
     parent: StepNode | None
@@ -20,13 +20,13 @@ class StepNode:
     children: list[StepNode] = field(default_factory=list["StepNode"])
 
     def path(self) -> str:
-        """The step's name with those above it."""
+        """Returns the names of the step and its parents, for example `environment > plan`."""
         return self.name if self.parent is None else f"{self.parent.path()} > {self.name}"
 
     def seconds(self, now: float) -> float:
-        """How long the step took, or has been taking."""
+        """Returns the duration of the step in seconds; up to `now` if it still runs."""
         return (self.ended if self.ended is not None else now) - self.started
 
     def share(self) -> float | None:
-        """The part of the step that is done, between 0 and 1; None when nobody knows."""
+        """Returns the completed part of the step, between 0 and 1; None if the total is unknown."""
         return min(self.done / self.total, 1.0) if self.total else None

@@ -1,4 +1,4 @@
-"""Tables that the commands print, and the short forms of identifiers in them."""
+"""Tables that the commands print, and the short identifiers in them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _SHORT: Final = 12
-"""Characters of a digest or a run that a table shows."""
+"""The number of characters of a digest or a run ID in a table."""
 
 
 def wide_console(width: int) -> Console:
-    """Standard output with at least `width` columns: a narrow terminal breaks lines, and identifiers can still be copied."""
+    """Returns a console on standard output with at least `width` columns.
+
+    A narrow terminal wraps the lines, but identifiers stay whole and can be copied.
+    """
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -22,7 +25,7 @@ def wide_console(width: int) -> Console:
 
 
 def plain_table(*titles: str) -> Table:
-    """A table without lines whose cells fold instead of being cut."""
+    """Returns an empty table without borders. Long cells wrap and are not truncated."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -32,5 +35,5 @@ def plain_table(*titles: str) -> Table:
 
 
 def short(identifier: str) -> str:
-    """The first twelve characters of a digest or a run, enough to tell it from others."""
+    """Returns the first twelve characters of a digest or a run ID, which are enough to identify it."""
     return identifier.removeprefix("sha256:")[:_SHORT]

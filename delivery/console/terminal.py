@@ -1,4 +1,4 @@
-"""The steps of a command as a live tree on a terminal."""
+"""Shows the steps of a command as a live tree on a terminal."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHOWN_CHILDREN = 12
 
 
 def duration(seconds: float) -> str:
-    """Seconds as one reads them: `4.2 s`, `3:05 min`."""
+    """Formats seconds, for example as `4.2 s` or `3:05 min`."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02d} min" if minutes else f"{seconds:.1f} s"
 
 
 class TerminalSink:
-    """The steps under way as a live tree; each finished tree stays on the screen."""
+    """Shows the running steps as a live tree. A finished tree stays on the screen."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
@@ -48,10 +48,10 @@ class TerminalSink:
             self._live.start()
 
     def changed(self, node: StepNode) -> None:
-        """Nothing: the display draws itself anew several times a second."""
+        """Does nothing: the live display redraws itself several times per second."""
 
     def tick(self) -> None:
-        """Nothing, for the same reason."""
+        """Does nothing: the live display redraws itself several times per second."""
 
     def ended(self, node: StepNode) -> None:
         if node.parent is not None:
@@ -61,11 +61,11 @@ class TerminalSink:
             self.close()
         self._console.print(self._table([node], final=True))
 
-    def said(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self._console.print(text, markup=False)
 
     def close(self) -> None:
-        """Takes the live display off the screen."""
+        """Removes the live display from the screen."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -88,6 +88,6 @@ class TerminalSink:
             Text(node.text, style="dim", overflow="ellipsis", no_wrap=True),
         )
         for child in node.children[-_SHOWN_CHILDREN:] if running else node.children:
-            # Once a step is done, what went well two levels below it is of no interest.
+            # A finished step shows its direct children, and below them only the children that are not done.
             if running or depth == 0 or child.state != "done":
                 self._add(table, child, depth + 1, final=final)

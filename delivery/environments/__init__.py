@@ -1,1 +1,1 @@
-"""One environment as it is and was: outputs, status, history."""
+"""Queries about environments: outputs, status, history, differences and predictions."""

@@ -1,29 +1,29 @@
-"""The embedded node of a stack, as the commands see it."""
+"""The embedded node of a stack: its configuration and whether it runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infra.settings.model import EmbeddedCluster, Settings
-    from local.node import NodeConfig
+    from infra.settings.model import Settings
+    from local.node.config import NodeConfig
 
 
-def embedded(settings: Settings) -> NodeConfig | None:
-    """How the stack's node is configured; None where its cluster is another kind."""
-    return config(settings.cluster) if settings.cluster.kind == "embedded" else None
+def config_of(settings: Settings) -> NodeConfig | None:
+    """Returns the configuration of the stack's embedded node; None if its cluster is of another kind."""
+    from local.node.config import NodeConfig
 
-
-def config(cluster: EmbeddedCluster) -> NodeConfig:
-    """The node that the settings describe."""
-    from local.node import NodeConfig
-
+    cluster = settings.cluster
+    if cluster.kind != "embedded":
+        return None
     ports = (cluster.node_ports.first, cluster.node_ports.last)
     return NodeConfig(api_port=cluster.api_port, registry_port=cluster.registry_port, node_ports=ports)
 
 
-def running(found: NodeConfig | None) -> bool:
-    """Whether the node runs and answers."""
-    from local import node
+def is_ready(config: NodeConfig | None) -> bool:
+    """Returns whether the node runs and its API server answers; False if there is no node."""
+    if config is None:
+        return False
+    from local.node.lifecycle.status import status
 
-    return found is not None and node.status(found).ready
+    return status(config).ready

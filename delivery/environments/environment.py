@@ -1,4 +1,4 @@
-"""One environment that is up, at least in part, as the commands use it: its settings, outputs, cluster and model registry."""
+"""An environment as the commands use it: its settings, outputs, cluster and model registry. It need not be up completely."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment. Outputs, cluster and model registry are looked up at their first use and kept."""
+    """An environment. Outputs, cluster and model registry are looked up at their first use and cached."""
 
     name: str
-    """Of the stack."""
+    """The name of the stack."""
 
     @classmethod
     def open(cls, name: str) -> Environment:
-        """The environment of a stack. Whether it is up shows when its outputs are read.
+        """Returns the environment of a stack, without a check that it is up: reading `outputs` raises if it is not.
 
         Raises:
-            UserError: the stack file has problems.
+            UserError: the stack file is missing or invalid.
         """
         loading.load(stack_file.path_of(name))
         return cls(name)
 
     @property
     def settings(self) -> Settings:
-        """What the stack file says now."""
+        """The settings in the stack file, read again at each use."""
         return loading.load(stack_file.path_of(self.name))
 
     @cached_property
     def outputs(self) -> Outputs:
-        """What the stack's program exported at the last update."""
-        return outputs.read(self.name, stack_outputs.read(self.name))
+        """The outputs of the stack's last update."""
+        return outputs.parse(self.name, stack_outputs.read(self.name))
 
     @cached_property
     def model_registry(self) -> ModelRegistry:
-        """The environment's own MLflow."""
+        """The model registry of the environment's own MLflow."""
         from clients.model_registry import ModelRegistry
 
         tracking = self.outputs.tracking
@@ -55,26 +55,29 @@ class Environment:
 
     @cached_property
     def origin_registry(self) -> ModelRegistry:
-        """The model registry in which the environment's releases are made: its own, or that of the first stack on their way."""
+        """The model registry of the stack in which the environment's releases are created.
+
+        This is the environment's own model registry, or that of the first stack in the promotion order.
+        """
         origin = requirements.origin(self.name)
         return self.model_registry if origin == self.name else Environment.open(origin).model_registry
 
     @cached_property
     def cluster(self) -> KubernetesClient:
-        """The API server of the environment's cluster."""
+        """A client for the API server of the environment's cluster."""
         from clients.kubernetes import KubernetesClient
 
-        found = self.settings.cluster
-        if found.kind == "existing":
-            return KubernetesClient.from_file(found.kubeconfig, found.context)
+        cluster = self.settings.cluster
+        if cluster.kind == "existing":
+            return KubernetesClient.from_file(cluster.kubeconfig, cluster.context)
         return KubernetesClient.from_kubeconfig(self.outputs.kubeconfig)
 
 
 def origin_registry(stack: str) -> ModelRegistry:
-    """The model registry in which a stack's releases are made, whether the stack itself is up or not."""
+    """Returns the model registry of the stack in which a stack's releases are created. The stack itself need not be up."""
     return Environment.open(requirements.origin(stack)).model_registry
 
 
 def is_up(stack: str) -> bool:
-    """Whether a stack exists and an update of it has exported outputs."""
+    """Returns whether a stack exists and an update of it has exported outputs."""
     return backend.has_stack(stack) and bool(stack_outputs.read(stack))

@@ -1,4 +1,4 @@
-"""What answered when, by the engine's own record of updates."""
+"""`modelstack history`: which versions answered requests and when, from the engine's records of updates."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _WIDTH = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What a workload's endpoint answered with from one update on."""
+    """The variants of a workload's endpoint from one update until the next entry."""
 
     since: str
+    """The end of the update, in UTC."""
     stable: int | None
-    """None: from here on there was no endpoint."""
+    """The stable version; None if the endpoint did not exist any longer."""
     run: str = ""
     image: str = ""
     canary: str = ""
@@ -36,34 +37,37 @@ class Entry:
 
 
 def history(stack: str, workload: str, *, at: str | None, as_json: bool) -> None:
-    """Prints what answered, the newest first; with `at`, only what answered then."""
+    """Prints the entries of a workload, the newest first; with `at`, only the entry at that time."""
     if not backend.has_stack(stack):
-        stack_file.read(stack_file.path_of(stack))  # or there is no such stack at all
-        raise UserError(f"Stack {stack} is not up: it has no history here.", fix="run `make up`")
+        stack_file.read(stack_file.path_of(stack))  # raises if there is no such stack file either
+        raise UserError(f"Stack {stack} is not up: it has no history in this backend.", fix="run `make up`")
     from delivery.stacks.stack import Stack
 
     entries = list(entries_of(Stack.select(stack).updates(), workload))
     if at is not None:
-        entries = answering(entries, moment(at))
+        entries = entries_at(entries, parse_time(at))
     if as_json:
         print(json.dumps([asdict(entry) for entry in reversed(entries)], indent=2))
     elif entries:
         _show_history(reversed(entries))
     else:
-        print(f"Nothing of {workload} answered in {stack}{f' at {at}' if at else ''}.")
+        print(f"No version of {workload} answered in {stack}{f' at {at}' if at else ''}.")
 
 
 def entries_of(updates: Iterable[Update], workload: str) -> Iterator[Entry]:
-    """What changed in what answers, the oldest first. Updates that failed count as well: they may have changed it."""
+    """Yields an entry for each change of the variants, the oldest first.
+
+    Failed updates count as well: they may have changed the variants before they failed.
+    """
     last: Entry | None = None
-    for update in sorted(updates, key=lambda found: found.ended):
+    for update in sorted(updates, key=lambda update: update.ended):
         if update.kind != "update" and not update.emptied:
             continue
         block = None if update.emptied else update.releases.get(workload)
         entry = _entry(update, block)
         if last is None and entry.stable is None:
             continue
-        if last is None or _content(entry) != _content(last):
+        if last is None or _variants(entry) != _variants(last):
             last = entry
             yield entry
 
@@ -72,7 +76,7 @@ def _entry(update: Update, block: Block | None) -> Entry:
     since = update.ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if not block:
         return Entry(since=since, stable=None)
-    if "versions" not in block:  # as stack files had it before there were variants
+    if "versions" not in block:  # the format of stack files before there were variants
         block = {"stable": block["version"], "versions": [block]}
     stable = next(release for release in block["versions"] if release["version"] == block["stable"])
     canary = block.get("canary")
@@ -87,29 +91,29 @@ def _entry(update: Update, block: Block | None) -> Entry:
     )
 
 
-def _content(entry: Entry) -> tuple[object, ...]:
+def _variants(entry: Entry) -> tuple[object, ...]:
     return (entry.stable, entry.run, entry.image, entry.canary, entry.shadow)
 
 
-def answering(entries: list[Entry], when: datetime) -> list[Entry]:
-    """The entry that held at a moment, in a list; an empty one where nothing answered."""
+def entries_at(entries: list[Entry], when: datetime) -> list[Entry]:
+    """Returns a list with the entry that was valid at a time; an empty list if there was no endpoint."""
     before = [entry for entry in entries if datetime.fromisoformat(entry.since) <= when]
     return [before[-1]] if before and before[-1].stable is not None else []
 
 
-def moment(text: str) -> datetime:
-    """A date (its end) or a moment, in UTC unless it says otherwise.
+def parse_time(text: str) -> datetime:
+    """Parses a date, which means the end of that day, or a time. The time zone is UTC if the text names none.
 
     Raises:
-        UserError: neither.
+        UserError: the text is neither a date nor a time.
     """
     try:
-        found = datetime.fromisoformat(text)
+        result = datetime.fromisoformat(text)
         if len(text) == len("2026-10-01"):
-            found = datetime.combine(date.fromisoformat(text), time.max)
+            result = datetime.combine(date.fromisoformat(text), time.max)
     except ValueError:
-        raise UserError("This is no date.", found=text, example="2026-10-01, or 2026-10-01T12:00:00Z") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        raise UserError("This is not a date or time.", found=text, example="2026-10-01, or 2026-10-01T12:00:00Z") from None
+    return result if result.tzinfo else result.replace(tzinfo=UTC)
 
 
 def _show_history(entries: Iterable[Entry]) -> None:

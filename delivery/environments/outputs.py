@@ -1,4 +1,4 @@
-"""What a stack tells the commands: its outputs, typed."""
+"""The typed outputs of a stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Output(BaseModel):
 
 
 class TrackingOutput(_Output):
-    """The MLflow server as seen from outside the cluster."""
+    """The address of the MLflow server, reachable from outside the cluster, and the login."""
 
     url: str
     username: str
@@ -26,7 +26,7 @@ class TrackingOutput(_Output):
 
 
 class TrainingOutput(_Output):
-    """The suspended CronJob that training runs are made from."""
+    """The suspended CronJob from which training Jobs are created."""
 
     namespace: str
     cron_job: str
@@ -34,7 +34,7 @@ class TrainingOutput(_Output):
 
 
 class EndpointOutput(_Output):
-    """Where a workload answers, and with what."""
+    """The address of a workload's endpoint and its stable release."""
 
     url: str
     version: int
@@ -43,22 +43,22 @@ class EndpointOutput(_Output):
 
 
 class Outputs(_Output):
-    """All that the commands rely on. An environment without releases has no endpoints."""
+    """The outputs that the commands use. An environment without releases has no endpoints."""
 
     kubeconfig: str
     registry: str
     serving_image: str
-    """The image that release images are built on, by digest."""
+    """The base image of the release images, by digest."""
     tracking: TrackingOutput
     training: dict[str, TrainingOutput] = Field(default_factory=dict)
     endpoints: dict[str, EndpointOutput] = Field(default_factory=dict)
 
 
-def read(stack: str, raw: Mapping[str, object]) -> Outputs:
-    """Types a stack's outputs.
+def parse(stack: str, raw: Mapping[str, object]) -> Outputs:
+    """Validates the outputs of a stack.
 
     Raises:
-        UserError: the stack has not been updated to its end yet.
+        UserError: outputs are missing, because no update of the stack has completed yet.
     """
     try:
         return Outputs.model_validate(raw)
@@ -68,10 +68,10 @@ def read(stack: str, raw: Mapping[str, object]) -> Outputs:
 
 
 def training_of(stack: str, outputs: Outputs, workload: str) -> TrainingOutput:
-    """Where a workload is trained.
+    """Returns the training outputs of a workload.
 
     Raises:
-        UserError: the stack knows none of that name.
+        UserError: the stack has no workload of that name.
     """
     if workload not in outputs.training:
         raise unknown_workload(stack, workload, outputs.training)
@@ -79,10 +79,10 @@ def training_of(stack: str, outputs: Outputs, workload: str) -> TrainingOutput:
 
 
 def unknown_workload(stack: str, workload: str, known: Mapping[str, object]) -> UserError:
-    """The refusal of a workload that a stack does not know."""
+    """Returns the error for a workload that a stack does not have; `known` has the names that it has."""
     return UserError(
-        f"Stack {stack} knows no workload of this name.",
+        f"Stack {stack} has no workload of this name.",
         found=workload,
         example=", ".join(sorted(known)),
-        fix=f"name one of those; where it was declared since: pulumi up --stack {stack}",
+        fix=f"name one of those, or, if the workload is new, run `pulumi up --stack {stack}`",
     )

@@ -1,4 +1,4 @@
-"""`modelstack predict`: asks an endpoint for a held-out week."""
+"""`modelstack predict`: asks an endpoint to predict a held-out week."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def main(stack: str, workload: str) -> None:
     if workload not in environment.outputs.training:
         raise unknown_workload(stack, workload, environment.outputs.training)
     if workload not in environment.outputs.endpoints:
-        fix = f"modelstack train {workload}, modelstack release {workload} --stack {stack}, then `make up`"
-        raise UserError(f"{workload} has no endpoint in stack {stack} yet: nothing is released.", fix=fix)
-    found = environment.outputs.endpoints[workload]
-    held = held_out.held_out(found.run, lambda: environment.origin_registry)
-    answer = endpoint.ask(found.url, held.request)
-    print(held_out.comparison(held, answer))
-    print(f"  answered by {', '.join(f'{key} {value}' for key, value in answer.tags.items())}")
+        fix = f"run `modelstack train {workload}`, `modelstack release {workload} --stack {stack}`, then `make up`"
+        raise UserError(f"{workload} has no endpoint in stack {stack} yet: no version is released.", fix=fix)
+    output = environment.outputs.endpoints[workload]
+    week = held_out.held_out_week(output.run, lambda: environment.origin_registry)
+    prediction = endpoint.predict(output.url, week.request)
+    print(held_out.comparison(week, prediction))
+    print(f"  answered by {', '.join(f'{key} {value}' for key, value in prediction.tags.items())}")

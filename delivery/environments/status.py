@@ -1,4 +1,4 @@
-"""`modelstack status`: what runs where, since when, from which run and data."""
+"""`modelstack status`: which versions run in each environment, since when, and from which training run and data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.errors import UserError
 from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LABEL
 from common.roles import CANARY, SHADOW, STABLE
 from delivery.console.tables import plain_table, short, wide_console
-from delivery.environments import embedded_node, outputs
+from delivery.environments import embedded_node
 from delivery.stacks import backend, stack_file
 from infra.settings import loading
 from workloads.catalogue import WORKLOADS
@@ -22,76 +22,77 @@ if TYPE_CHECKING:
     from datetime import date
 
     from clients.kubernetes import Object
+    from delivery.environments.outputs import Outputs
     from infra.settings.model import Settings
     from infra.settings.releases import Release, WorkloadReleases
     from workloads.declaration import Workload
 
 SELECTOR = f"{WORKLOAD_LABEL},{VERSION_LABEL}"
-"""Finds the Deployments of variants. Labels and annotations are those that `components.serving.variant` sets."""
+"""Selects the Deployments of variants. `components.serving.variant` sets the labels and annotations."""
 _WIDTH = 160
-"""Identifiers are there to be copied: a narrow terminal may break the line, but not the words."""
+"""The width of the table in columns. A narrow terminal wraps the lines, but identifiers stay whole and can be copied."""
 _IDS = ("run", "data", "image")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A variant of an endpoint as it runs. Empty texts: not known."""
+    """A running variant of an endpoint. An empty text means: not known."""
 
     workload: str
     role: str
     version: int
     since: str
-    """When its last rollout ended, in UTC."""
+    """The end of the last rollout, in UTC."""
     run: str
     data: str
-    """Fingerprint of the data it was trained on."""
+    """The fingerprint of the training data."""
     image: str
     ready: int
     replicas: int
     endpoint: str
     traffic: str
-    """The share of the requests that it answers; `copy` for a shadow."""
+    """The share of the requests that the variant answers; `copy` for a shadow."""
     gate: str
-    """Whether its evidence passes the workload's gate by itself: see `gate`."""
+    """Whether the release's evidence passes the workload's gate: see `gate`."""
     approved_by: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackStatus:
-    """One environment."""
+    """The status of one environment."""
 
     stack: str
     state: str
-    """`up`, `not up`, or what is wrong."""
+    """`up`, `not up`, or a description of the problem."""
     tracking: str
     variants: list[Variant]
     pending: list[str]
-    """Releases of the stack file that do not run (yet)."""
+    """Releases in the stack file that do not run, or do not run yet."""
 
 
 def main(stack: str | None, *, as_json: bool) -> None:
     """Runs the command."""
     names = [stack] if stack is not None else known_stacks()
-    found = [of(name) for name in names]
+    statuses = [stack_status(name) for name in names]
     if as_json:
-        print(json.dumps([asdict(status) for status in found], indent=2))
+        print(json.dumps([asdict(status) for status in statuses], indent=2))
     else:
-        _show(found)
+        _show(statuses)
 
 
 def known_stacks() -> list[str]:
-    """The stacks that this checkout has files for, those that exist first."""
+    """Returns the stacks that have a stack file in this checkout; those that exist in the backend come first."""
     names = sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in paths.CHECKOUT.glob("Pulumi.*.yaml"))
     return sorted(names, key=lambda name: not backend.has_stack(name))
 
 
-def of(name: str) -> StackStatus:
-    """One stack's status. What is wrong with it is part of the answer."""
+def stack_status(name: str) -> StackStatus:
+    """Returns the status of a stack. If its outputs or its cluster cannot be read, the error message is its `state`."""
     settings = loading.load(stack_file.path_of(name))
-    found = embedded_node.embedded(settings)
+    node_config = embedded_node.config_of(settings)
     if not backend.has_stack(name):
         return _without_cluster(name, "not up", settings)
-    if found is not None and not embedded_node.running(found):
+    if node_config is not None and not embedded_node.is_ready(node_config):
         return _without_cluster(name, "the node does not run: `make up` starts it", settings)
     from delivery.environments.environment import Environment
 
@@ -109,19 +110,19 @@ def of(name: str) -> StackStatus:
         stack=name,
         state="up",
         tracking=environment.outputs.tracking.url,
-        variants=sorted(variants, key=lambda found: (found.workload, found.role != STABLE, found.role)),
+        variants=sorted(variants, key=lambda each: (each.workload, each.role != STABLE, each.role)),
         pending=pending(settings.releases, variants),
     )
 
 
-def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known: outputs.Outputs, today: date) -> Variant:
-    """What a variant's Deployment says, with what the stack file knows about its release."""
+def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], outputs: Outputs, today: date) -> Variant:
+    """Returns the variant of a Deployment, with the details of its release from the stack file."""
     workload = text_at(deployment, "metadata", "labels", WORKLOAD_LABEL)
     version = int(text_at(deployment, "metadata", "labels", VERSION_LABEL))
     containers = list_at(deployment, "spec", "template", "spec", "containers")
     progressing = [c for c in list_at(deployment, "status", "conditions") if c["type"] == "Progressing"]
     release = releases[workload].find(version) if workload in releases else None
-    endpoint = known.endpoints.get(workload)
+    endpoint = outputs.endpoints.get(workload)
     role = text_at(deployment, "metadata", "labels", ROLE_LABEL)
     return Variant(
         workload=workload,
@@ -141,32 +142,34 @@ def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], known:
 
 
 def traffic(role: str, releases: WorkloadReleases) -> str:
-    """What share of the requests the stack file gives to a role."""
+    """Returns the share of the requests that a role has in the stack file."""
     canary = releases.canary.percent if releases.canary else 0
     return {STABLE: f"{100 - canary} %", CANARY: f"{canary} %", SHADOW: "copy"}.get(role, "")
 
 
 def gate(workload: Workload | None, release: Release | None, today: date) -> str:
-    """Whether a release's evidence passes its workload's gate, whatever is stable elsewhere: `passed` or `failed`.
+    """Returns whether a release's evidence passes the workload's gate, without a comparison with another version.
 
-    `passed, age aside` where only the age of its data would keep it from coming to an environment today: it is served on.
+    The result is `passed`, `failed`, `passed, age aside`, or empty if the workload or the release is not known. `passed, age
+    aside` means that only the age of the data fails. An environment continues to serve such a release, but would refuse it as
+    a new one.
     """
     if workload is None or release is None:
         return ""
     evidence = release.evidence
-    for served, says in ((False, "passed"), (True, "passed, age aside")):
-        if all(found.passed for found in workload.gate.check(evidence.metrics, age=evidence.age(today), served=served)):
-            return says
+    for served, result in ((False, "passed"), (True, "passed, age aside")):
+        if all(finding.passed for finding in workload.gate.check(evidence.metrics, age=evidence.age(today), served=served)):
+            return result
     return "failed"
 
 
 def pending(releases: Mapping[str, WorkloadReleases], variants: list[Variant]) -> list[str]:
-    """What the stack file releases and the cluster does not run."""
-    running = {(found.workload, found.version) for found in variants}
+    """Returns the releases in the stack file that the cluster does not run."""
+    running = {(each.workload, each.version) for each in variants}
     return [
         f"{name} version {version}"
-        for name, each in releases.items()
-        for version in each.roles.values()
+        for name, workload_releases in releases.items()
+        for version in workload_releases.roles.values()
         if (name, version) not in running
     ]
 
@@ -175,7 +178,7 @@ def _without_cluster(name: str, state: str, settings: Settings) -> StackStatus:
     return StackStatus(stack=name, state=state, tracking="", variants=[], pending=pending(settings.releases, []))
 
 
-def _show(found: list[StackStatus]) -> None:
+def _show(statuses: list[StackStatus]) -> None:
     table = plain_table(
         "stack",
         "workload",
@@ -190,7 +193,7 @@ def _show(found: list[StackStatus]) -> None:
         "endpoint",
     )
     console = wide_console(_WIDTH)
-    for status in found:
+    for status in statuses:
         for v in status.variants:
             since = v.since.replace("T", " ").removesuffix("Z")
             ready = f"{v.ready}/{v.replicas}"
@@ -199,9 +202,9 @@ def _show(found: list[StackStatus]) -> None:
             table.add_row(*what, *ids, v.endpoint)
     if table.row_count:
         console.print(table)
-    for status in found:
+    for status in statuses:
         if not status.variants:
-            what = "up, nothing is released" if status.state == "up" else status.state
+            what = "up, no version is released" if status.state == "up" else status.state
             console.print(f"{status.stack}: {what}", markup=False)
         for release in status.pending:
-            console.print(f"{status.stack}: the stack file releases {release}, which does not run: `make up`", markup=False)
+            console.print(f"{status.stack}: {release} is in the stack file, but does not run: run `make up`", markup=False)

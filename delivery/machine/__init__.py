@@ -1,1 +1,1 @@
-"""This machine: up, down, doctor, and the checks before them."""
+"""The commands that set up this machine: up, down, doctor, and the checks before them."""

@@ -1,4 +1,4 @@
-"""`modelstack doctor`: what is real, what stands in for what, and whether this machine will do."""
+"""`modelstack doctor`: the tools and plugins that this machine uses, real or stand-in, and a check of the machine."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ def main(stack: str) -> None:
 
     settings = loading.load(stack_file.path_of(stack))
     table = Table(box=None, pad_edge=False, show_header=False)
-    for what, found in [*_machine(), *_tools(), *_plugins()]:
-        table.add_row(what, found)
+    for name, value in [*_machine(), *_tools(), *_plugins()]:
+        table.add_row(name, value)
     console = Console(highlight=False)
     console.print(table)
-    found = embedded_node.embedded(settings)
-    running = embedded_node.running(found)
+    running = embedded_node.is_ready(embedded_node.config_of(settings))
     console.print(f"node: {'running' if running else 'not running'}", markup=False)
     try:
         ports = preflight.ports_of(settings)
-        preflight.check(preflight.look(), ports=ports, missing_builds=toolbox.missing_builds(), running=running)
+        preflight.check(preflight.inspect_machine(), ports=ports, missing_builds=toolbox.missing_builds(), running=running)
     except UserError as error:
         console.print(str(error), markup=False)
         raise SystemExit(1) from None
-    console.print("This machine will do.")
+    console.print("This machine meets the requirements.")
 
 
 def _machine() -> list[tuple[str, str]]:
-    machine = preflight.look()
+    machine = preflight.inspect_machine()
     disks = ", ".join(f"{free / preflight.GIB:.0f} GiB free at {folder}" for folder, free in machine.free_disk.items())
     memory = f"{machine.available_memory / preflight.GIB:.1f} GiB available"
     return [("system", machine.system), ("memory", memory), ("disk", disks)]
@@ -45,11 +44,13 @@ def _machine() -> list[tuple[str, str]]:
 
 def _tools() -> list[tuple[str, str]]:
     engine = paths.BIN / "pulumi"
-    where = str(engine.resolve()) if engine.exists() else "not there yet: `modelstack tools` finds, downloads or builds it"
-    go = shutil.which("go") or "not on PATH (needed only to build what is not in the cache)"
+    location = (
+        str(engine.resolve()) if engine.exists() else "not installed yet: `modelstack tools` finds, downloads or builds it"
+    )
+    go = shutil.which("go") or "not on PATH (needed only to build tools that are not in the cache)"
     cached = ", ".join(sorted(path.name for path in paths.cache_home().glob("*-*"))) or "nothing"
     return [
-        ("engine", where),
+        ("engine", location),
         ("Pulumi SDK", metadata.version("pulumi")),
         ("go", go),
         ("cache", f"{paths.cache_home()}: {cached}"),
@@ -60,5 +61,5 @@ def _plugins() -> list[tuple[str, str]]:
     from local.plugins import install
 
     engine = paths.BIN / "pulumi"
-    found = install.installed(engine if engine.exists() else None)
-    return [(f"{plugin.kind} plugin {plugin.name}", f"{plugin.source.value} {plugin.version}") for plugin in found]
+    plugins = install.installed(engine if engine.exists() else None)
+    return [(f"{plugin.kind} plugin {plugin.name}", f"{plugin.source.value} {plugin.version}") for plugin in plugins]

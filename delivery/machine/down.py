@@ -1,4 +1,4 @@
-"""`modelstack down`: the environment destroyed, and nothing of it left running, whatever state it is in."""
+"""`modelstack down`: destroys an environment, whatever state it is in, and leaves no process of it running."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from infra.settings import loading
 
 if TYPE_CHECKING:
     from delivery.console.progress import Reporter
-    from local.node import NodeConfig
+    from local.node.config import NodeConfig
 
-_OF_THE_ENVIRONMENT = (
+_ENVIRONMENT_PATHS = (
     paths.NODE,
     paths.BACKEND,
     paths.PASSPHRASE,
@@ -26,21 +26,21 @@ _OF_THE_ENVIRONMENT = (
     paths.STATE / "held-out",
     paths.STATE / "scratch",
 )
-"""What goes with the environment. Tools, plugins, image layers and logs stay: the next `up` is quicker for them."""
+"""The paths that `down` deletes. Tools, plugins, image layers and logs stay, which makes the next `up` faster."""
 
 
 def main(stack: str) -> None:
     """Runs the command."""
-    preflight.check_me()
+    preflight.check_current_user()
     settings = loading.load(stack_file.path_of(stack))
     with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
-        found = embedded_node.embedded(settings)
-        if found is None:
+        node_config = embedded_node.config_of(settings)
+        if node_config is None:
             _destroy(stack, progress)
-            print(f"Stack {stack} is gone.")
+            print(f"Stack {stack} is destroyed.")
             return
-        _destroy_embedded(stack, found, progress)
-    print("Nothing of the environment is left. `make up` makes it again.")
+        _destroy_embedded(stack, node_config, progress)
+    print("Nothing of the environment is left. `make up` creates it again.")
 
 
 def _destroy(stack: str, progress: Reporter) -> None:
@@ -52,34 +52,34 @@ def _destroy(stack: str, progress: Reporter) -> None:
     opened.remove()
 
 
-def _destroy_embedded(stack: str, found: NodeConfig, progress: Reporter) -> None:
-    others = _others(stack)
-    if guests := [name for name in others if _lives_here(name)]:
+def _destroy_embedded(stack: str, node_config: NodeConfig, progress: Reporter) -> None:
+    others = _other_stacks(stack)
+    if guests := [name for name in others if _uses_embedded_cluster(name)]:
         raise UserError(
-            f"Other environments live in the cluster of stack {stack}.",
+            f"Other environments use the cluster of stack {stack}.",
             found=", ".join(guests),
-            fix=f"modelstack down --stack {guests[0]}, then this again",
+            fix=f"run `modelstack down --stack {guests[0]}`, then this command again",
         )
     if others:
-        # Their state is under the same folder.
+        # The states of the other stacks are in the same folder, which must stay.
         _destroy(stack, progress)
         return
-    if embedded_node.running(found) and backend.has_stack(stack):
+    if embedded_node.is_ready(node_config) and backend.has_stack(stack):
         try:
             _destroy(stack, progress)
         except UserError as error:
-            # All of it is in the node, which goes now.
-            progress.say(f"The stack could not be destroyed in order; its node is removed with all it holds.\n{error}")
-    _remove_node(found, progress)
+            # All resources are in the node, which is removed next.
+            progress.print(f"The stack could not be destroyed. Its node is removed with all resources instead.\n{error}")
+    _remove_node(node_config, progress)
     _clean_stack_file(stack, progress)
 
 
-def _remove_node(found: NodeConfig, progress: Reporter) -> None:
-    from local import node as local_node
+def _remove_node(node_config: NodeConfig, progress: Reporter) -> None:
+    from local.node.lifecycle.stop import stop
 
-    local_node.stop(found, progress)
-    with progress.step("remove its data"):
-        for path in _OF_THE_ENVIRONMENT:
+    stop(node_config, progress)
+    with progress.step("remove the data"):
+        for path in _ENVIRONMENT_PATHS:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -87,7 +87,7 @@ def _remove_node(found: NodeConfig, progress: Reporter) -> None:
 
 
 def _clean_stack_file(stack: str, progress: Reporter) -> None:
-    """Takes out of the stack file what died with the cluster: its releases, and the salt of the passphrase."""
+    """Removes from the stack file what is invalid without the cluster: its releases, and the salt of the passphrase."""
     file = stack_file.path_of(stack)
     before = stack_file.read(file)
     after = stack_file.without_releases(before)
@@ -96,20 +96,20 @@ def _clean_stack_file(stack: str, progress: Reporter) -> None:
     if after != before:
         stack_file.write(file, after)
         if stack_file.releases(before):
-            progress.say(f"{file.name}: its releases are removed, for their models and images are gone.")
+            progress.print(f"{file.name}: the releases are removed, because their models and images no longer exist.")
 
 
-def _lives_here(stack: str) -> bool:
-    """Whether a stack's cluster is the embedded one of this checkout."""
+def _uses_embedded_cluster(stack: str) -> bool:
+    """Returns whether a stack's cluster is the embedded one of this checkout."""
     try:
         cluster = loading.load(stack_file.path_of(stack)).cluster
     except UserError:
-        return False  # its file is gone or broken: nobody can tell, and `pulumi destroy` reads the state alone
+        return False  # the stack file is missing or invalid, so its cluster is unknown; `pulumi destroy` needs only the state
     if cluster.kind == "existing":
         return cluster.kubeconfig is not None and kubeconfig_file(cluster.kubeconfig) == paths.KUBECONFIG
     return cluster.kind == "embedded"
 
 
-def _others(stack: str) -> list[str]:
-    """Other stacks of this checkout's backend that hold resources."""
+def _other_stacks(stack: str) -> list[str]:
+    """Returns the other stacks in the backend."""
     return [name for name in backend.stacks() if name != stack]

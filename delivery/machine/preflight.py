@@ -1,4 +1,4 @@
-"""What this machine must have before anything is started, checked at once and told in one message each."""
+"""Checks this machine before a command starts anything. Each unmet requirement has its own error message."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 GIB = 1024**3
 DISK_GIB = 14
-"""Images, the node, and what they hold twice while they are built: 9.4 GiB once they are there."""
+"""For the images, the node, and the temporary copies during builds. Afterwards, 9.4 GiB stay in use."""
 BUILD_GIB = 8
-"""Beside that, where the engine and Kubernetes have to be built: Go's modules and what it has compiled, 6.4 GiB."""
+"""In addition, if the engine and Kubernetes must be built: Go modules and compiled packages take 6.4 GiB."""
 MEMORY_GIB = 6
 PYTHON = (3, 11)
 ROOT_PROGRAMS = {
@@ -34,27 +34,29 @@ ROOT_PROGRAMS = {
     "mount": "mount",
     "ip": "iproute2",
 }
-"""Programs of the host and the Debian packages they come from."""
+"""Required programs, and the Debian packages that contain them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the checks look at."""
+    """The properties of a machine that the checks use."""
 
     system: str
     root: bool
     python: tuple[int, int]
     free_disk: Mapping[str, int]
-    """Bytes free, by folder."""
+    """Free bytes, by folder."""
     available_memory: int
+    """In bytes."""
     listeners: Mapping[int, str]
-    """Who listens on a TCP port."""
+    """The programs that listen on TCP ports, by port."""
     which: Callable[[str], str | None]
+    """Finds a program on PATH, like `shutil.which`."""
 
 
-def look() -> Machine:
-    """This machine, now."""
-    folders = {str(folder): _existing(folder) for folder in (paths.STATE, paths.cache_home())}
+def inspect_machine() -> Machine:
+    """Returns the current properties of this machine."""
+    folders = {str(folder): _nearest_existing(folder) for folder in (paths.STATE, paths.cache_home())}
     return Machine(
         system=platform.system(),
         root=os.geteuid() == 0,
@@ -67,7 +69,7 @@ def look() -> Machine:
 
 
 def ports_of(settings: Settings) -> dict[int, str]:
-    """The ports that an embedded cluster opens on this machine, and the key that sets each."""
+    """Returns the ports that an embedded cluster opens on this machine, each with the key in the stack file that sets it."""
     cluster = settings.cluster
     if cluster.kind != "embedded":
         return {}
@@ -78,20 +80,20 @@ def ports_of(settings: Settings) -> dict[int, str]:
         cluster.registry_port: "modelstack:cluster: registryPort",
         settings.tracking.node_port: "modelstack:tracking: nodePort",
     }
-    return ports | {found.node_port: f"modelstack:workloads: {name}: nodePort" for name, found in settings.workloads.items()}
+    return ports | {each.node_port: f"modelstack:workloads: {name}: nodePort" for name, each in settings.workloads.items()}
 
 
 def check(machine: Machine, *, ports: Mapping[int, str], missing_builds: Mapping[str, str], running: bool) -> None:
-    """Refuses a machine on which `up` cannot succeed.
+    """Checks that `up` can succeed on a machine.
 
     Args:
-        machine: what to look at.
-        ports: those that must be free, with the key that sets each.
-        missing_builds: programs needed to build what is not cached yet, with the command that installs each.
-        running: the environment is up: its ports and memory are its own, and its images are there.
+        machine: the properties of the machine.
+        ports: the ports that must be free, each with the key in the stack file that sets it.
+        missing_builds: programs that are needed to build tools missing in the cache, each with the command that installs it.
+        running: whether the environment is up. Then it uses the ports and the memory itself, and its images exist.
 
     Raises:
-        UserError: names the first thing that is missing and what to do.
+        UserError: the machine does not meet a requirement; the message names the first one and the fix.
     """
     check_user(machine.system, root=machine.root)
     if machine.python < PYTHON:
@@ -103,29 +105,31 @@ def check(machine: Machine, *, ports: Mapping[int, str], missing_builds: Mapping
         commands = " && ".join(dict.fromkeys(programs[name] for name in missing))
         raise UserError("Programs are missing on this machine.", found=", ".join(missing), fix=commands)
     if not running:
-        _check_room(machine, DISK_GIB + (BUILD_GIB if missing_builds else 0))
+        _check_disk_and_memory(machine, DISK_GIB + (BUILD_GIB if missing_builds else 0))
         _check_ports(machine, ports)
 
 
 def check_user(system: str, *, root: bool) -> None:
-    """Refuses whoever can run no node and build no image. Comes before anything is written.
+    """Checks that the user can run a node and build images. Runs before a command writes anything.
 
     Raises:
-        UserError: not Linux, or not root.
+        UserError: the system is not Linux, or the user is not root.
     """
     if system != "Linux":
-        fix = "run it on a Linux machine: in a virtual machine, or over ssh"
+        fix = "run the command on a Linux machine, for example in a virtual machine or over ssh"
         raise UserError("Images and the embedded cluster need Linux.", found=system, fix=fix)
     if not root:
-        raise UserError("Images and the embedded cluster need root: they make namespaces and mounts.", fix="run `sudo make up`")
+        raise UserError(
+            "Images and the embedded cluster need root, because they create namespaces and mounts.", fix="run `sudo make up`"
+        )
 
 
-def check_me() -> None:
-    """`check_user` for whoever runs this command."""
+def check_current_user() -> None:
+    """Runs `check_user` for the user of this process."""
     check_user(platform.system(), root=os.geteuid() == 0)
 
 
-def _check_room(machine: Machine, disk_gib: int) -> None:
+def _check_disk_and_memory(machine: Machine, disk_gib: int) -> None:
     for folder, free in machine.free_disk.items():
         if free < disk_gib * GIB:
             raise UserError(
@@ -138,7 +142,7 @@ def _check_room(machine: Machine, disk_gib: int) -> None:
         raise UserError(
             f"The environment needs {MEMORY_GIB} GiB of memory.",
             found=f"{machine.available_memory / GIB:.1f} GiB available",
-            fix="end what takes it, or use a larger machine",
+            fix="end programs that use much memory, or use a larger machine",
         )
 
 
@@ -146,7 +150,7 @@ def _check_ports(machine: Machine, ports: Mapping[int, str]) -> None:
     for port, key in ports.items():
         if port in machine.listeners:
             raise UserError(
-                f"Port {port} is taken.",
+                f"Port {port} is in use.",
                 where=f"{key} in the stack file",
                 found=machine.listeners[port],
                 fix="stop that program, or choose another port in the stack file",
@@ -154,14 +158,14 @@ def _check_ports(machine: Machine, ports: Mapping[int, str]) -> None:
 
 
 def _listeners() -> dict[int, str]:
-    found: dict[int, str] = {}
+    listeners: dict[int, str] = {}
     for connection in psutil.net_connections(kind="tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr:
-            found[connection.laddr.port] = _who(connection.pid)
-    return found
+            listeners[connection.laddr.port] = _program(connection.pid)
+    return listeners
 
 
-def _who(pid: int | None) -> str:
+def _program(pid: int | None) -> str:
     if pid is None:
         return "another program"
     try:
@@ -170,5 +174,6 @@ def _who(pid: int | None) -> str:
         return f"process {pid}"
 
 
-def _existing(folder: Path) -> Path:
-    return folder if folder.exists() else _existing(folder.parent)
+def _nearest_existing(folder: Path) -> Path:
+    """Returns the folder, or its nearest parent that exists."""
+    return folder if folder.exists() else _nearest_existing(folder.parent)

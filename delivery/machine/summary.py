@@ -1,4 +1,4 @@
-"""The last words of `up`: what there is, what it predicts, and what to try next."""
+"""The summary at the end of `up`: addresses, a prediction of each endpoint, and the next commands."""
 
 from __future__ import annotations
 
@@ -16,44 +16,46 @@ if TYPE_CHECKING:
 
 
 def show(environment: Environment, progress: Reporter, *, changed: bool) -> None:
-    """Waits for the endpoints, asks each for its held-out week, and prints the summary."""
+    """Waits for the endpoints, asks each to predict its held-out week, and prints the summary."""
     stack, outputs = environment.name, environment.outputs
     password = f"pulumi stack output tracking --show-secrets --stack {stack}"
     lines = [f"MLflow     {outputs.tracking.url}   user {outputs.tracking.username}, password: {password}"]
-    for workload, found in outputs.endpoints.items():
-        held = held_out.held_out(found.run, lambda: environment.origin_registry)
-        answer = endpoint.wait(found.url, held.request, progress, version=found.version)
+    for workload, output in outputs.endpoints.items():
+        week = held_out.held_out_week(output.run, lambda: environment.origin_registry)
+        prediction = endpoint.wait_for_version(output.url, week.request, progress, version=output.version)
         lines += [
-            f"{workload:<10} {found.url}   version {found.version}, run {found.run}",
+            f"{workload:<10} {output.url}   version {output.version}, run {output.run}",
             "",
-            *(f"  {line}" for line in held_out.comparison(held, answer).splitlines()),
+            *(f"  {line}" for line in held_out.comparison(week, prediction).splitlines()),
             "",
-            f"  {held_out.curl(found)}",
+            f"  {held_out.curl_command(output)}",
         ]
     unreleased = [workload for workload in environment.settings.workloads if workload not in outputs.endpoints]
-    lines += [f"{workload:<10} nothing is released here yet" for workload in unreleased]
+    lines += [f"{workload:<10} no version is released yet" for workload in unreleased]
     done = "Everything is up" if changed else "Nothing to do: everything is up"
     print(f"\n{done} ({duration(progress.elapsed())}).\n")
     print("\n".join(lines))
     print("\nNext:")
-    for command, what in next_commands(stack, next(iter([*outputs.endpoints, *environment.settings.workloads, *WORKLOADS]))):
-        print(f"  {command:<48} {what}")
+    for command, description in next_commands(
+        stack, next(iter([*outputs.endpoints, *environment.settings.workloads, *WORKLOADS]))
+    ):
+        print(f"  {command:<48} {description}")
 
 
 def next_commands(stack: str, workload: str) -> list[tuple[str, str]]:
-    """What to try now."""
+    """Returns the commands to try next, each with a description."""
     source = requirements.for_stack(stack).source
     if source is not None:
         return [
-            (f"modelstack promote {workload} --to {stack}", f"what is stable in {source} into the stack file"),
-            ("modelstack status", "what runs, since when, from which run and data"),
-            (f"modelstack down --stack {stack}", "remove it"),
+            (f"modelstack promote {workload} --to {stack}", f"release the stable version of {source} here, in the stack file"),
+            ("modelstack status", "show what runs, since when, from which run and data"),
+            (f"modelstack down --stack {stack}", "destroy this environment"),
         ]
     return [
-        ('eval "$(.venv/bin/modelstack env)"', "modelstack, pulumi and kubectl for this shell"),
-        ("modelstack status", "what runs, since when, from which run and data"),
-        (f"modelstack train {workload}", "another model version"),
-        (f"modelstack release {workload} --stack {stack}", "put it into the stack file"),
-        (f"pulumi preview --stack {stack}", "what that would change"),
-        ("make down", "remove it all"),
+        ('eval "$(.venv/bin/modelstack env)"', "use modelstack, pulumi and kubectl in this shell"),
+        ("modelstack status", "show what runs, since when, from which run and data"),
+        (f"modelstack train {workload}", "train another model version"),
+        (f"modelstack release {workload} --stack {stack}", "release it in the stack file"),
+        (f"pulumi preview --stack {stack}", "show what that changes"),
+        ("make down", "destroy everything"),
     ]

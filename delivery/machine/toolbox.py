@@ -1,4 +1,4 @@
-"""What must be on this machine before the engine can run: found, downloaded or built once, then kept in the cache."""
+"""The tools that the engine needs on this machine. They are found, downloaded or built once, and then cached."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def ensure(progress: Progress, *, embedded: bool, images: bool) -> None:
-    """Makes the engine, its plugins and what an embedded cluster consists of available.
+    """Installs the engine, its plugins and, if requested, the parts of an embedded cluster.
 
     Args:
         progress: shows the builds and downloads.
-        embedded: whether Kubernetes is needed as well.
-        images: whether the userland and the base image are, too.
+        embedded: whether to install Kubernetes as well.
+        images: whether to install the userland and the base image as well.
     """
     from local import toolchain, userland
     from local.plugins import install
@@ -31,7 +31,7 @@ def ensure(progress: Progress, *, embedded: bool, images: bool) -> None:
 
 
 def missing_builds() -> dict[str, str]:
-    """Programs that are needed to build what is not cached, with the command that installs each."""
+    """Returns the programs that are needed to build tools missing in the cache, each with the command that installs it."""
     cached = {path.name.rpartition("-")[0] for path in paths.cache_home().glob("*-*")}
     missing: dict[str, str] = {}
     if "userland" not in cached:

@@ -1,4 +1,4 @@
-"""`modelstack up`: from an empty machine to a prediction. Every part first looks at what is there."""
+"""`modelstack up`: from an empty machine to a prediction. Each stage checks what already exists and does the rest."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from delivery.stacks.stack import Stack
     from infra.settings.model import Settings
 
-ORDER = ("tools", "environment", "training", "release", "endpoint")
+STAGES = ("tools", "environment", "training", "release", "endpoint")
 
 
 def main(stack: str, until: str) -> None:
     """Runs the command."""
-    preflight.check_me()
+    preflight.check_current_user()
     loading.load(stack_file.path_of(stack))
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
         Up(stack, until, progress).run()
@@ -36,31 +36,31 @@ def main(stack: str, until: str) -> None:
 
 @dataclass
 class Up:
-    """One run of the command for one stack. `until` is one of `ORDER`."""
+    """One run of the command for one stack. `until` is the last stage to run, one of `STAGES`."""
 
     name: str
     until: str
     progress: Reporter
     changed: bool = False
-    """Whether there was anything to do."""
+    """Whether this run has changed anything."""
 
     def run(self) -> None:
-        """Everything, in order, as far as asked."""
+        """Runs the stages in order, up to `until`."""
         settings = self._settings()
         self._prepare(settings)
-        if self._done("tools"):
+        if self._stops_after("tools"):
             return
-        stack = self._open(settings)
+        stack = self._open_stack(settings)
         self._recover(stack, settings)
         self._update(stack, "environment")
         environment = Environment(self.name)
-        if self._done("environment"):
+        if self._stops_after("environment"):
             return
         self._train(environment)
-        if self._done("training"):
+        if self._stops_after("training"):
             return
         released = self._release(environment)
-        if self._done("release"):
+        if self._stops_after("release"):
             return
         if released:
             self._update(stack, "endpoints")
@@ -69,24 +69,27 @@ class Up:
     def _settings(self) -> Settings:
         return loading.load(stack_file.path_of(self.name))
 
-    def _done(self, part: str) -> bool:
-        if self.until != part:
+    def _stops_after(self, stage: str) -> bool:
+        if self.until != stage:
             return False
-        self.progress.say(f"Done up to: {part}. Next: modelstack up --stack {self.name}")
+        self.progress.print(f"Stopped after stage {stage}. Next: modelstack up --stack {self.name}")
         return True
 
     def _prepare(self, settings: Settings) -> None:
-        found = embedded_node.embedded(settings)
+        node_config = embedded_node.config_of(settings)
         with self.progress.step("checks") as step:
             ports = preflight.ports_of(settings)
-            running = found is None or embedded_node.running(found)
-            preflight.check(preflight.look(), ports=ports, missing_builds=toolbox.missing_builds(), running=running)
-            step.note("this machine will do")
+            running = node_config is None or embedded_node.is_ready(node_config)
+            preflight.check(preflight.inspect_machine(), ports=ports, missing_builds=toolbox.missing_builds(), running=running)
+            step.note("this machine meets the requirements")
         with self.progress.step("tools"):
-            toolbox.ensure(self.progress, embedded=found is not None, images=True)
+            toolbox.ensure(self.progress, embedded=node_config is not None, images=True)
 
-    def _open(self, settings: Settings) -> Stack:
-        """The stack, created where there is none yet. Its file is tied to this checkout's passphrase, else left alone."""
+    def _open_stack(self, settings: Settings) -> Stack:
+        """Returns the stack, and creates it if it does not exist.
+
+        Ties the stack file to this checkout's passphrase, and otherwise preserves it.
+        """
         from delivery.stacks.stack import Stack
 
         file = stack_file.path_of(self.name)
@@ -94,40 +97,43 @@ class Up:
             backend.prepare()
             text = stack_file.read(file)
             if not backend.has_stack(self.name) and not stack_file.has_secrets(text):
-                text = stack_file.without_salt(text)  # of another checkout's passphrase
+                text = stack_file.without_salt(text)  # the salt belongs to another checkout's passphrase
             if settings.cluster.kind == "embedded" and not backend.has_stack(self.name) and settings.releases:
-                self.progress.say(f"{file.name} names releases of a cluster that is no more: they are removed, and made anew.")
+                self.progress.print(
+                    f"{file.name} lists releases of a cluster that no longer exists. They are removed and created again."
+                )
                 text = stack_file.without_releases(text)
             stack_file.write(file, text)
             stack = Stack.create(self.name)
-            # Creating a stack, the engine writes its salt into the file, and the whole file anew.
+            # When the engine creates a stack, it adds a salt to the stack file and reformats the file. Restore the original
+            # text, and add only the salt.
             after = stack_file.read(file)
             if after != text:
                 stack_file.write(file, stack_file.with_salt(text, stack_file.salt(after)))
             return stack
 
     def _recover(self, stack: Stack, settings: Settings) -> None:
-        """Sets right what an interrupted run or a restart of the machine left."""
-        with self.progress.step("what an earlier run left") as step:
+        """Repairs the state after an interrupted run, and starts the node again after a restart of the machine."""
+        with self.progress.step("recover from earlier runs") as step:
             recovery.release_locks(recovery.lock_folder(paths.BACKEND, self.name), self.progress)
             state = stack.state()
-            found = embedded_node.embedded(settings)
-            if found is not None and recovery.has_node(state) and not embedded_node.running(found):
-                from local import node as local_node
+            node_config = embedded_node.config_of(settings)
+            if node_config is not None and recovery.has_node(state) and not embedded_node.is_ready(node_config):
+                from local.node.lifecycle.start import start
 
-                local_node.start(found, self.progress)
+                start(node_config, self.progress)
                 self.changed = True
-            mended = recovery.mend(state, _objects(settings) if state.get("pending_operations") else None)
-            if mended.changed:
-                stack.replace_state(mended.state)
-                if mended.imported:
-                    stack.refresh(self.progress, mended.imported)
-                step.note(f"{len(mended.imported)} objects taken over, {len(mended.cleared)} to be made again")
+            resolved = recovery.resolve_pending(state, _cluster(settings) if state.get("pending_operations") else None)
+            if resolved.changed:
+                stack.replace_state(resolved.state)
+                if resolved.imported:
+                    stack.refresh(self.progress, resolved.imported)
+                step.note(f"{len(resolved.imported)} objects imported, {len(resolved.cleared)} operations to repeat")
             if recovery.has_node(state):
                 self._drop_lost_releases(settings)
 
     def _drop_lost_releases(self, settings: Settings) -> None:
-        """Removes releases whose image is in no registry any more: nothing could start them."""
+        """Removes the releases of workloads with an image that is no longer in the container registry: no pod could start."""
         if settings.cluster.kind != "embedded":
             return
         address = settings.images.registry
@@ -137,11 +143,11 @@ class Up:
             lost = [each.version for each in served if not container_registry.digest_of(address, repository, each.image)]
             if lost:
                 file = stack_file.path_of(self.name)
-                self.progress.say(f"The image of {workload} version {lost[0]} is lost: its release is made anew.")
+                self.progress.print(f"The image of {workload} version {lost[0]} is lost. Its release is created again.")
                 stack_file.write(file, stack_file.without_workload(stack_file.read(file), workload))
 
-    def _update(self, stack: Stack, what: str) -> None:
-        with self.progress.step(what) as step:
+    def _update(self, stack: Stack, name: str) -> None:
+        with self.progress.step(name) as step:
             expected = stack.preview(self.progress)
             if expected:
                 stack.up(self.progress, expected)
@@ -149,7 +155,7 @@ class Up:
             step.note("" if expected else "nothing to change")
 
     def _unreleased(self, environment: Environment) -> Sequence[str]:
-        """The workloads whose first release is to be made here. Elsewhere releases come by promotion."""
+        """Returns the workloads that need their first release here. Empty if the stack gets its releases by promotion."""
         if requirements.for_stack(self.name).source is not None:
             return []
         settings = environment.settings
@@ -163,7 +169,7 @@ class Up:
                 self.changed = True
 
     def _release(self, environment: Environment) -> bool:
-        """Releases what has no release yet, and tells whether there was any."""
+        """Releases each workload that has no release yet. Returns whether there was one."""
         unreleased = self._unreleased(environment)
         for workload in unreleased:
             releaser_of(environment).release(workload, None, self.progress)
@@ -171,7 +177,8 @@ class Up:
         return bool(unreleased)
 
 
-def _objects(settings: Settings) -> recovery.Objects | None:
+def _cluster(settings: Settings) -> recovery.ObjectLookup | None:
+    """Returns a client for the stack's cluster; None if its kubeconfig does not exist or is not known here."""
     from clients.kubernetes import KubernetesClient
 
     if settings.cluster.kind == "embedded":

@@ -1,1 +1,1 @@
-"""Releases: how they are made, promoted, approved, rolled back and reported."""
+"""Creates, promotes, approves, rolls back and reports releases."""

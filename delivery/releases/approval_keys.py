@@ -1,4 +1,7 @@
-"""An approver's key: the secret half in a file of theirs, the public half in the workload's list, reviewed like code."""
+"""Keys of approvers.
+
+The private key is in a file of the approver. The public key is in the list of approvers of a workload, reviewed like code.
+"""
 
 from __future__ import annotations
 
@@ -27,53 +30,54 @@ APPROVERS: Final = "approvers.json"
 
 
 def default_file() -> Path:
-    """Where somebody's key is kept: `$XDG_CONFIG_HOME/modelstack/approver.json`, else below `~/.config`."""
+    """Returns the default key file: `modelstack/approver.json` in `$XDG_CONFIG_HOME`, or in `~/.config` if that is not set."""
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "modelstack" / "approver.json"
 
 
 @dataclass(frozen=True)
 class Key:
-    """Somebody's key. `name` is their mail address."""
+    """The key pair of an approver. `name` is the approver's mail address."""
 
     name: str
     private: Ed25519PrivateKey
 
     @property
     def public(self) -> str:
-        """The public half, in base64."""
+        """The public key, in base64."""
         return base64.b64encode(self.private.public_key().public_bytes_raw()).decode()
 
     def approve(self, stack: str, workload: Workload, release: Release) -> dict[str, str]:
-        """The approval of a release for a stack, as the stack file holds it.
+        """Signs a release for an environment. Returns the approval in the form that the stack file holds.
 
         Raises:
-            UserError: it would not count: not listed, revoked, or the trainer's own.
+            UserError: the approval would not be valid: the key is not listed or revoked, or the approver trained the version.
         """
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        made = {"by": self.name, "at": at, "signature": approval.sign(self.private, stack, workload.name, release)}
-        signed = type(release).model_validate({**release.model_dump(by_alias=True, exclude={"approval"}), "approval": made})
+        entry = {"by": self.name, "at": at, "signature": approval.sign(self.private, stack, workload.name, release)}
+        signed = type(release).model_validate({**release.model_dump(by_alias=True, exclude={"approval"}), "approval": entry})
         reason = approval.objection(stack, workload.name, signed, workload.approvers)
         if reason:
             raise UserError(
-                f"Your approval of {workload.name} version {release.version} would not count.",
+                f"Your approval of {workload.name} version {release.version} would not be valid.",
                 found=reason,
-                fix=f"let {workload.owner} add your key to workloads/{workload.name}/{APPROVERS}, or ask somebody listed there",
+                fix=f"ask {workload.owner} to add your key to workloads/{workload.name}/{APPROVERS}, or ask a listed approver",
             )
-        return made
+        return entry
 
 
-def make(name: str, file: Path) -> Key:
-    """Makes a key and writes it to a file that only its owner reads.
+def create(name: str, file: Path) -> Key:
+    """Creates a key pair and writes it to a file that only its owner can read. Returns the key pair.
 
     Raises:
-        UserError: there is a file of that name.
+        UserError: the file exists already.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if file.exists():
-        fix = "use that key, or name another file with --key"
-        raise UserError("There is a key already; a lost key cannot approve again.", where=str(file), fix=fix)
+        fix = "use the existing key, or choose another file with --key"
+        what = "The key file exists already. It is not overwritten, because an overwritten key is lost."
+        raise UserError(what, where=str(file), fix=fix)
     key = Key(name, Ed25519PrivateKey.generate())
     Approver(name=name, key=key.public)
     secret = base64.b64encode(key.private.private_bytes_raw()).decode()
@@ -82,10 +86,10 @@ def make(name: str, file: Path) -> Key:
 
 
 def read(file: Path) -> Key:
-    """Somebody's key.
+    """Reads an approver's key pair from a file.
 
     Raises:
-        UserError: there is none, it is no key, or others can read it.
+        UserError: the file does not exist, does not contain a key, or can be read by other users.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -94,27 +98,29 @@ def read(file: Path) -> Key:
         key = Key(str(content["name"]), Ed25519PrivateKey.from_private_bytes(base64.b64decode(content["secret"])))
     except FileNotFoundError:
         raise UserError(
-            "You have no key to approve with.", where=str(file), fix="modelstack key --name YOU@YOUR.HOST"
+            "You do not have an approver key.", where=str(file), fix="modelstack key --name YOU@YOUR.HOST"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            "This is no approver's key.", where=str(file), found=error, fix="name another file with --key"
+            "This file does not contain an approver key.", where=str(file), found=error, fix="choose another file with --key"
         ) from None
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UserError(
-            "Others can read your key.", where=str(file), fix=f"chmod 600 {file}; if it has leaked, have it revoked"
+            "Other users can read your key file.",
+            where=str(file),
+            fix=f"chmod 600 {file}; if the key has leaked, have the key revoked",
         )
     return key
 
 
-def list_for(workload: str, key: Key) -> Path:
-    """Adds the public half to a workload's list, and gives the file. Does nothing where it is there already."""
+def add_to_approvers(workload: str, key: Key) -> Path:
+    """Adds the public key to the workload's list of approvers, unless the list contains it already. Returns the file."""
     folder = paths.CHECKOUT / "workloads" / workload
     listed = read_approvers(folder)
     file = folder / APPROVERS
     entry = Approver(name=key.name, key=key.public)
-    if any((known.name, known.key) == (entry.name, entry.key) for known in listed):
+    if any((approver.name, approver.key) == (entry.name, entry.key) for approver in listed):
         return file
-    entries = [known.model_dump(exclude_none=True) for known in (*listed, entry)]
+    entries = [approver.model_dump(exclude_none=True) for approver in (*listed, entry)]
     file.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     return file

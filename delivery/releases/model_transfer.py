@@ -1,7 +1,7 @@
-"""A model version from one environment's registry to another's: its run, its evidence and the model, byte for byte.
+"""Copies a model version from the model registry of one environment to that of another: run, evidence and model, byte for byte.
 
-Each registry numbers its versions by itself. So what was brought says what it was (`ORIGIN`), and releases go on naming
-the version and the run that were trained.
+Each model registry assigns its own version numbers. Therefore the tag `ORIGIN` of a copy names the original, and releases
+continue to name the version and the run of the original.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from clients.model_registry import ModelRegistry, ModelVersion
 
 ORIGIN: Final = "modelstack.origin"
-"""Tag of a run and of a version: what they are a copy of, as run and number of the version."""
+"""Tag of a copied run and of a copied version: the run and the version number of the original, as `<run>/<version>`."""
 CONTENT: Final = "modelstack.content"
-"""Tag of a version: digest of the model's files."""
+"""Tag of a copied version: the digest of the model's files."""
 _MODEL, _FILES = "registered", "files"
-_OF_MLFLOW = "mlflow."
+_MLFLOW_PREFIX = "mlflow."
 _BATCH = 100
-"""Figures that a server takes in one request."""
+"""The MLflow server accepts at most this number of parameters in one request."""
 
 
 def copy_version(source: ModelRegistry, target: ModelRegistry, model: ModelVersion) -> int | None:
-    """Brings a version, and gives its number there. What was brought half is begun anew.
+    """Copies a version from one model registry to another. An incomplete copy is deleted and copied again.
 
     Returns:
-        None where the target has had it.
+        The version number in the target; None if the target has the version already.
 
     Raises:
-        UserError: a registry fails, or what has arrived is not what was sent.
+        UserError: a model registry fails, or the copied files differ from the original.
     """
     if source.url == target.url:
         return None
-    for run in copies_of(target, model):
-        if _versions(target, model.name, run):
+    for run in copied_runs(target, model):
+        if _has_version(target, model.name, run):
             return None
         with target.session():
             target.client.delete_run(run)
@@ -50,18 +50,18 @@ def copy_version(source: ModelRegistry, target: ModelRegistry, model: ModelVersi
         return _upload(target, model, run, folder)
 
 
-def copies_of(target: ModelRegistry, model: ModelVersion) -> list[str]:
-    """The runs of a registry that are copies of the version's."""
+def copied_runs(target: ModelRegistry, model: ModelVersion) -> list[str]:
+    """Returns the ids of the runs in the target that are copies of the version's run."""
     with target.session():
         experiment = target.client.get_experiment_by_name(model.name)
         if experiment is None:
             return []
-        found = target.client.search_runs([experiment.experiment_id], f"tags.`{ORIGIN}` = '{_origin(model)}'")
-        return [run.info.run_id for run in found]
+        runs = target.client.search_runs([experiment.experiment_id], f"tags.`{ORIGIN}` = '{_origin(model)}'")
+        return [run.info.run_id for run in runs]
 
 
 def content_digest(folder: Path) -> str:
-    """What names a folder's content: `sha256:` and the digest of its files' paths and digests, in order."""
+    """Returns the digest of a folder's content: `sha256:` and the hash of the sorted paths and hashes of its files."""
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         whole.update(f"{file.relative_to(folder).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
@@ -73,7 +73,7 @@ def _origin(model: ModelVersion) -> str:
 
 
 def _download(source: ModelRegistry, model: ModelVersion, folder: Path) -> Run:
-    """The version's run; its artifacts and the model in `folder`."""
+    """Downloads the model and the artifacts of its run to `folder`, and returns the run."""
     source.download(model, folder / _MODEL)
     (folder / _FILES).mkdir()
     with source.session():
@@ -84,46 +84,47 @@ def _download(source: ModelRegistry, model: ModelVersion, folder: Path) -> Run:
 
 def _upload(target: ModelRegistry, model: ModelVersion, run: Run, folder: Path) -> int:
     digest, client = content_digest(folder / _MODEL), target.client
-    tags = {name: value for name, value in run.data.tags.items() if not name.startswith(_OF_MLFLOW)}
+    tags = {name: value for name, value in run.data.tags.items() if not name.startswith(_MLFLOW_PREFIX)}
     with target.session():
         experiment = client.get_experiment_by_name(model.name)
-        place = experiment.experiment_id if experiment else client.create_experiment(model.name)
-        made = client.create_run(place, run.info.start_time, {**tags, ORIGIN: _origin(model)}, run.info.run_name).info
-        _log(target, made.run_id, run)
-        client.log_artifacts(made.run_id, str(folder / _FILES))
-        client.log_artifacts(made.run_id, str(folder / _MODEL), _MODEL)
-        client.set_terminated(made.run_id, "FINISHED", run.info.end_time)
-        client.download_artifacts(made.run_id, _MODEL, str(folder / _FILES))
+        experiment_id = experiment.experiment_id if experiment else client.create_experiment(model.name)
+        copy = client.create_run(experiment_id, run.info.start_time, {**tags, ORIGIN: _origin(model)}, run.info.run_name).info
+        _log_parameters_and_metrics(target, copy.run_id, run)
+        client.log_artifacts(copy.run_id, str(folder / _FILES))
+        client.log_artifacts(copy.run_id, str(folder / _MODEL), _MODEL)
+        client.set_terminated(copy.run_id, "FINISHED", run.info.end_time)
+        client.download_artifacts(copy.run_id, _MODEL, str(folder / _FILES))
         arrived = content_digest(folder / _FILES / _MODEL)
         if arrived != digest:
-            what = f"Version {model.version} of {model.name} has not arrived as it was sent."
+            what = f"The copy of {model.name} version {model.version} differs from the original."
             raise UserError(what, where=target.url, found=arrived, example=digest, fix="run the same command again")
         if not client.search_registered_models(f"name = '{model.name}'"):
             client.create_registered_model(model.name)
-        source = f"{made.artifact_uri}/{_MODEL}"
+        source = f"{copy.artifact_uri}/{_MODEL}"
         version = client.create_model_version(
             model.name,
             source,
-            made.run_id,
+            copy.run_id,
             tags={ORIGIN: _origin(model), CONTENT: digest},
             description=f"version {model.version}",
         )
     return int(version.version)
 
 
-def _log(target: ModelRegistry, name: str, run: Run) -> None:
-    """Parameters and metrics, as they were at last."""
+def _log_parameters_and_metrics(target: ModelRegistry, run_id: str, run: Run) -> None:
+    """Logs the parameters and the last value of each metric of `run` to the run `run_id` of the target."""
     from mlflow.entities import Metric, Param
 
-    when = run.info.end_time or run.info.start_time
+    timestamp = run.info.end_time or run.info.start_time
     parameters = [Param(key, value) for key, value in run.data.params.items()]
-    metrics = [Metric(key, value, when, 0) for key, value in run.data.metrics.items()]
+    metrics = [Metric(key, value, timestamp, 0) for key, value in run.data.metrics.items()]
     for start in range(0, max(len(parameters), len(metrics)), _BATCH):
-        part = slice(start, start + _BATCH)
-        target.client.log_batch(name, metrics=metrics[part], params=parameters[part])
+        batch = slice(start, start + _BATCH)
+        target.client.log_batch(run_id, metrics=metrics[batch], params=parameters[batch])
 
 
-def _versions(target: ModelRegistry, name: str, run: str) -> list[int]:
+def _has_version(target: ModelRegistry, name: str, run: str) -> bool:
+    """Returns whether the target has registered a version of the model from this run."""
     with target.session():
-        found = target.client.search_model_versions(f"name='{name}'")
-        return [int(version.version) for version in found if version.run_id == run]
+        versions = target.client.search_model_versions(f"name='{name}'")
+        return any(version.run_id == run for version in versions)

@@ -1,8 +1,8 @@
-"""Promotion: a release on its way from the stack file it comes from into the one it goes to.
+"""Promotion: adds a release from the stack file of one environment to the stack file of another.
 
-The release is resolved once (`Candidate`) and handed on: to the edit, to the copy of its image and to the copy of its model.
-Nothing is edited before everything is checked: that the release is there, that its evidence is what its run recorded, and that
-the environment may serve the outcome. Only the approval may come later. The program checks again at preview.
+The release is looked up once (`Candidate`). The edit, the copy of the image and the copy of the model all use this candidate.
+The file is edited only after three checks: the release exists, its evidence matches what its run recorded, and the environment
+may serve the result. Only the approval may be added later. The Pulumi program checks the stack file again at preview.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class EvidenceSource(Protocol):
-    """The model registry that a release was made from. See `clients.model_registry.ModelRegistry`."""
+    """The model registry that contains the evidence of a release. See `clients.model_registry.ModelRegistry`."""
 
     def version(self, name: str, version: int) -> ModelVersion | None: ...
     def report(self, model: ModelVersion) -> tuple[str, dict[str, float], str | None]: ...
@@ -37,11 +37,11 @@ class ImageCopier(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """The release that a command is about.
+    """The release that a command promotes or gives a role.
 
     Args:
-        release: as the stack file writes it.
-        retained: whether the stack that it goes to retains it already.
+        release: the release as plain YAML, as in the stack file.
+        retained: whether the target's stack file contains this version already.
     """
 
     release: Block
@@ -49,18 +49,19 @@ class Candidate:
 
     @property
     def version(self) -> int:
+        """The version of the model."""
         return int(self.release["version"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promoter:
-    """Takes releases of one workload from their source into a stack.
+    """Promotes releases of one workload from a source environment to a target environment.
 
     Args:
-        target: the stack they go to.
-        source: the stack they come from.
-        evidence: opens the model registry that their evidence is in; called only for a release that is not retained yet.
-        copy_image: copies an image; called only if the two stacks have different container registries.
+        target: the releases in the target's stack file; the promoter edits them.
+        source: the releases in the source's stack file.
+        evidence: opens the model registry with the evidence; called only for a release that comes from the source.
+        copy_image: copies an image; called only if the two environments have different container registries.
     """
 
     target: StackEditor
@@ -69,71 +70,77 @@ class Promoter:
     copy_image: ImageCopier
 
     def from_source(self, version: int | None) -> Candidate:
-        """The source's release of a version, by default its stable one. Its evidence is verified.
+        """Returns the source's release of a version, or its stable release by default. Verifies the evidence of the release.
 
         Raises:
-            UserError: the target does not run the workload, the source retains no such release, or the release says something
-                else than its run recorded.
+            UserError: the target does not run the workload, the source does not retain the release, or the release does not
+                match what its run recorded.
         """
-        _ = self.target.settings  # a stack that does not run the workload is refused first
-        found = self.source.retained(version if version is not None else self.source.released()[STABLE])
-        verify(self.target.name, found, self.evidence())
-        release = {key: value for key, value in found.items() if key != "approval"}
-        return Candidate(release, retained=found["version"] in self.target.versions)
+        _ = self.target.settings  # raises an error first if the target does not run the workload
+        source_release = self.source.retained_release(version if version is not None else self.source.require_block()[STABLE])
+        verify(self.target.name, source_release, self.evidence())
+        release = {key: value for key, value in source_release.items() if key != "approval"}
+        return Candidate(release, retained=release["version"] in self.target.versions)
 
     def retained_or_from_source(self, version: int | None) -> Candidate:
-        """The release of a version that the target retains, else the source's.
+        """Returns the target's retained release of a version; the source's release if the target does not retain the version.
 
         Raises:
-            UserError: nothing is released in the target yet, or see `from_source`.
+            UserError: the target has no releases yet, or one of the errors of `from_source`.
         """
-        self.target.released()
+        self.target.require_block()
         if version is not None and version in self.target.versions:
             return Candidate(self.target.versions[version], retained=True)
         return self.from_source(version)
 
     def promote(self, candidate: Candidate) -> StackEdit:
-        """The edit that makes the candidate stable."""
+        """Returns the edit that makes the candidate stable."""
         return self.target.edit(edits.with_stable(self.target.block, candidate.release), approval_later=True)
 
     def canary(self, candidate: Candidate, percent: int) -> StackEdit:
-        """The edit that gives the candidate `percent` of the requests.
+        """Returns the edit that makes the candidate the canary, with `percent` of the requests.
 
         Raises:
-            UserError: it is the stable version, or see `StackEditor.edit`.
+            UserError: the candidate is the stable version, or one of the errors of `StackEditor.edit`.
         """
-        block = self.target.released()
+        block = self.target.require_block()
         _not_stable(block, candidate, CANARY)
         return self.target.edit(edits.with_canary(block, candidate.release, percent), approval_later=True)
 
     def shadow(self, candidate: Candidate) -> StackEdit:
-        """The edit that gives the candidate a copy of every request.
+        """Returns the edit that makes the candidate the shadow, which gets a copy of every request.
 
         Raises:
-            UserError: it is the stable version, or see `StackEditor.edit`.
+            UserError: the candidate is the stable version, or one of the errors of `StackEditor.edit`.
         """
-        block = self.target.released()
+        block = self.target.require_block()
         _not_stable(block, candidate, SHADOW)
         return self.target.edit(edits.with_shadow(block, candidate.release), approval_later=True)
 
-    def with_image(self, candidate: Candidate) -> bool:
-        """Copies the candidate's image into the target's container registry. Returns whether it had to be copied."""
-        there, here = self.source.settings.images.registry, self.target.settings.images.registry
-        if there == here:
+    def copy_image_of(self, candidate: Candidate) -> bool:
+        """Copies the candidate's image to the target's container registry.
+
+        Returns:
+            False if both environments use the same container registry, so that no copy is needed.
+        """
+        source, target = self.source.settings.images.registry, self.target.settings.images.registry
+        if source == target:
             return False
-        self.copy_image(there, here, f"{self.target.name}-serving", candidate.release["image"])
+        self.copy_image(source, target, f"{self.target.name}-serving", candidate.release["image"])
         return True
 
 
 def verify(workload: str, release: Mapping[str, Any], evidence: EvidenceSource) -> None:  # YAML
-    """Checks that a release says what its model version's run recorded. The report is downloaded and its digest computed again.
+    """Checks that a release matches what the run of its model version recorded.
+
+    Downloads the back-test report and computes its digest again.
 
     Raises:
-        UserError: the version is gone, its report was changed, or the release says something else.
+        UserError: the version is no longer registered, its report was changed, or the release does not match the run.
     """
     model = evidence.version(workload, release["version"])
     if model is None:
-        what = f"{workload} version {release['version']} is no longer registered: its evidence cannot be looked at."
+        what = f"{workload} version {release['version']} is no longer registered, so its evidence cannot be verified."
         raise UserError(what, fix="release another version")
     digest, metrics, until = evidence.report(model)
     recorded = {
@@ -145,22 +152,22 @@ def verify(workload: str, release: Mapping[str, Any], evidence: EvidenceSource) 
         "evidence.metrics": metrics,
         "evidence.until": until,
     }
-    for key, right in recorded.items():
+    for key, expected in recorded.items():
         section, _, name = key.rpartition(".")
-        found = (release[section] if section else release).get(name)
-        if found != right:
+        value = (release[section] if section else release).get(name)
+        if value != expected:
             raise UserError(
-                f"The release of {workload} version {release['version']} does not say what its run recorded.",
+                f"The release of {workload} version {release['version']} does not match what its run recorded.",
                 where=key,
-                found="nothing" if found is None else found,
-                example="nothing" if right is None else str(right),
-                fix=f"modelstack release {workload} --version {release['version']} writes it anew",
+                found="nothing" if value is None else value,
+                example="nothing" if expected is None else str(expected),
+                fix=f"write the release again: modelstack release {workload} --version {release['version']}",
             )
 
 
 def _not_stable(block: Block, candidate: Candidate, role: str) -> None:
     if block[STABLE] == candidate.version:
         raise UserError(
-            f"Version {candidate.version} is the stable one: it cannot be its own {role}.",
-            fix="name another version with --version",
+            f"Version {candidate.version} is the stable version, so it cannot also be the {role}.",
+            fix="choose another version with --version",
         )

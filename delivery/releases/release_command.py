@@ -1,4 +1,4 @@
-"""What the commands share that change what an environment serves: show the diff, copy what is needed, write, update, report."""
+"""The steps of all commands that change what an environment serves: plan, copy, write the file, print the diff, update."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from delivery.console.progress import reporter
-from delivery.releases.stack_editor import declared, open_editor
+from delivery.releases.stack_editor import find_workload, open_editor
 from delivery.stacks import lock
 
 if TYPE_CHECKING:
@@ -23,33 +23,33 @@ def nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasePlan:
-    """What a command is going to do.
+    """The changes that a command makes.
 
     Args:
-        edit: the change of the stack file.
-        copy: copies what has to be there before the file is written. It runs also if the edit is empty: what was lost since is
-            copied again.
-        following: the next command, if it is not to update the stack.
-        details: what `--json` prints besides.
+        edit: the edit of the stack file.
+        copy: copies images and models before the file is written. It runs also if the edit is empty, so a copy that was lost in
+            the meantime is restored.
+        next_step: what the user does next, if it is not the update of the environment.
+        details: additional fields of the `--json` answer.
     """
 
     edit: StackEdit
     copy: Callable[[], None] = nothing
-    following: str = ""
+    next_step: str = ""
     details: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseCommand:
-    """One command about one workload in one stack.
+    """A command that changes the releases of one workload in one environment.
 
     Args:
-        name: the command as the user gave it, for the lock.
+        name: the command and its workload, for example `promote markdown`; the lock shows it to other commands.
         stack: the environment.
-        workload: the declaration.
-        dry_run: whether only to show the change.
-        as_json: whether to print JSON, for programs.
-        apply: whether to update the stack afterwards.
+        workload: the declaration of the workload.
+        dry_run: show the change only: copy nothing and write nothing.
+        as_json: print the result as JSON, for programs.
+        apply: update the environment after the file is written.
     """
 
     name: str
@@ -60,54 +60,54 @@ class ReleaseCommand:
     apply: bool = False
 
     @classmethod
-    def of(  # noqa: PLR0913 each is an option of the commands
+    def for_workload(  # noqa: PLR0913 each is an option of the commands
         cls, name: str, stack: str, workload: str, *, dry_run: bool = False, as_json: bool = False, apply: bool = False
     ) -> ReleaseCommand:
-        """The command about a workload of that name.
+        """Returns the command for the workload with the given name.
 
         Raises:
-            UserError: no workload has that name.
+            UserError: no workload has this name.
         """
-        found = declared(workload)
-        return cls(name=name, stack=stack, workload=found, dry_run=dry_run, as_json=as_json, apply=apply)
+        declaration = find_workload(workload)
+        return cls(name=name, stack=stack, workload=declaration, dry_run=dry_run, as_json=as_json, apply=apply)
 
     def editor(self) -> StackEditor:
-        """What the stack file and the engine say now."""
+        """Returns an editor with the current content of the stack file and the releases that are deployed now."""
         return open_editor(self.stack, self.workload)
 
     def run(self, plan: Callable[[StackEditor], ReleasePlan]) -> None:
-        """Makes the plan and carries it out, all of it under one lock: what is applied is what was written.
+        """Makes the plan and carries it out. One lock covers all steps, so the update applies exactly what was written.
 
-        The answer to `--json` comes last, when the update has succeeded.
+        The `--json` answer is printed last, after the update has succeeded.
 
         Args:
-            plan: makes the plan from what the stack file says at that moment.
+            plan: makes the plan from the current content of the stack file.
 
         Raises:
-            UserError: another command is running, or whatever the plan, the copy or the update raises.
+            UserError: another command holds the lock, or the plan, the copy or the update fails.
         """
         with lock.exclusive(self.name):
-            made = plan(self.editor())
-            changed = bool(made.edit.diff)
+            current = plan(self.editor())
+            changed = bool(current.edit.diff)
             if not self.dry_run:
-                made.copy()
+                current.copy()
                 if changed:
-                    made.edit.write()
+                    current.edit.write()
             if not self.as_json:
-                print(made.edit.diff or "It is so already: nothing changes.", flush=True)
+                print(current.edit.diff or "The stack file has these releases already: nothing changes.", flush=True)
             if self._applies:
                 self._update()
-        following = made.following or self._next()
+        next_step = current.next_step or self._default_next_step()
         if self.as_json:
-            print(json.dumps({**made.details, **self._answer(made.edit), "next": following}))
+            print(json.dumps({**current.details, **self._answer(current.edit), "next": next_step}))
         elif changed:
-            print("Nothing was written." if self.dry_run else f"Next: {following}")
+            print("Nothing was written." if self.dry_run else f"Next: {next_step}")
 
     @property
     def _applies(self) -> bool:
         return self.apply and not self.dry_run
 
-    def _next(self) -> str:
+    def _default_next_step(self) -> str:
         return "modelstack status" if self._applies else f'eval "$(modelstack env)" && pulumi up --stack {self.stack}'
 
     def _answer(self, edit: StackEdit) -> dict[str, object]:

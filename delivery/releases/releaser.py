@@ -1,4 +1,7 @@
-"""A registered model version made immutable: an image that holds it, and a release in the stack file that names it."""
+"""Releases a registered model version: builds an image that contains the model, and writes a release to the stack file.
+
+The release names the image by digest, so a released version is immutable.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ SCRATCH = paths.STATE / "scratch"
 
 
 class ModelSource(Protocol):
-    """The model registry, as far as a release needs it. See `clients.model_registry.ModelRegistry`."""
+    """The functions of the model registry that a release needs. See `clients.model_registry.ModelRegistry`."""
 
     def newest(self, name: str) -> ModelVersion | None: ...
     def version(self, name: str, version: int) -> ModelVersion | None: ...
@@ -45,7 +48,7 @@ class ModelSource(Protocol):
 
 
 class ImageBuilder(Protocol):
-    """See `local.images.Builder`."""
+    """Builds and pushes images. See `local.images.Builder`."""
 
     def build(self, context: Path, dockerfile: Path, args: dict[str, str], tag: str, progress: Progress) -> str: ...
     def push(self, tag: str, progress: Progress) -> str: ...
@@ -53,15 +56,16 @@ class ImageBuilder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Releaser:
-    """Releases the versions of one environment.
+    """Releases model versions in one environment.
 
     Args:
-        editor: opens the stack file for a workload, as it is at that moment.
+        editor: reads the current stack file and returns its editor for a workload, given by name.
         models: the environment's model registry.
         builder: builds and pushes images.
-        registry: address of the container registry.
-        serving_image: what release images are built on, by digest.
-        pushed: the digest of an image in the container registry, by repository and tag; None if there is none.
+        registry: address of the environment's container registry.
+        serving_image: base image of the release images, by digest.
+        pushed_digest: returns the digest of an image in the container registry, given its repository and tag; None if the
+            container registry has no such image.
     """
 
     editor: Callable[[str], StackEditor]
@@ -69,52 +73,55 @@ class Releaser:
     builder: ImageBuilder
     registry: str
     serving_image: str
-    pushed: Callable[[str, str], str | None]
+    pushed_digest: Callable[[str, str], str | None]
 
     def release(self, workload: str, version: int | None, progress: Progress, *, dry_run: bool = False) -> str:
         """Releases a version, by default the newest, and returns the change of the stack file as a unified diff.
 
-        Nothing is edited unless everything else has succeeded. The same version again changes nothing. A workload that has no
-        endpoint yet gets a node port.
+        The stack file is edited last, after every other step has succeeded. Releasing the same version again changes nothing. A
+        workload without an endpoint gets the first free node port.
 
         Raises:
-            UserError: there is no such version, or it does not say where it comes from, or its evidence was changed.
+            UserError: the version does not exist, lacks tags about its origin, or has changed evidence; no node port is free;
+                or the changed stack file would be invalid.
         """
         if workload not in WORKLOADS:
             fix = nearest(workload, WORKLOADS, f"name one of: {', '.join(sorted(WORKLOADS))}")
             raise UserError("There is no such workload.", found=workload, fix=fix)
-        with_endpoint(self.editor(workload))  # a stack that cannot have the endpoint is refused before anything is built
+        with_endpoint(self.editor(workload))  # raises an error before the build if no node port is free
         with progress.step(f"release {workload}") as step:
             model = find_version(self.models, workload, version)
             step.note(f"version {model.version}")
             digest, metrics, until = self.models.report(model)
-            image = self._planned(model) if dry_run else self._image(model, progress)
-            # The build takes minutes: the file is read again, so that what somebody wrote meanwhile stays.
+            image = self._planned_digest(model) if dry_run else self._built_digest(model, progress)
+            # The build takes minutes. The file is read again, so changes that somebody made during the build are kept.
             edit = _edit(self.editor(workload), _release(model, image, digest, metrics, until))
             if edit.diff and not dry_run:
                 edit.write()
-            step.note(f"version {model.version}" + ("" if edit.diff else ", as it was"))
+            step.note(f"version {model.version}" + ("" if edit.diff else ", no change"))
             return edit.diff
 
     def _repository(self, model: ModelVersion) -> str:
         return f"{model.name}-serving"
 
     def _tag(self, model: ModelVersion) -> str:
-        """Names the image by all that goes into it, so that it is built once."""
+        """Returns a tag that identifies everything in the image, so that the same image is built only once."""
         parts = [str(model.version), model.run, self.serving_image]
         parts += [file.read_text(encoding="utf-8") for file in (DOCKERFILE, DOCKERFILE.with_name("Dockerfile.dockerignore"))]
         return f"v{model.version}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
-    def _planned(self, model: ModelVersion) -> str:
-        return self.pushed(self._repository(model), self._tag(model)) or "sha256:" + "0" * 64
+    def _planned_digest(self, model: ModelVersion) -> str:
+        """Returns the digest of the image if it is built already; else a placeholder of zeros."""
+        return self.pushed_digest(self._repository(model), self._tag(model)) or "sha256:" + "0" * 64
 
-    def _image(self, model: ModelVersion, progress: Progress) -> str:
+    def _built_digest(self, model: ModelVersion, progress: Progress) -> str:
+        """Builds and pushes the image unless the container registry has it already. Returns its digest."""
         repository, tag = self._repository(model), self._tag(model)
-        if found := self.pushed(repository, tag):
-            return found
+        if digest := self.pushed_digest(repository, tag):
+            return digest
         name = f"{self.registry}/{repository}:{tag}"
         with scratch() as context:
-            with progress.step("fetch the model"):
+            with progress.step("download the model"):
                 self.models.download(model, context / "model")
             (context / "release.json").write_text(json.dumps(identity(model), indent=2), encoding="utf-8")
             self.builder.build(context, DOCKERFILE, {"SERVING": self.serving_image}, name, progress)
@@ -122,7 +129,7 @@ class Releaser:
 
 
 def identity(model: ModelVersion) -> dict[str, Any]:  # JSON
-    """What the image says about itself, and every answer with it."""
+    """Returns the identity of a release image. The image contains it, and every answer of the endpoint repeats it."""
     return {
         "workload": model.name,
         "version": model.version,
@@ -133,7 +140,7 @@ def identity(model: ModelVersion) -> dict[str, Any]:  # JSON
 
 
 def releaser_of(environment: Environment) -> Releaser:
-    """What releases the versions of an environment that is up."""
+    """Returns the releaser of an environment that is up."""
     from local.images import Builder
 
     stack, address = environment.name, environment.outputs.registry
@@ -143,23 +150,23 @@ def releaser_of(environment: Environment) -> Releaser:
         builder=Builder(),
         registry=address,
         serving_image=environment.outputs.serving_image,
-        pushed=lambda repository, tag: container_registry.digest_of(address, repository, tag),
+        pushed_digest=lambda repository, tag: container_registry.digest_of(address, repository, tag),
     )
 
 
 def with_endpoint(editor: StackEditor) -> str:
-    """The text of the stack file with an endpoint for the workload: the first free node port if it has none yet.
+    """Returns the text of the stack file with an endpoint for the workload. A new endpoint gets the first free node port.
 
     Raises:
-        UserError: every node port is taken.
+        UserError: the workload has no endpoint, and all node ports are in use.
     """
-    found = loading.parse_text(editor.text, editor.file.name)
-    if editor.name in found.workloads:
+    settings = loading.parse_text(editor.text, editor.file.name)
+    if editor.name in settings.workloads:
         return editor.text
-    port = consistency.free_node_port(found)
+    port = consistency.free_node_port(settings)
     if port is None:
-        what = f"Stack {editor.stack} has no node port left for an endpoint of {editor.name}."
-        raise UserError(what, found=f"{found.cluster.node_ports} are taken", fix="widen cluster.nodePorts")
+        what = f"No node port is free in {editor.stack} for an endpoint of {editor.name}."
+        raise UserError(what, found=f"{settings.cluster.node_ports} are in use", fix="extend the range cluster.nodePorts")
     return stack_file.with_endpoint(editor.text, editor.name, port)
 
 
@@ -184,7 +191,7 @@ def _edit(editor: StackEditor, release: Block) -> StackEdit:
 
 @contextmanager
 def scratch() -> Generator[Path]:
-    """A folder for the length of the context. What a killed command left behind goes first."""
+    """Provides a temporary folder and deletes it afterwards. Deletes the folder of a killed command first."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
     SCRATCH.mkdir(parents=True)
     try:

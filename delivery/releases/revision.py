@@ -1,4 +1,4 @@
-"""Which code this checkout holds, and who works in it."""
+"""The code revision of this checkout, and the user of the command."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import subprocess
 from common import paths
 
 _UNKNOWN = "0000000-dirty"
-"""For a checkout without history: no commit has this name."""
+"""The revision of a checkout without Git history. No commit has this name."""
 
 
 def revision() -> str:
-    """The commit, with `-dirty` when the checkout differs from it. Stack files do not count: they are data, not code."""
+    """Returns the commit, with the suffix `-dirty` if the checkout differs from it.
+
+    Changed stack files are ignored, because they are data and not code.
+    """
 
     def git(*args: str) -> str:
-        done = subprocess.run(["git", "-C", str(paths.CHECKOUT), *args], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        result = subprocess.run(["git", "-C", str(paths.CHECKOUT), *args], capture_output=True, text=True, check=True)
+        return result.stdout.strip()
 
     try:
         commit = git("rev-parse", "HEAD")
@@ -27,9 +30,9 @@ def revision() -> str:
     return f"{commit}-dirty" if changed else commit
 
 
-def person() -> str:
-    """Who runs the command: the mail address that git knows, else the user's name at the machine's."""
-    done = subprocess.run(
+def current_user() -> str:
+    """Returns the user of the command: `user.email` of the Git configuration, or `<user>@<host>` if it is not an address."""
+    result = subprocess.run(
         ["git", "-C", str(paths.CHECKOUT), "config", "user.email"], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() if "@" in done.stdout else f"{getpass.getuser()}@{socket.gethostname()}"
+    return result.stdout.strip() if "@" in result.stdout else f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,4 +1,4 @@
-"""The releases of one workload in one stack file: read once, changed as a whole, and checked before they are written."""
+"""The releases of one workload in one stack file: reads them once, and checks each change before it is written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class StackEdit:
-    """A change of a stack file that has been checked and not yet written."""
+    """A checked change of a stack file that is not written yet."""
 
     file: Path
     before: str
@@ -45,22 +45,26 @@ class StackEdit:
         """Writes the file.
 
         Raises:
-            UserError: the file is not what it was when the change was made from it.
+            UserError: the file was changed after it was read.
         """
         if stack_file.read(self.file) != self.before:
-            raise UserError("The stack file was edited meanwhile.", where=self.file.name, fix="run the command again")
+            raise UserError(
+                "The stack file was changed while the command ran.", where=self.file.name, fix="run the command again"
+            )
         stack_file.write(self.file, self.after)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackReleases:
-    """The releases of one workload in the text of one stack file. It reads no file and starts no engine: see `read_releases`.
+    """The releases of one workload in the text of one stack file.
+
+    An object of this class reads no file and starts no Pulumi engine: use `read_releases` to read the file.
 
     Args:
         stack: the environment.
-        file: its stack file.
-        text: what the file held when it was read.
-        workload: the declaration.
+        file: path of its stack file.
+        text: content of the file when it was read.
+        workload: the declaration of the workload.
     """
 
     stack: str
@@ -75,100 +79,102 @@ class StackReleases:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings that the text holds.
+        """The settings of the stack file.
 
         Raises:
-            UserError: they have problems, or the stack does not run the workload.
+            UserError: the settings are invalid, or do not list the workload.
         """
-        found = loading.parse_text(self.text, self.file.name)
-        if self.name not in found.workloads:
+        settings = loading.parse_text(self.text, self.file.name)
+        if self.name not in settings.workloads:
             fix = f"add it to `modelstack:workloads` in {self.file.name}"
-            example = f"{self.name}: {{nodePort: {consistency.free_node_port(found)}}}"
-            raise UserError(f"Stack {self.stack} does not run this workload.", found=self.name, example=example, fix=fix)
-        return found
+            example = f"{self.name}: {{nodePort: {consistency.free_node_port(settings)}}}"
+            raise UserError(f"{self.stack} does not run this workload.", found=self.name, example=example, fix=fix)
+        return settings
 
     @cached_property
     def block(self) -> Block | None:
-        """The workload's releases; None if there are none yet."""
-        found: Block | None = stack_file.releases(self.text).get(self.name)
-        return found
+        """The block with the workload's releases; None if the stack file has no releases of the workload."""
+        block: Block | None = stack_file.releases(self.text).get(self.name)
+        return block
 
     @property
     def versions(self) -> dict[int, Block]:
-        """The releases that the file retains, by version."""
+        """The releases that the stack file retains, by version."""
         return edits.versions(self.block)
 
-    def released(self) -> Block:
-        """The workload's releases.
+    def require_block(self) -> Block:
+        """Returns the block with the workload's releases.
 
         Raises:
-            UserError: there are none yet.
+            UserError: the stack file has no releases of the workload.
         """
         if self.block is None:
             source = requirements.for_stack(self.stack).source
             fix = f"modelstack promote {self.name} --to {self.stack}" if source else f"modelstack release {self.name}"
-            raise UserError(f"Nothing of {self.name} is released in {self.stack} yet.", where=self.file.name, fix=fix)
+            raise UserError(f"No version of {self.name} is released in {self.stack} yet.", where=self.file.name, fix=fix)
         return self.block
 
-    def retained(self, version: int) -> Block:
-        """One of the releases that the file retains.
+    def retained_release(self, version: int) -> Block:
+        """Returns the release of a version.
 
         Raises:
-            UserError: it retains none of that version.
+            UserError: the stack file does not retain a release of this version.
         """
         if version not in self.versions:
-            bring = f"promote {self.name} --to" if requirements.for_stack(self.stack).source else f"release {self.name} --stack"
+            command = (
+                f"promote {self.name} --to" if requirements.for_stack(self.stack).source else f"release {self.name} --stack"
+            )
             raise UserError(
-                f"{self.stack} keeps no release of {self.name} version {version}.",
+                f"The stack file of {self.stack} retains no release of {self.name} version {version}.",
                 where=self.file.name,
                 found=", ".join(f"version {number}" for number in self.versions) or "none",
-                fix=f"name one of those, or bring it there first: modelstack {bring} {self.stack} --version {version}",
+                fix=f"choose one of these versions, or add the release: modelstack {command} {self.stack} --version {version}",
             )
         return self.versions[version]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackEditor(StackReleases):
-    """The releases of one workload in one stack file, with what is needed to judge a change of them.
+    """The releases of one workload in one stack file, with the data that the check of an edit needs.
 
     Args:
-        deployed: what is stable in this stack, and in the stack that releases come from.
-        today: the day up to which the age of the data is counted.
+        deployed: the deployed releases in this environment, and in the environment that releases are promoted from.
+        today: the day for which the age of the data is computed.
     """
 
     deployed: DeployedReleases
     today: date
 
     def edit(self, block: Block, *, approval_later: bool = False) -> StackEdit:
-        """The edit that makes `block` the workload's releases.
+        """Returns the edit that replaces the workload's releases with `block`.
 
         Args:
-            block: the releases.
-            approval_later: whether an approval may still be missing: somebody else gives it.
+            block: the new releases.
+            approval_later: accept releases without an approval, because another person adds the approval later.
 
         Raises:
-            UserError: the file would be invalid, or the environment may not serve those releases.
+            UserError: the changed file would be invalid, or the environment may not serve the new releases.
         """
         return self.edit_text(stack_file.with_releases(self.text, self.name, block), approval_later=approval_later)
 
     def edit_text(self, after: str, *, approval_later: bool = False) -> StackEdit:
-        """The edit that makes `after` the text of the file, checked in the same way as `edit` does."""
+        """Returns the edit that replaces the whole text of the file with `after`. The checks are those of `edit`."""
         if after != self.text:
-            wanted = requirements.for_stack(self.stack)
-            wanted = dataclasses.replace(wanted, approval=wanted.approval and not approval_later)
-            outcome = loading.parse_text(after, self.file.name)
+            required = requirements.for_stack(self.stack)
+            required = dataclasses.replace(required, approval=required.approval and not approval_later)
+            settings = loading.parse_text(after, self.file.name)
             workloads = {self.name: self.workload}
-            problems = rules.refusals(self.stack, outcome, self.deployed, workloads, today=self.today, wanted=wanted)
+            problems = rules.refusals(self.stack, settings, self.deployed, workloads, today=self.today, required=required)
             if problems:
                 raise refusal(self.file.name, problems)
         return StackEdit(file=self.file, before=self.text, after=after)
 
 
-def declared(name: str) -> Workload:
-    """The declaration of a workload.
+def find_workload(name: str) -> Workload:
+    """Returns the declaration of the workload with the given name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: no workload has this name.
     """
     try:
         return catalogue.get(name)
@@ -177,28 +183,30 @@ def declared(name: str) -> Workload:
 
 
 def read_releases(stack: str, workload: Workload) -> StackReleases:
-    """Reads the workload's releases from the stack file. No engine is started.
+    """Reads the workload's releases from the stack file. Does not start the Pulumi engine.
 
     Raises:
-        UserError: there is no such stack file.
+        UserError: the stack file does not exist.
     """
     file = stack_file.path_of(stack)
     return StackReleases(stack=stack, file=file, text=stack_file.read(file), workload=workload)
 
 
 def open_editor(stack: str, workload: Workload) -> StackEditor:
-    """Reads the workload's releases from the stack file, and from the engine what is deployed in this stack and in its source.
+    """Reads the workload's releases from the stack file and, from the outputs of the Pulumi stacks, the deployed releases.
+
+    The deployed releases are those of this environment and of its source, if this environment requires a proven image.
 
     Raises:
-        UserError: there is no such stack file, or the engine cannot be asked.
+        UserError: the stack file does not exist, or the outputs cannot be read.
     """
-    wanted = requirements.for_stack(stack)
-    source: Mapping[str, DeployedRelease] = deployed_in(wanted.source) if wanted.proven and wanted.source else {}
-    read = read_releases(stack, workload)
+    required = requirements.for_stack(stack)
+    source: Mapping[str, DeployedRelease] = deployed_in(required.source) if required.proven and required.source else {}
+    releases = read_releases(stack, workload)
     return StackEditor(
         stack=stack,
-        file=read.file,
-        text=read.text,
+        file=releases.file,
+        text=releases.text,
         workload=workload,
         deployed=DeployedReleases(here=deployed_in(stack), source=source),
         today=clock.today(),
@@ -206,7 +214,7 @@ def open_editor(stack: str, workload: Workload) -> StackEditor:
 
 
 def deployed_in(stack: str) -> Mapping[str, DeployedRelease]:
-    """What a stack exported, after its last update, about the releases it serves; empty if it has never been up."""
+    """Returns the releases that a stack exported at its last update, by workload. Empty if the stack was never up."""
     if not backend.has_stack(stack):
         return {}
     return parse(stack_outputs.read(stack))

@@ -1,4 +1,4 @@
-"""The backend that keeps the states of the stacks: what it needs on this machine, and which stacks it has."""
+"""The Pulumi backend, which stores the state of each stack: its local folders and its list of stacks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from common import paths
 from common.errors import UserError
 from common.files import write_private
 from common.naming import PROJECT
-from delivery.stacks.variables import BACKEND_URL, backend_url, variables, without_strangers
+from delivery.stacks.variables import BACKEND_URL, backend_url, variables, without_foreign_passphrase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def prepare() -> None:
-    """Makes the backend's folder, the engine's home and, once, the passphrase."""
+    """Creates the backend's folder, the engine's home and, if there is none yet, the passphrase file."""
     paths.BACKEND.mkdir(parents=True, exist_ok=True)
     paths.PULUMI_HOME.mkdir(parents=True, exist_ok=True)
     _without_engine_logs(paths.PULUMI_HOME / "logs")
@@ -30,37 +30,37 @@ def prepare() -> None:
 
 
 def stacks() -> list[str]:
-    """The stacks in the backend.
+    """Returns the names of the stacks in the backend, sorted.
 
     Raises:
-        UserError: it cannot be reached.
+        UserError: the backend cannot be reached, or the engine is not installed.
     """
-    if backend_url() == paths.BACKEND.as_uri():  # a look into the folder spares everybody a start of the engine
+    if backend_url() == paths.BACKEND.as_uri():  # listing the folder is faster than starting the engine
         return sorted(file.stem for file in (paths.BACKEND / ".pulumi" / "stacks" / PROJECT).glob("*.json"))
     command = [str(paths.BIN / "pulumi"), "stack", "ls", "--project", PROJECT, "--json", "--non-interactive"]
-    surroundings = without_strangers({**os.environ, **variables()})
+    environ = without_foreign_passphrase({**os.environ, **variables()})
     try:
-        done = subprocess.run(command, env=surroundings, cwd=paths.CHECKOUT, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=environ, cwd=paths.CHECKOUT, capture_output=True, text=True, check=True)
     except FileNotFoundError:
         raise UserError("This checkout has no engine yet.", fix="run `modelstack tools`") from None
     except subprocess.CalledProcessError as error:
-        fix = f"see that {BACKEND_URL} is right, and that what opens it is set"
+        fix = f"check {BACKEND_URL}, and that the credentials for the backend are set"
         raise UserError("The backend cannot be reached.", where=backend_url(), found=error.stderr.strip(), fix=fix) from None
     return sorted(str(stack["name"]).rpartition("/")[2] for stack in json.loads(done.stdout))
 
 
 def has_stack(name: str) -> bool:
-    """Whether the backend knows a stack."""
+    """Returns whether the backend has a stack of that name."""
     return name in stacks()
 
 
 def _without_engine_logs(folder: Path) -> None:
-    """Keeps the engine from its log of all it does: a file where it wants the folder, for there is no switch (3.259).
+    """Disables the engine's own log by putting a file where the engine would create its log folder.
 
-    Every property of every resource is written to it, encrypted: three fifths of the engine's processor time, and up to 500 MB.
-    Who wants to look inside has `pulumi --logtostderr -v=9`.
+    Version 3.259 has no switch for this log. The engine writes every property of every resource to it, encrypted, which takes
+    three fifths of its processor time and up to 500 MB. `pulumi --logtostderr -v=9` still shows what the engine does.
     """
     if folder.is_dir():
         shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(FileExistsError, IsADirectoryError):  # an engine of another command may be at it
+    with contextlib.suppress(FileExistsError, IsADirectoryError):  # another command's engine may use it
         folder.touch()

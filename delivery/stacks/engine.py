@@ -1,4 +1,4 @@
-"""The Pulumi CLI as the Automation API starts it, except that it outlives neither Ctrl-C nor us. See `process`."""
+"""The Pulumi CLI for the Automation API. The process ends on Ctrl-C and when this process ends: see `process`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Engine(PulumiCommand):
-    """The engine of this checkout."""
+    """The `pulumi` executable of this checkout."""
 
     def __init__(self) -> None:
         super().__init__(root=str(paths.BIN.parent))
@@ -28,13 +28,18 @@ class Engine(PulumiCommand):
         on_output: Callable[[str], object] | None = None,
         on_error: Callable[[str], object] | None = None,
     ) -> CommandResult:
-        """Runs a command to its end. Raises CommandError when it fails, KeyboardInterrupt when it was interrupted."""
-        ended = process.run(self.command, args, cwd=cwd, extra=additional_env)
-        for text, callback in ((ended.stdout, on_output), (ended.stderr, on_error)):
+        """Runs a `pulumi` command and waits until it ends.
+
+        Raises:
+            CommandError: the command failed.
+            KeyboardInterrupt: the command was interrupted.
+        """
+        done = process.run(self.command, args, cwd=cwd, env=additional_env)
+        for text, callback in ((done.stdout, on_output), (done.stderr, on_error)):
             for line in text.splitlines() if callback is not None else []:
                 assert callback is not None
                 callback(line)
-        result = CommandResult(stdout=ended.stdout, stderr=ended.stderr, code=ended.code)
-        if ended.code != 0:
+        result = CommandResult(stdout=done.stdout, stderr=done.stderr, code=done.code)
+        if done.code != 0:
             raise create_command_error(result)
         return result

@@ -1,4 +1,4 @@
-"""Failures of the engine as errors that a user can read."""
+"""Converts failures of the engine to errors that a user can read."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from delivery.stacks.events import plain
 
 
 class EngineError(UserError):
-    """The engine refused or failed; the message holds what it said."""
+    """The engine refused a command or failed; the message contains the engine's output."""
 
 
 def no_engine(name: str) -> UserError:
-    """The refusal of a command that needs the engine before `make up` has built it."""
+    """Returns the error for a command that needs the engine before `make up` has installed it."""
     return UserError(f"Stack {name} is not up: this checkout has no engine yet.", fix="run `make up`")
 
 
 def no_stack(name: str) -> UserError:
-    """The refusal of a stack that the backend does not know."""
-    return UserError(f"There is no stack {name} here.", where=variables.backend_url(), fix="run `make up`")
+    """Returns the error for a stack that is not in the backend."""
+    return UserError(f"There is no stack {name} in the backend.", where=variables.backend_url(), fix="run `make up`")
 
 
-def cannot_open(name: str, said: str) -> EngineError:
-    """What the engine said when it could not open a stack, as an error."""
-    if "incorrect passphrase" in said:
+def cannot_open(name: str, output: str) -> EngineError:
+    """Returns the error for a stack that the engine cannot open; `output` is what the engine printed."""
+    if "incorrect passphrase" in output:
         return EngineError(
-            f"The secrets in Pulumi.{name}.yaml were encrypted with another passphrase.",
+            f"The secrets in Pulumi.{name}.yaml are encrypted with another passphrase.",
             where=str(paths.PASSPHRASE),
-            fix="write that passphrase into this file",
+            fix="write the passphrase that encrypted them into this file",
         )
-    return EngineError(f"Stack {name} cannot be opened.", found=last_lines(said))
+    return EngineError(f"Stack {name} cannot be opened.", found=last_lines(output))
 
 
 def last_lines(text: str, count: int = 15) -> str:
-    """The last lines of what the engine printed, without its colours."""
+    """Returns the last `count` lines of the engine's output, without colour marks."""
     return "\n".join(plain(text).strip().splitlines()[-count:])

@@ -1,4 +1,4 @@
-"""What the engine tells while it works, as progress and as the diagnostics of a failure."""
+"""Handles the engine's events: shows progress, and collects the diagnostics of a failure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from common.progress import Step
 
 _COLOUR = re.compile(r"<\{%.*?%\}>")
-_QUIET = frozenset({"same", "read", "refresh"})
-_DOING = {
+_UNCHANGING = frozenset({"same", "read", "refresh"})
+_PROGRESS_VERBS = {
     "create": "creating",
     "update": "updating",
     "delete": "deleting",
@@ -24,24 +24,27 @@ _DOING = {
 
 
 def plain(text: str) -> str:
-    """A message of the engine without its colour marks."""
+    """Returns a message of the engine without its colour marks."""
     return _COLOUR.sub("", text).rstrip()
 
 
 def short(urn: str) -> str:
-    """`urn:pulumi:dev::modelstack::a:b:C$kubernetes:apps/v1:Deployment::router` as `Deployment router`."""
+    """Shortens a URN to kind and name.
+
+    For example, `urn:pulumi:dev::modelstack::a:b:C$kubernetes:apps/v1:Deployment::router` becomes `Deployment router`.
+    """
     kind, _, name = urn.rpartition("::")
     return f"{kind.rpartition(':')[2]} {name}"
 
 
 @dataclass
-class Watcher:
-    """Takes the engine's events and shows how many of `expected` changes are done."""
+class EventHandler:
+    """Receives the engine's events, and shows in `step` how many of the `expected` changes are done."""
 
     step: Step
     expected: int | None = None
     changes: dict[str, str] = field(default_factory=dict[str, str])
-    """What changed: URN to operation."""
+    """The resources that changed: URN to operation."""
     diagnostics: list[str] = field(default_factory=list[str])
     _under_way: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -57,10 +60,10 @@ class Watcher:
 
     def _begin(self, metadata: StepEventMetadata) -> None:
         operation = str(metadata.op.value)
-        if operation in _QUIET:
+        if operation in _UNCHANGING:
             return
         self.changes[metadata.urn] = operation
-        self._under_way[metadata.urn] = f"{_DOING.get(operation, operation)} {short(metadata.urn)}"
+        self._under_way[metadata.urn] = f"{_PROGRESS_VERBS.get(operation, operation)} {short(metadata.urn)}"
         self._show()
 
     def _end(self, metadata: StepEventMetadata) -> None:
@@ -68,12 +71,12 @@ class Watcher:
             self._show()
 
     def _show(self) -> None:
-        # By resource: a replacement creates and deletes, and is one change.
+        # Counts resources, not operations: a replacement creates and deletes, but is one change.
         done = len(self.changes) - len(self._under_way)
-        of = f" of {self.expected}" if self.expected else ""
+        total = f" of {self.expected}" if self.expected else ""
         newest = next(reversed(self._under_way.values()), "")
         others = f" and {len(self._under_way) - 1} more" if len(self._under_way) > 1 else ""
-        self.step.note(f"{done}{of} {newest}{others}")
+        self.step.note(f"{done}{total} {newest}{others}")
         if self.expected:
             self.step.advance(done, self.expected)
 

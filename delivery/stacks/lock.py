@@ -1,4 +1,4 @@
-"""One command at a time changes an environment."""
+"""A lock, so that only one command at a time changes the environments of this checkout."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def exclusive(command: str, file: Path | None = None) -> Generator[None]:
-    """Holds the checkout's lock. The kernel drops it with the process, however that ends, so it is never stale.
+    """Holds the checkout's lock. The kernel releases the lock when the process ends, however it ends, so it is never stale.
 
     Args:
-        command: what the user ran; the other one's message tells it.
-        file: the lock file; `.modelstack/lock` unless told.
+        command: the command that the user ran; a second command shows it in its error message.
+        file: the lock file; by default `.modelstack/lock`.
 
     Raises:
-        UserError: another command holds it.
+        UserError: another command holds the lock.
     """
     path = file if file is not None else paths.STATE / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    # O_CLOEXEC (Python's default): programs started meanwhile do not inherit the lock.
+    # Python opens files with O_CLOEXEC, so programs that this process starts do not inherit the lock.
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -39,7 +39,7 @@ def exclusive(command: str, file: Path | None = None) -> Generator[None]:
                 "Another command is changing this environment.",
                 where=str(path),
                 found=holder,
-                fix="wait until it is done, or stop it, then run this command again",
+                fix="wait until that command ends, or stop it; then run this command again",
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"`modelstack {command}`, process {os.getpid()}".encode(), 0)

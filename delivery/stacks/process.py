@@ -1,4 +1,4 @@
-"""Runs `pulumi` as a process that outlives neither Ctrl-C nor us."""
+"""Runs `pulumi` as a child process that ends on Ctrl-C and when this process ends."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from delivery.stacks import variables
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PATIENCE = 2
-"""The engine ends what is under way at the first interrupt and stops at once at the second."""
+_INTERRUPTS_BEFORE_KILL = 2
+"""On the first interrupt, the engine completes the operations in progress; on the second, it stops immediately."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """What a command printed, and its exit code."""
+class ProcessResult:
+    """The output of a process and its exit code."""
 
     stdout: str
     stderr: str
     code: int
 
 
-def run(command: str, args: Sequence[str], *, cwd: str | None = None, extra: Mapping[str, str] | None = None) -> Ended:
-    """Runs `pulumi` in a session of its own, to its end.
+def run(command: str, args: Sequence[str], *, cwd: str | None = None, env: Mapping[str, str] | None = None) -> ProcessResult:
+    """Runs `pulumi` in a session of its own and waits until it ends.
 
-    An interrupt reaches it once, as SIGINT, and is waited for: the engine then ends what is under way and writes its state.
-    Should this process be killed, the kernel sends the engine the same signal; its output goes to files, because a pipe
-    without a reader would kill it before it has written its state.
+    An interrupt is sent to `pulumi` once, as SIGINT, and this function waits: the engine completes the operations in progress
+    and writes its state. If this process is killed, the kernel sends `pulumi` the same signal. The output goes to files,
+    because a pipe without a reader would kill the engine before it has written its state.
 
     Args:
         command: the executable.
-        args: what follows it, without `--non-interactive`.
+        args: the arguments, without `--non-interactive`.
         cwd: the working directory; by default the checkout.
-        extra: variables beside those of this process; by default those of the environment.
+        env: environment variables to add to those of this process; by default `variables.variables()`.
 
     Raises:
-        KeyboardInterrupt: it was interrupted, and has ended.
+        KeyboardInterrupt: the process was interrupted, and has ended.
     """
-    added = variables.variables() if extra is None else extra
-    environ = variables.without_strangers({**os.environ, **added, "PULUMI_AUTOMATION_API": "true"})
+    added = variables.variables() if env is None else env
+    environ = variables.without_foreign_passphrase({**os.environ, **added, "PULUMI_AUTOMATION_API": "true"})
     line = [command, "--non-interactive", *args]
     if setpriv := shutil.which("setpriv"):
         line = [setpriv, "--pdeathsig", "INT", "--", *line]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         code, interrupted = _wait(line, cwd or str(paths.CHECKOUT), environ, out, err)
-        ended = Ended(stdout=_text(out), stderr=_text(err), code=code)
+        result = ProcessResult(stdout=_text(out), stderr=_text(err), code=code)
     if interrupted:
         raise KeyboardInterrupt
-    return ended
+    return result
 
 
 def _wait(command: list[str], cwd: str, environ: dict[str, str], out: IO[bytes], err: IO[bytes]) -> tuple[int, bool]:
-    # start_new_session: the terminal sends Ctrl-C to us alone, and we pass it on once.
+    # start_new_session: the terminal sends Ctrl-C to this process alone, which passes it on once.
     with subprocess.Popen(command, stdout=out, stderr=err, cwd=cwd, env=environ, start_new_session=True) as process:
         interrupts = 0
         while True:
@@ -67,7 +67,7 @@ def _wait(command: list[str], cwd: str, environ: dict[str, str], out: IO[bytes],
                 return process.wait(), interrupts > 0
             except KeyboardInterrupt:
                 interrupts += 1
-                if interrupts > _PATIENCE:
+                if interrupts > _INTERRUPTS_BEFORE_KILL:
                     process.kill()
                 else:
                     process.send_signal(signal.SIGINT)

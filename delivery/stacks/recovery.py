@@ -1,8 +1,9 @@
-"""Going on after a run that was interrupted or killed: what it left locked or half recorded is set right.
+"""Repairs the state after a run that was interrupted or killed: removes stale locks and resolves pending operations.
 
-The engine notes in its state that it is about to create something, and forgets the note once it is done. Killed in between, it
-cannot know whether the thing exists. For Kubernetes objects the cluster knows: those that exist are taken into the state, so
-that they are neither created twice nor forgotten. Everything else that we declare can be created again without harm.
+Before the engine creates a resource, it records a pending operation in the state. Afterwards it removes the record. If the
+engine is killed in between, it cannot know whether the resource exists. For a Kubernetes object, the cluster knows: an object
+that exists is imported into the state, so that it is neither created twice nor forgotten. All other resources of this project
+can be created again without harm.
 """
 
 from __future__ import annotations
@@ -25,18 +26,24 @@ if TYPE_CHECKING:
     from common.progress import Progress
 
 State = dict[str, Any]  # JSON of the engine
-_PATIENCE_SECONDS = 180.0
+_LOCK_WAIT_SECONDS = 180.0
 
 
-class Objects(Protocol):
-    """The cluster, as far as recovery looks at it."""
+class ObjectLookup(Protocol):
+    """The part of the cluster's API that recovery uses."""
 
     def exists(self, api_version: str, kind: str, namespace: str, name: str) -> bool: ...
 
 
 @dataclass(frozen=True)
-class Mended:
-    """A state set right. `imported` and `cleared` are URNs."""
+class ResolvedState:
+    """A state without pending operations.
+
+    Args:
+        state: the deployment.
+        imported: URNs of the objects that exist in the cluster and were added to the state.
+        cleared: URNs of the other pending operations, which were only removed.
+    """
 
     state: State
     imported: list[str]
@@ -48,26 +55,26 @@ class Mended:
 
 
 def lock_folder(backend: Path, stack: str) -> Path:
-    """Where the engine keeps a stack's locks in a file backend."""
+    """Returns the folder in which the engine stores a stack's locks in a file backend."""
     return backend / ".pulumi" / "locks" / "organization" / PROJECT / stack
 
 
 def has_node(state: State) -> bool:
-    """Whether the stack has started an embedded node."""
+    """Returns whether the state contains an embedded node that was started."""
     resources = cast("list[State]", state.get("resources") or [])
     return any("modelstack:cluster:EmbeddedCluster$command:local:Command" in str(resource["urn"]) for resource in resources)
 
 
 def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Removes the locks of engines that are gone, after waiting for one that is still writing its state.
+    """Removes the locks of engines that have ended, and returns how many. Waits for an engine that still writes its state.
 
     Args:
-        folder: of the stack's locks in the file backend.
-        progress: told when there is something to wait for.
-        sleep: waits some seconds.
+        folder: the folder of the stack's locks in the file backend.
+        progress: shows the wait.
+        sleep: waits for a number of seconds; tests pass their own.
 
     Raises:
-        UserError: somebody else's `pulumi` is working on the stack.
+        UserError: another `pulumi` still works on the stack after three minutes.
     """
     removed = 0
     for file in sorted(folder.glob("*.json")):
@@ -75,17 +82,17 @@ def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], Non
         if host == socket.gethostname() and _is_engine(pid):
             _await_end(pid, file, progress, sleep)
         file.unlink(missing_ok=True)
-        file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)  # what the backend writes beside each file
+        file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)  # the backend writes this file beside each lock
         removed += 1
     return removed
 
 
-def mend(state: State, objects: Objects | None) -> Mended:
+def resolve_pending(state: State, objects: ObjectLookup | None) -> ResolvedState:
     """Resolves the operations that an engine began and did not end.
 
     Args:
         state: a deployment as the engine exports it.
-        objects: the cluster; None where it cannot be asked, and then nothing in it can have been created.
+        objects: the cluster; None if there is no API server to ask: then no object can have been created.
     """
     pending = cast("list[State]", state.get("pending_operations") or [])
     resources = cast("list[State]", state.get("resources") or [])
@@ -95,22 +102,23 @@ def mend(state: State, objects: Objects | None) -> Mended:
     for operation in pending:
         resource = cast("State", operation["resource"])
         urn = str(resource["urn"])
-        # What was being updated or deleted is in the state as it was before: the next update does it again.
-        found = _identity(resource) if operation["type"] == "creating" and urn not in known else None
-        if found is not None and objects is not None and objects.exists(*found):
-            _, _, namespace, name = found
+        # A resource that was being updated or deleted is still in the state, unchanged: the next update repeats the operation.
+        identity = _identity(resource) if operation["type"] == "creating" and urn not in known else None
+        if identity is not None and objects is not None and objects.exists(*identity):
+            _, _, namespace, name = identity
             outputs = cast("State", resource.get("outputs") or resource.get("inputs"))
             imported.append({**resource, "id": f"{namespace}/{name}" if namespace else name, "outputs": outputs})
         else:
             cleared.append(urn)
     if not pending:
-        return Mended(state, [], [])
-    mended = {key: value for key, value in state.items() if key != "pending_operations"}
-    return Mended({**mended, "resources": [*resources, *imported]}, [str(found["urn"]) for found in imported], cleared)
+        return ResolvedState(state, [], [])
+    rest = {key: value for key, value in state.items() if key != "pending_operations"}
+    imported_urns = [str(resource["urn"]) for resource in imported]
+    return ResolvedState({**rest, "resources": [*resources, *imported]}, imported_urns, cleared)
 
 
 def _identity(resource: State) -> tuple[str, str, str, str] | None:
-    """API version, kind, namespace and name of a Kubernetes object; None for anything else."""
+    """Returns API version, kind, namespace and name of a Kubernetes object; None for any other resource."""
     if not str(resource.get("type", "")).startswith("kubernetes:"):
         return None
     inputs = cast("State", resource.get("inputs") or {})
@@ -121,11 +129,12 @@ def _identity(resource: State) -> tuple[str, str, str, str] | None:
 
 
 def _owner(file: Path) -> tuple[int, str]:
+    """Returns the process id and the host name in a lock file; 0 and an empty text if the file cannot be read."""
     try:
-        found = cast("State", json.loads(file.read_text(encoding="utf-8")))
+        lock = cast("State", json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return 0, ""
-    return int(found.get("pid") or 0), str(found.get("hostname") or "")
+    return int(lock.get("pid") or 0), str(lock.get("hostname") or "")
 
 
 def _is_engine(pid: int) -> bool:
@@ -137,13 +146,16 @@ def _is_engine(pid: int) -> bool:
 
 
 def _await_end(pid: int, file: Path, progress: Progress, sleep: Callable[[float], None]) -> None:
-    with progress.step("an engine of an earlier run is still writing its state") as step:
+    with progress.step("wait for the engine of an earlier run to write its state") as step:
         step.note(f"process {pid}")
         waited = 0.0
         while _is_engine(pid):
-            if waited >= _PATIENCE_SECONDS:
+            if waited >= _LOCK_WAIT_SECONDS:
                 raise UserError(
-                    "Another `pulumi` is working on this stack.", where=str(file), found=f"process {pid}", fix="end it"
+                    "Another `pulumi` is working on this stack.",
+                    where=str(file),
+                    found=f"process {pid}",
+                    fix="wait until that process ends, or end it; then run this command again",
                 )
             sleep(1.0)
             waited += 1.0

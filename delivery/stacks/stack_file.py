@@ -1,4 +1,4 @@
-"""Edits of `Pulumi.<stack>.yaml` that change what they mean to and nothing else: comments, order, quotes and secrets stay."""
+"""Edits of `Pulumi.<stack>.yaml` that preserve everything else in the file: comments, order, quotes and secrets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ruamel.yaml.error import YAMLError
 
 from common import paths
 from common.errors import UserError
-from common.files import write_whole
+from common.files import write_atomic
 from common.naming import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Block = dict[str, Any]  # a YAML mapping: what is in it is the stack's business
-"""Really ruamel's CommentedMap, a dict that remembers comments and style."""
+Block = dict[str, Any]  # a YAML mapping; its keys depend on the stack file
+"""A YAML mapping. At run time it is ruamel's CommentedMap, a dict that also stores comments and style."""
 RELEASES = f"{PROJECT}:releases"
 WORKLOADS = f"{PROJECT}:workloads"
 _SALT = "encryptionsalt"
@@ -28,56 +28,56 @@ _INDENTS = ((2, 4, 2), (2, 2, 0), (4, 6, 4), (4, 4, 0), (4, 4, 2))
 
 
 def path_of(stack: str) -> Path:
-    """The stack's file in this checkout."""
+    """Returns the path of the stack file in this checkout."""
     return paths.CHECKOUT / f"Pulumi.{stack}.yaml"
 
 
 def read(path: Path) -> str:
-    """The text of a stack file.
+    """Returns the text of a stack file.
 
     Raises:
-        UserError: there is none.
+        UserError: the file does not exist.
     """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        known = ", ".join(sorted(file.name for file in path.parent.glob("Pulumi.*.yaml"))) or "none"
-        raise UserError("There is no such stack file.", where=path.name, found=f"stack files here: {known}") from None
+        existing = ", ".join(sorted(file.name for file in path.parent.glob("Pulumi.*.yaml"))) or "none"
+        raise UserError("There is no such stack file.", where=path.name, found=f"stack files here: {existing}") from None
 
 
 def write(path: Path, text: str) -> None:
-    """Replaces a stack file, whole or not at all."""
-    write_whole(path, text)
+    """Replaces a stack file atomically."""
+    write_atomic(path, text)
 
 
 def diff(name: str, before: str, after: str) -> str:
-    """What an edit changes, as a unified diff; empty when it changes nothing."""
+    """Returns the unified diff of an edit; empty if the edit changes nothing."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{name}", f"b/{name}", lineterm="")
     return "\n".join(lines)
 
 
 def releases(text: str) -> Block:
-    """The releases in a stack file, by workload, as plain YAML; `infra.settings.releases` types them."""
+    """Returns the releases in a stack file, by workload, as plain YAML; `infra.settings.releases` types them."""
     return cast("Block", _plain(_config(_load(text)[1]).get(RELEASES) or {}))
 
 
-def with_releases(text: str, workload: str, wanted: Mapping[str, object]) -> str:
-    """The text with `wanted` as the workload's releases; the very same text where they already are.
+def with_releases(text: str, workload: str, desired: Mapping[str, object]) -> str:
+    """Returns the text with `desired` as the workload's releases; the identical text if it already has them.
 
-    What does not change keeps its lines, with their comments: the versions are told apart by their numbers.
+    Unchanged values keep their lines and comments. Releases are matched by their version numbers.
     """
-    if releases(text).get(workload) == wanted:
+    if releases(text).get(workload) == desired:
         return text
     yaml, document = _load(text)
     config = _config(document)
     if not config.get(RELEASES):
         config[RELEASES] = _block({})
-    config[RELEASES][workload] = _merged(config[RELEASES].get(workload), wanted)
+    config[RELEASES][workload] = _merged(config[RELEASES].get(workload), desired)
     return _dump(yaml, document)
 
 
 def with_endpoint(text: str, workload: str, node_port: int) -> str:
-    """The text with a workload among those that have an endpoint. What is there of it already stays."""
+    """Returns the text with an endpoint for the workload. An existing block of the workload stays unchanged."""
     yaml, document = _load(text)
     config = _config(document)
     if not config.get(WORKLOADS):
@@ -89,7 +89,7 @@ def with_endpoint(text: str, workload: str, node_port: int) -> str:
 
 
 def without_workload(text: str, workload: str) -> str:
-    """The text without one workload's releases."""
+    """Returns the text without the releases of one workload."""
     if set(releases(text)) <= {workload}:
         return without_releases(text)
     yaml, document = _load(text)
@@ -99,7 +99,7 @@ def without_workload(text: str, workload: str) -> str:
 
 
 def without_releases(text: str) -> str:
-    """The text without any release."""
+    """Returns the text without any releases."""
     yaml, document = _load(text)
     if _config(document).pop(RELEASES, None) is None:
         return text
@@ -107,12 +107,12 @@ def without_releases(text: str) -> str:
 
 
 def salt(text: str) -> str:
-    """The line that ties the file to a passphrase, empty where it is tied to none."""
+    """Returns the line with the encryption salt, which ties the file to a passphrase; empty if there is none."""
     return next((line for line in text.splitlines() if line.startswith(f"{_SALT}:")), "")
 
 
 def has_secrets(text: str) -> bool:
-    """Whether the file holds encrypted values, which only its passphrase opens."""
+    """Returns whether the file contains encrypted values, which only the passphrase of its salt decrypts."""
     return _any_secure(_load(text)[1])
 
 
@@ -128,12 +128,12 @@ def _any_secure(value: object) -> bool:
 
 
 def without_salt(text: str) -> str:
-    """The text tied to no passphrase."""
+    """Returns the text without an encryption salt."""
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{_SALT}:"))
 
 
 def with_salt(text: str, line: str) -> str:
-    """The text tied to the passphrase that `line` (see `salt`) belongs to."""
+    """Returns the text with `line` (see `salt`) as its encryption salt."""
     return f"{without_salt(text).rstrip()}\n{line}\n"
 
 
@@ -144,11 +144,11 @@ def _load(text: str) -> tuple[YAML, Block]:
     try:
         document = cast("object", yaml.load(text))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
     except YAMLError as error:
-        raise UserError("A stack file is not valid YAML.", found=str(error).partition("\n\n")[0]) from None
+        raise UserError("The stack file is not valid YAML.", found=str(error).partition("\n\n")[0]) from None
     if not isinstance(document, CommentedMap):
-        raise UserError("A stack file holds no mapping.", example="config:\n    modelstack:cluster: {kind: embedded}")
+        raise UserError("The stack file is not a YAML mapping.", example="config:\n    modelstack:cluster: {kind: embedded}")
     block = cast("Block", document)
-    # The text does not say how it is indented: whatever writes it back as it was.
+    # ruamel does not detect the indentation: use the first one with which the output equals the input.
     for mapping, sequence, offset in _INDENTS:
         yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
         if _dump(yaml, block) == text:
@@ -170,19 +170,19 @@ def _config(document: Block) -> Block:
 
 
 def _merged(old: object, new: object) -> object:
-    """`new`, in the nodes of `old` as far as they say the same."""
+    """Returns `new`, but reuses the nodes of `old`, with their comments, for equal values."""
     if isinstance(old, dict) and isinstance(new, dict):
-        block, wanted = cast("Block", old), cast("Block", new)
-        for key in [key for key in block if key not in wanted]:
+        block, desired = cast("Block", old), cast("Block", new)
+        for key in [key for key in block if key not in desired]:
             del block[key]
-        for key, value in wanted.items():
+        for key, value in desired.items():
             if key not in block or _plain(block[key]) != value:
                 block[key] = _merged(block.get(key), value)
         return block
     if isinstance(old, list) and isinstance(new, list):
-        nodes, wanted_list = cast("list[object]", old), cast("list[object]", new)
-        known = {_version(node): node for node in nodes}
-        nodes[:] = [_merged(known.get(_version(item)), item) for item in wanted_list]
+        nodes, desired_nodes = cast("list[object]", old), cast("list[object]", new)
+        by_version = {_version(node): node for node in nodes}
+        nodes[:] = [_merged(by_version.get(_version(item)), item) for item in desired_nodes]
         return nodes
     return _block(new)
 
@@ -192,6 +192,7 @@ def _version(node: object) -> object:
 
 
 def _block(value: object) -> object:
+    """Returns a plain value as ruamel's nodes."""
     if isinstance(value, list):
         return [_block(part) for part in cast("list[object]", value)]
     if not isinstance(value, dict):
@@ -203,6 +204,7 @@ def _block(value: object) -> object:
 
 
 def _plain(value: object) -> object:
+    """Returns a YAML value as Python's own dict, list, int, float or str."""
     match value:
         case dict():
             return {str(key): _plain(part) for key, part in cast("Block", value).items()}
@@ -211,5 +213,5 @@ def _plain(value: object) -> object:
         case bool() | None:
             return value
         case _:
-            # ruamel's own kinds of int, float and str remember how they were written.
+            # ruamel returns subclasses of int, float and str, which store how the value was written.
             return next((kind(value) for kind in (int, float, str) if isinstance(value, kind)), value)

@@ -1,4 +1,4 @@
-"""What a stack exported at its last update, asked of the engine in one call and without its SDK."""
+"""Reads the outputs of a stack with one call of the `pulumi` CLI. Importing the SDK would be slower."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from delivery.stacks import backend, process
 from delivery.stacks.engine_errors import cannot_open, no_engine, no_stack
 
 
-def read(stack: str) -> dict[str, Any]:  # the shape is the program's; `delivery.environments.outputs` types it
-    """The outputs, secrets in plain; empty before the first update.
+def read(stack: str) -> dict[str, Any]:  # the program defines the keys; `delivery.environments.outputs` types them
+    """Returns the outputs of the stack's last update, with decrypted secrets; empty before the first update.
 
     Raises:
-        UserError: there is no engine or no such stack here, or the engine cannot open it.
+        UserError: the engine is not installed, the backend has no such stack, or the engine cannot open the stack.
     """
     engine = paths.BIN / "pulumi"
     if not engine.exists():
         raise no_engine(stack)
     backend.prepare()
-    ended = process.run(str(engine), ["stack", "output", "--json", "--show-secrets", "--stack", stack])
-    if ended.code != 0:
-        raise no_stack(stack) if "no stack named" in ended.stderr else cannot_open(stack, ended.stderr)
-    return json.loads(ended.stdout or "{}")
+    result = process.run(str(engine), ["stack", "output", "--json", "--show-secrets", "--stack", stack])
+    if result.code != 0:
+        raise no_stack(stack) if "no stack named" in result.stderr else cannot_open(stack, result.stderr)
+    return json.loads(result.stdout or "{}")

@@ -1,4 +1,4 @@
-"""What the engine recorded of the updates of a stack."""
+"""The engine's records of the updates of a stack."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """One update of a stack, as the engine recorded it."""
+    """The engine's record of one update of a stack."""
 
     kind: str
     """`update`, `destroy`, `refresh`, ..."""
     ended: datetime
     emptied: bool
-    """Whether nothing was left: a destruction of everything, not of some targets."""
+    """Whether the stack has no resources afterwards: everything was destroyed, not only some targets."""
     succeeded: bool
     releases: Mapping[str, Block]
+    """The releases in the configuration of the update, by workload."""
 
 
-def update_of(summary: UpdateSummary) -> Update:
-    """What the Automation API tells of an update."""
-    config: Mapping[str, Any] = summary.config or {}  # as the SDK has it
-    # The SDK promises its enumeration as keys and gives what the engine's JSON has.
+def from_summary(summary: UpdateSummary) -> Update:
+    """Converts a record of the Automation API."""
+    config: Mapping[str, Any] = summary.config or {}  # the SDK's own type
+    # The SDK declares its enumeration as the type of the keys, but returns the plain texts of the engine's JSON.
     operations = {str(getattr(operation, "value", operation)) for operation in summary.resource_changes or {}}
     raw = config[RELEASES].value if RELEASES in config else "{}"
     return Update(

@@ -1,7 +1,7 @@
-"""The environment variables with which the engine and its users find what an environment keeps under `.modelstack/`.
+"""The environment variables with which `pulumi`, `kubectl` and their users find the files of an environment in `.modelstack/`.
 
-States are kept there as well, unless the engine's own variable names another backend: a team keeps the states of stage and prod
-where all of it reaches them. The engine's own variables then also say how its secrets are opened.
+The states of the stacks are there too, unless `PULUMI_BACKEND_URL` names another backend: a team stores the states of stage and
+prod where all its members can reach them. Pulumi's own passphrase variables then also apply to the secrets in that backend.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _PASSPHRASE, _PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSP
 
 
 def variables() -> dict[str, str]:
-    """Environment variables for `pulumi`, `kubectl` and programs of theirs, PATH included."""
-    given = {} if backend_url() == paths.BACKEND.as_uri() else {BACKEND_URL: backend_url(), **_secrets()}
+    """Returns the environment variables for `pulumi`, `kubectl` and the programs that they start, including PATH."""
+    shared_backend = {} if backend_url() == paths.BACKEND.as_uri() else {BACKEND_URL: backend_url(), **_secrets()}
     first = [str(paths.BIN), str(Path(sys.executable).parent)]
     rest = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part not in first]
     return {
@@ -31,32 +31,38 @@ def variables() -> dict[str, str]:
         "PULUMI_PYTHON_CMD": sys.executable,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "KUBECONFIG": str(paths.KUBECONFIG),
-        **given,
+        **shared_backend,
     }
 
 
 def backend_url() -> str:
-    """The URL of the backend. One that another checkout's `modelstack env` has left in this shell is not meant."""
-    given = os.environ.get(BACKEND_URL, "")
-    kept = f"/{paths.BACKEND.parent.name}/{paths.BACKEND.name}"
-    return given if given and not given.rstrip("/").endswith(kept) else paths.BACKEND.as_uri()
+    """Returns the URL of the backend: `PULUMI_BACKEND_URL` if it is set, else the folder of this checkout.
+
+    A URL of another checkout's folder is ignored: the user ran `modelstack env` of that checkout in this shell.
+    """
+    url = os.environ.get(BACKEND_URL, "")
+    checkout_folder = f"/{paths.BACKEND.parent.name}/{paths.BACKEND.name}"
+    return url if url and not url.rstrip("/").endswith(checkout_folder) else paths.BACKEND.as_uri()
 
 
-def without_strangers(variables: dict[str, str]) -> dict[str, str]:
-    """Variables without a passphrase of another backend: the engine prefers it to the file, whatever it holds."""
+def without_foreign_passphrase(variables: dict[str, str]) -> dict[str, str]:
+    """Returns `variables` without a passphrase that belongs to another backend.
+
+    The engine prefers `PULUMI_CONFIG_PASSPHRASE` to the passphrase file, even if the variable is empty.
+    """
     return {name: value for name, value in variables.items() if name != _PASSPHRASE or name in _secrets()}
 
 
 def _secrets() -> dict[str, str]:
-    """How the engine is told to open the secrets of a backend that is not the checkout's."""
+    """Returns the passphrase variables of this process if a team's backend is used; empty for the checkout's own backend."""
     if backend_url() == paths.BACKEND.as_uri():
         return {}
     return {name: os.environ[name] for name in (_PASSPHRASE, _PASSPHRASE_FILE) if name in os.environ}
 
 
 def export_lines() -> str:
-    """Lines for `eval "$(modelstack env)"`."""
+    """Returns shell lines for `eval "$(modelstack env)"`."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables().items()]
-    # The engine prefers this variable to the file, whatever it holds.
+    # The engine prefers this variable to the passphrase file, even if the variable is empty.
     unset = [] if _PASSPHRASE in _secrets() else [f"unset {_PASSPHRASE}"]
     return "\n".join([*unset, *lines])

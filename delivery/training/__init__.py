@@ -1,1 +1,1 @@
-"""Training runs and back-tests in the cluster, and how they are followed."""
+"""Training runs and back-tests in the cluster: starts them, follows their logs and cancels them."""

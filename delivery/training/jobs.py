@@ -1,4 +1,4 @@
-"""Training runs as Kubernetes objects: making a Job, and reading how it and its pods are."""
+"""Training runs as Kubernetes objects: creates the Job of a run, and reads the status of Jobs and pods."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ REVISION = "MODELSTACK_REVISION"
 TRAINER = "MODELSTACK_TRAINER"
 
 
-def job_of(cron_job: Object, name: str, revision: str, trainer: str, version: int | None = None) -> Object:
-    """A run of a CronJob, as `kubectl create job --from` makes it, that also records the code's revision and who started it.
+def job_from_cron_job(cron_job: Object, name: str, revision: str, trainer: str, version: int | None = None) -> Object:
+    """Returns a Job from a CronJob's template, as `kubectl create job --from` does.
+
+    In addition, the Job's variables contain the code's revision and the trainer.
 
     Args:
-        cron_job: the template.
-        name: of the job.
-        revision: of the code.
-        trainer: who starts it.
-        version: the registered version that is back-tested; None: a new one is trained.
+        cron_job: the CronJob that has the template.
+        name: name of the Job.
+        revision: revision of the code.
+        trainer: the person who starts the run.
+        version: the registered version to back-test; None to train a new version.
     """
     template: Object = cron_job["spec"]["jobTemplate"]
     pod: Object = template["spec"]["template"]
     metadata: Object = template.get("metadata") or {}
-    told = {REVISION: revision, TRAINER: trainer}
-    containers = [_told(container, told, version) for container in list_at(pod, "spec", "containers")]
-    tested = {} if version is None else {BACKTESTED_LABEL: str(version)}
+    variables = {REVISION: revision, TRAINER: trainer}
+    containers = [_with_variables(container, variables, version) for container in list_at(pod, "spec", "containers")]
+    version_label = {} if version is None else {BACKTESTED_LABEL: str(version)}
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -44,7 +46,7 @@ def job_of(cron_job: Object, name: str, revision: str, trainer: str, version: in
         "kind": "Job",
         "metadata": {
             "name": name,
-            "labels": {**(metadata.get("labels") or {}), **tested},
+            "labels": {**(metadata.get("labels") or {}), **version_label},
             "annotations": {**(metadata.get("annotations") or {}), "cronjob.kubernetes.io/instantiate": "manual"},
             "ownerReferences": [owner],
         },
@@ -52,43 +54,43 @@ def job_of(cron_job: Object, name: str, revision: str, trainer: str, version: in
     }
 
 
-def backtested(job: Object) -> int | None:
-    """The registered version that a job back-tests; None: it trains."""
+def backtested_version(job: Object) -> int | None:
+    """Returns the registered version that a Job back-tests, or None if the Job is a training."""
     version = text_at(job, "metadata", "labels", BACKTESTED_LABEL)
     return int(version) if version else None
 
 
-def _told(container: Object, variables: Mapping[str, str], version: int | None) -> Object:
+def _with_variables(container: Object, variables: Mapping[str, str], version: int | None) -> Object:
     others = [entry for entry in list_at(container, "env") if entry["name"] not in variables]
     env = [*others, *({"name": name, "value": value} for name, value in variables.items())]
-    asked = [] if version is None else ["--version", str(version)]
-    return {**container, "env": env, "command": [*list_at(container, "command"), *asked]}
+    arguments = [] if version is None else ["--version", str(version)]
+    return {**container, "env": env, "command": [*list_at(container, "command"), *arguments]}
 
 
 def condition(job: Object, kind: str) -> Object:
-    """The job's condition of a kind where it is true; empty where it is not."""
+    """Returns the Job's condition of a type, or an empty object if that condition is not true."""
     conditions = list_at(job, "status", "conditions")
-    found = [found for found in conditions if found["type"] == kind and found["status"] == "True"]
-    return found[0] if found else {}
+    matches = [entry for entry in conditions if entry["type"] == kind and entry["status"] == "True"]
+    return matches[0] if matches else {}
 
 
 def ended(job: Object) -> bool:
-    """Whether the job is over, well or not."""
+    """Returns whether the Job is complete or has failed."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 
 def started(pod: Object) -> bool:
-    """Whether the pod's container runs or ran, so that there is a log."""
+    """Returns whether the pod's container runs or has run, so that it has a log."""
     statuses = list_at(pod, "status", "containerStatuses")
     return any("running" in status["state"] or "terminated" in status["state"] for status in statuses)
 
 
-def waiting(pod: Object) -> tuple[str, str]:
-    """Why a pod does not run yet: reason and message."""
+def waiting_reason(pod: Object) -> tuple[str, str]:
+    """Returns why a pod does not run yet: reason and message."""
     for container in list_at(pod, "status", "containerStatuses"):
         if reason := text_at(container, "state", "waiting", "reason"):
             return reason, text_at(container, "state", "waiting", "message")
-    for found in list_at(pod, "status", "conditions"):
-        if found["type"] == "PodScheduled" and found["status"] == "False":
-            return text_at(found, "reason") or "Unschedulable", text_at(found, "message")
+    for entry in list_at(pod, "status", "conditions"):
+        if entry["type"] == "PodScheduled" and entry["status"] == "False":
+            return text_at(entry, "reason") or "Unschedulable", text_at(entry, "message")
     return text_at(pod, "status", "phase") or "Pending", ""

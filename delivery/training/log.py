@@ -1,4 +1,4 @@
-"""The log of a training run: JSON lines that tell its steps, and whatever else its programs print."""
+"""Reads the log of a training run: events about its steps as JSON lines, and everything else that its programs print."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from common.progress import Progress
 
-_KEPT_LINES = 30
+_LAST_LINES = 30
 
 
 class StepFailedError(Exception):
-    """A step of the run said that it failed."""
+    """An event reports that a step of the run has failed."""
 
 
 @dataclass(frozen=True)
-class Registered:
-    """The model version that a run registered."""
+class RegisteredVersion:
+    """The model version that a training run registered."""
 
     model: str
     version: int
@@ -30,37 +30,38 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class BackTested:
-    """What a run says of the evidence of a registered version."""
+class BackTestResult:
+    """The result of a back-test of a registered version."""
 
     version: int
     run: str
     report: str
-    """Its digest."""
+    """Digest of the back-test report."""
     outcome: str
-    """`confirmed`: the same as on record. `restored`: the same, and the report had to be put back. `recorded`: the first."""
+    """`confirmed`: the report equals the recorded one. `restored`: the recorded one was lost or changed, and is stored again.
+    `recorded`: the version had no report; this one is stored as the first."""
 
 
 @dataclass
 class TrainingLog:
-    """Reads a run's lines one by one and shows its steps.
-
-    `registered` is set once the run has registered a version, `evidence` once it has tested one again.
-    """
+    """Reads the lines of a run one by one and shows its steps as progress."""
 
     progress: Progress
-    registered: Registered | None = None
-    evidence: BackTested | None = None
+    registered: RegisteredVersion | None = None
+    """Set when the run has registered a version."""
+    back_test: BackTestResult | None = None
+    """Set when the run has back-tested a version."""
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     last_step: str = ""
-    lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=_KEPT_LINES))
-    """The last lines that are no events."""
+    """The step that started last."""
+    lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=_LAST_LINES))
+    """The last lines that are not events."""
     _open: dict[str, contextlib.ExitStack] = field(default_factory=dict[str, contextlib.ExitStack])
 
     @classmethod
     @contextlib.contextmanager
     def reading(cls, progress: Progress) -> Generator[TrainingLog]:
-        """A log whose steps are closed, as failed where they are still open, when the context is left."""
+        """Creates a log. When the context ends, steps that are still in progress are marked as failed."""
         log = cls(progress)
         try:
             yield log
@@ -69,7 +70,7 @@ class TrainingLog:
                 log._close(step, failed=True)
 
     def feed(self, line: str) -> None:
-        """Takes one line."""
+        """Reads one line of the log."""
         event = _event(line)
         match event.get("event"):
             case "step":
@@ -77,9 +78,9 @@ class TrainingLog:
             case "metric":
                 self.metrics[str(event.get("name"))] = float(event.get("value") or 0.0)
             case "registered":
-                self.registered = Registered(str(event["model"]), int(event["version"]), str(event["run"]))
+                self.registered = RegisteredVersion(str(event["model"]), int(event["version"]), str(event["run"]))
             case "evidence":
-                self.evidence = BackTested(
+                self.back_test = BackTestResult(
                     int(event["version"]), str(event["run"]), str(event["report"]), str(event["outcome"])
                 )
             case _:
@@ -113,7 +114,7 @@ def _event(line: str) -> dict[str, Any]:  # JSON of the run
     if not line.startswith("{"):
         return {}
     try:
-        found = cast("object", json.loads(line))
+        event = cast("object", json.loads(line))
     except ValueError:
         return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}  # JSON of the run
+    return cast("dict[str, Any]", event) if isinstance(event, dict) else {}  # JSON of the run

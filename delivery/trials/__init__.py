@@ -1,1 +1,1 @@
-"""Canaries and shadows: what is measured, and the verdict."""
+"""Watches canaries and compares shadows with the stable version: measurements, statistics and verdict."""

@@ -1,7 +1,7 @@
-"""Two variants side by side: what one does worse than the other, beyond what so few requests may show by chance.
+"""Compares a canary with the stable version: how much worse each metric is, beyond an allowance for sampling noise.
 
-Pure functions. Rows of one request are alike (brands of one store, weeks of one product), so that chance is told by the number
-of requests and not of rows: a little more of it than there is.
+Pure functions. The rows of one request are correlated (brands of one store, weeks of one product). Therefore the sample size is
+the number of requests and not the number of rows, which makes the allowance slightly too large.
 """
 
 from __future__ import annotations
@@ -16,79 +16,92 @@ if TYPE_CHECKING:
 
     from delivery.trials.figures import Figures
 
-DEVIATIONS: Final = 3.0
-"""Standard deviations that are put down to chance: it exceeds them about once in a thousand looks."""
-CLASSES: Final = 10
-"""Into which answers are put to compare how they are spread, of about the same size each."""
+STANDARD_ERRORS: Final = 3.0
+"""The allowance for sampling noise, in standard errors. Noise alone exceeds it about once in a thousand comparisons."""
+BINS: Final = 10
+"""The most bins in which the distributions of predictions are compared. Each bin has about the same share of the rows."""
 
 
-def compared(canary: Figures, stable: Figures, quick: float) -> dict[str, float]:
-    """The metrics of `workloads.canary.COMPARED`, as far as the figures tell them.
+def compare(canary: Figures, stable: Figures, quick: float) -> dict[str, float]:
+    """Returns the metrics of `workloads.canary.COMPARED`, without those for which the figures are missing.
 
     Args:
-        canary: the version that is tried.
-        stable: the one beside it, in the same time.
-        quick: seconds up to which times are as good as one another.
+        canary: figures of the canary.
+        stable: figures of the stable version over the same period.
+        quick: seconds; all times up to this one count as equally fast.
     """
-    found: dict[str, float | None] = {
-        FAILURES: more(canary.failures, canary.requests, stable.failures, stable.requests),
-        "refusals": more(canary.refusals, canary.requests, stable.refusals, stable.requests),
-        "p50": times(canary.quantile(0.5), stable.quantile(0.5), quick),
-        "p99": times(canary.quantile(0.99), stable.quantile(0.99), quick),
+    metrics: dict[str, float | None] = {
+        FAILURES: excess_share(canary.failures, canary.requests, stable.failures, stable.requests),
+        "refusals": excess_share(canary.refusals, canary.requests, stable.refusals, stable.requests),
+        "p50": time_ratio(canary.quantile(0.5), stable.quantile(0.5), quick),
+        "p99": time_ratio(canary.quantile(0.99), stable.quantile(0.99), quick),
         "drift": drift(canary, stable),
         "shift": shift(canary, stable),
         RESTARTS: canary.restarts,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
-def more(part: float, of: float, other_part: float, other_of: float) -> float | None:
-    """How much larger one share is than another, less what chance makes of two that are the same. None without any requests."""
-    if not of or not other_of:
+def excess_share(count: float, total: float, other_count: float, other_total: float) -> float | None:
+    """Returns by how much the first share exceeds the second one, minus the allowance for sampling noise; at least 0.
+
+    The standard error is that of the difference between two samples with the same (pooled) share. Returns None if one of the
+    samples is empty.
+    """
+    if not total or not other_total:
         return None
-    pooled = (part + other_part) / (of + other_of)
-    chance = DEVIATIONS * math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / other_of))
-    return max(part / of - other_part / other_of - chance, 0.0)
+    pooled = (count + other_count) / (total + other_total)
+    allowance = STANDARD_ERRORS * math.sqrt(pooled * (1 - pooled) * (1 / total + 1 / other_total))
+    return max(count / total - other_count / other_total - allowance, 0.0)
 
 
-def times(canary: float | None, stable: float | None, quick: float) -> float | None:
-    """One time as a multiple of another; both count as at least `quick`."""
+def time_ratio(canary: float | None, stable: float | None, quick: float) -> float | None:
+    """Returns the canary's time as a multiple of the stable version's time. A time below `quick` counts as `quick`."""
     return None if canary is None or stable is None else max(canary, quick) / max(stable, quick)
 
 
 def drift(canary: Figures, stable: Figures) -> float | None:
-    """The population stability index of the canary's answers against the stable version's, less what chance makes of it."""
+    """Returns the population stability index of the canary's predictions against the stable version's predictions.
+
+    An allowance for sampling noise is subtracted; the result is at least 0. Returns None if one of the two has no predictions.
+    """
     if not canary.rows or not stable.rows:
         return None
-    pairs = classes(canary.answers, stable.answers)
-    chance = _chi_square(len(pairs) - 1) * (1 / canary.answered + 1 / stable.answered)
-    return max(stability(pairs) - chance, 0.0)
+    pairs = bin_counts(canary.histogram, stable.histogram)
+    allowance = _chi_square_quantile(len(pairs) - 1) * (1 / canary.answered + 1 / stable.answered)
+    return max(population_stability_index(pairs) - allowance, 0.0)
 
 
-def classes(one: Mapping[float, float], other: Mapping[float, float]) -> list[tuple[float, float]]:
-    """Two spreads over the same places as counts in at most `CLASSES` classes of neighbours, each of about the same share.
+def bin_counts(one: Mapping[float, float], other: Mapping[float, float]) -> list[tuple[float, float]]:
+    """Merges neighbouring buckets of two histograms into at most `BINS` bins, and returns both counts of each bin.
 
-    Both spreads weigh the same, however many rows they have: a class may be large for one of them only.
+    Each bin has about the same share of the rows. Both histograms have the same weight, whatever their numbers of rows. A bin
+    may therefore contain many rows of one histogram and few of the other.
+
+    Args:
+        one: rows by the lower bound of their bucket.
+        other: rows by the lower bound of their bucket. Both histograms have the same bucket bounds.
     """
     totals = sum(one.values()), sum(other.values())
-    found: list[tuple[float, float]] = []
+    bins: list[tuple[float, float]] = []
     counts, share = (0.0, 0.0), 0.0
-    for place in sorted({*one, *other}):
-        here = one.get(place, 0.0), other.get(place, 0.0)
-        counts = counts[0] + here[0], counts[1] + here[1]
-        share += (here[0] / totals[0] + here[1] / totals[1]) / 2
-        if share >= 1 / CLASSES:
-            found.append(counts)
+    for bound in sorted({*one, *other}):
+        rows = one.get(bound, 0.0), other.get(bound, 0.0)
+        counts = counts[0] + rows[0], counts[1] + rows[1]
+        share += (rows[0] / totals[0] + rows[1] / totals[1]) / 2
+        if share >= 1 / BINS:
+            bins.append(counts)
             counts, share = (0.0, 0.0), 0.0
     if share:
-        found[-1] = found[-1][0] + counts[0], found[-1][1] + counts[1]
-    return found
+        bins[-1] = bins[-1][0] + counts[0], bins[-1][1] + counts[1]
+    return bins
 
 
-def stability(pairs: list[tuple[float, float]]) -> float:
-    """The population stability index of counts in the same classes: 0 for the same spread, above 0.25 for quite another.
+def population_stability_index(pairs: list[tuple[float, float]]) -> float:
+    """Returns the population stability index of two distributions, given their counts in the same bins.
 
-    Each class counts as if half a row more were in it, so that an empty one makes the index large and not infinite.
+    It is 0 for equal distributions; above 0.25 the distributions differ strongly. Half a row is added to every count, so that
+    an empty bin makes the index large but not infinite.
     """
     totals = [sum(counts) + len(pairs) / 2 for counts in zip(*pairs, strict=True)]
     shares = [((one + 0.5) / totals[0], (other + 0.5) / totals[1]) for one, other in pairs]
@@ -96,19 +109,23 @@ def stability(pairs: list[tuple[float, float]]) -> float:
 
 
 def shift(canary: Figures, stable: Figures) -> float | None:
-    """How far the means of the answers are apart, less what chance makes of it, in parts of the answers' usual size."""
-    means, sizes = (canary.mean, stable.mean), (canary.size, stable.size)
+    """Returns the difference between the mean predictions, as a multiple of the root mean square of the stable predictions.
+
+    An allowance for sampling noise is subtracted from the difference; the result is at least 0. If all stable predictions are
+    0, the root mean square of the canary's predictions is used. Returns None if one of the two has no predictions.
+    """
+    means, sizes = (canary.mean, stable.mean), (canary.root_mean_square, stable.root_mean_square)
     if means[0] is None or means[1] is None or sizes[0] is None or sizes[1] is None:
         return None
     variance = max(sizes[1] ** 2 - means[1] ** 2, 0.0)
-    chance = DEVIATIONS * math.sqrt(variance * (1 / canary.answered + 1 / stable.answered))
-    usual = sizes[1] or sizes[0]
-    return max(abs(means[0] - means[1]) - chance, 0.0) / usual if usual else 0.0
+    allowance = STANDARD_ERRORS * math.sqrt(variance * (1 / canary.answered + 1 / stable.answered))
+    unit = sizes[1] or sizes[0]
+    return max(abs(means[0] - means[1]) - allowance, 0.0) / unit if unit else 0.0
 
 
-def _chi_square(freedom: int) -> float:
-    """What a chi-squared variable exceeds as seldom as a normal one its `DEVIATIONS` (Wilson and Hilferty, 1931)."""
-    if not freedom:
+def _chi_square_quantile(degrees_of_freedom: int) -> float:
+    """Returns the chi-squared quantile with the tail probability of `STANDARD_ERRORS` (Wilson and Hilferty, 1931)."""
+    if not degrees_of_freedom:
         return 0.0
-    part = 2 / (9 * freedom)
-    return freedom * (1 - part + DEVIATIONS * math.sqrt(part)) ** 3
+    part = 2 / (9 * degrees_of_freedom)
+    return degrees_of_freedom * (1 - part + STANDARD_ERRORS * math.sqrt(part)) ** 3

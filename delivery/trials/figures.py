@@ -1,7 +1,7 @@
-"""What services tell of themselves, read as often as one likes, as figures of a stretch of time.
+"""Turns repeated readings of the services' counters into figures for a period.
 
-Counters go back to zero when a service starts anew, and services come and go. So each service is followed by itself from when
-it was first seen, and what is added up never falls.
+A counter restarts at zero when its service restarts, and services start and stop during the period. Therefore the counters of
+each service are compared with the first reading of the same service, and the totals never decrease.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Counters = dict[tuple[str, str], float]
-"""By the metric's name without `modelstack_`, and the label that tells its series apart; empty where there is one only."""
+"""Values by the metric's name, without `modelstack_`, and by the label of the series. The label is empty if the metric has only
+one series."""
 STARTED: Final = ("started_seconds", "")
 RESTARTS: Final = ("restarts", "")
 _LINE: Final = re.compile(r"^modelstack_(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
@@ -24,14 +25,17 @@ _LABEL: Final = re.compile(r'(?:^|,)(?:code|le|at_least)="([^"]*)"')
 
 
 def parse(text: str) -> Counters:
-    """Reads a service's metrics (workloads/serving/metrics.py) as Prometheus does. Whose they are is known already."""
-    found = _LINE.findall(text)
-    return {(name, label[1] if (label := _LABEL.search(labels)) else ""): float(value) for name, labels, value in found}
+    """Parses the metrics of a service (workloads/serving/metrics.py) from Prometheus' text format.
+
+    Ignores the labels that identify the release, because the caller knows which service it has read.
+    """
+    lines = _LINE.findall(text)
+    return {(name, label[1] if (label := _LABEL.search(labels)) else ""): float(value) for name, labels, value in lines}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What one service said once. `source` tells it from others, and from itself before it was started anew."""
+    """The counters of one service at one time. `source` identifies the service; it changes when the service restarts."""
 
     source: str
     counters: Counters
@@ -39,21 +43,24 @@ class Reading:
 
 @dataclass
 class Tally:
-    """Adds up what the services of one variant did since it was begun."""
+    """Adds up the counters of all services of one variant since the first call of `add`."""
 
     _first: dict[str, Counters] = field(default_factory=dict[str, Counters])
     _last: dict[str, Counters] = field(default_factory=dict[str, Counters])
-    _begun: bool = False
+    _started: bool = False
 
-    def take(self, readings: Iterable[Reading]) -> None:
-        """Takes the services' word. Those that the first readings do not have are new: all that they say counts."""
+    def add(self, readings: Iterable[Reading]) -> None:
+        """Adds one reading of each service.
+
+        The first call sets the baseline. A service that appears in a later call has started since then: all its counts count.
+        """
         for reading in readings:
-            self._first.setdefault(reading.source, {} if self._begun else reading.counters)
+            self._first.setdefault(reading.source, {} if self._started else reading.counters)
             self._last[reading.source] = reading.counters
-        self._begun = True
+        self._started = True
 
     def total(self) -> Figures:
-        """What was done so far. A service that is gone has done what it last said."""
+        """Returns the figures since the first call of `add`. A service that no longer exists counts with its last reading."""
         total: Counters = defaultdict(float)
         for source, last in self._last.items():
             for key, value in last.items():
@@ -61,74 +68,80 @@ class Tally:
         return Figures(dict(total))
 
 
-def summed(readings: Iterable[Reading]) -> Figures:
-    """What services have done since they were started."""
+def since_start(readings: Iterable[Reading]) -> Figures:
+    """Returns the figures of services since their start."""
     tally = Tally()
-    tally.take(())
-    tally.take(readings)
+    tally.add(())  # an empty baseline
+    tally.add(readings)
     return tally.total()
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a variant did in a stretch of time."""
+    """The figures of a variant for a period."""
 
     counters: Counters
 
     @property
     def requests(self) -> float:
+        """Number of requests."""
         return sum(self._family("requests_total").values())
 
     @property
     def failures(self) -> float:
-        """Requests that the service failed on."""
+        """Number of requests with a server error (5xx)."""
         return sum(count for code, count in self._family("requests_total").items() if code.startswith("5"))
 
     @property
     def refusals(self) -> float:
-        """Requests that the service found fault with."""
+        """Number of requests that the service refused as invalid (4xx)."""
         return sum(count for code, count in self._family("requests_total").items() if code.startswith("4"))
 
     @property
     def answered(self) -> float:
-        """Requests that got a prediction. At least one: a request is counted a moment after its rows."""
+        """Number of requests with a prediction; at least 1, because a service counts a request a moment after its rows."""
         return max(self.requests - self.failures - self.refusals, 1.0)
 
     @property
     def restarts(self) -> float:
+        """Number of restarts of containers."""
         return self.counters.get(RESTARTS, 0.0)
 
     @property
-    def answers(self) -> Mapping[float, float]:
-        """Rows predicted, by where their place on the scale begins, in order."""
+    def histogram(self) -> Mapping[float, float]:
+        """Number of predicted rows by the lower bound of their bucket, in ascending order, without empty buckets."""
         return {at_least: rows for at_least, rows in _by_number(self._family("answers_total")) if rows > 0}
 
     @property
     def rows(self) -> float:
-        return sum(self.answers.values())
+        """Number of predicted rows."""
+        return sum(self.histogram.values())
 
     @property
     def mean(self) -> float | None:
-        """Of what was predicted; None where nothing was."""
+        """Mean of the predictions; None if there are none."""
         return self.counters.get(("answers_sum", ""), 0.0) / self.rows if self.rows else None
 
     @property
-    def size(self) -> float | None:
-        """The root mean square of what was predicted: its usual size, whatever its sign. None where nothing was."""
+    def root_mean_square(self) -> float | None:
+        """Root mean square of the predictions: their typical size, independent of the sign. None if there are none."""
         return math.sqrt(max(self.counters.get(("answers_squares", ""), 0.0) / self.rows, 0.0)) if self.rows else None
 
     def quantile(self, share: float) -> float | None:
-        """Seconds in the service that `share` of the requests took at most; None where there were none.
+        """Returns a quantile of the time in the service, in seconds; None if there are no requests.
 
-        Between the bounds of a bucket its requests count as spread evenly. What took longer than the last bound took that long.
+        Interpolates linearly within a bucket. A time above the last finite bound counts as that bound.
+
+        Args:
+            share: the share of the requests that took at most the returned time, for example 0.99.
         """
         buckets = _by_number(self._family("request_seconds_bucket"))
         if not buckets or buckets[-1][1] <= 0:
             return None
-        wanted, low, before = share * buckets[-1][1], 0.0, 0.0
+        rank, low, before = share * buckets[-1][1], 0.0, 0.0
         for bound, count in buckets:
-            if count >= wanted and count > before:
-                return low if math.isinf(bound) else low + (bound - low) * (wanted - before) / (count - before)
+            if count >= rank and count > before:
+                return low if math.isinf(bound) else low + (bound - low) * (rank - before) / (count - before)
             low, before = (low if math.isinf(bound) else bound), count
         return low
 

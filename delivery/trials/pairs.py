@@ -1,4 +1,4 @@
-"""The answers of two variants to the very same requests, put side by side by the request's id. Pure functions."""
+"""Compares the recorded answers of two variants to the same requests; the request's id pairs the answers. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FAR: Final = 0.1
-"""A row whose two values differ by more than this part of the larger is one that a reader wants to know about."""
-_WIDEST: Final = 5
+LARGE_DIFFERENCE: Final = 0.1
+"""A row counts as different if its two values differ by more than this fraction of the larger one."""
+_WIDEST_ROWS: Final = 5
 
 
-class Recorded(BaseModel):
-    """An answer that a service has kept (workloads/serving/recording.py)."""
+class RecordedAnswer(BaseModel):
+    """An answer that a service has recorded (workloads/serving/recording.py)."""
 
     model_config = ConfigDict(frozen=True)
 
     request: str
+    """Id of the request."""
     at: float
-    """Seconds since 1970."""
+    """Time of the answer, in seconds since 1970."""
     rows: int
+    """Number of rows of the answer."""
     values: list[float]
-    """The first column of its first rows."""
+    """First column of the first rows; the service does not record all rows of a long answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of an answer, by both variants."""
+    """One row of the answers of both variants to one request."""
 
     request: str
     row: int
@@ -40,62 +42,67 @@ class Row:
 
     @property
     def difference(self) -> float:
-        """How far the two are apart, in parts of the larger one: 0 to 1, and to 2 where the signs differ."""
+        """The difference as a fraction of the larger value: from 0 to 1, and up to 2 if the signs differ."""
         largest = max(abs(self.stable), abs(self.shadow))
         return abs(self.shadow - self.stable) / largest if largest else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far two variants agree on the requests that both have answered."""
+    """How well two variants agree on the requests that both have answered."""
 
     requests: int
+    """Number of compared requests."""
     rows: int
+    """Number of compared rows."""
     mean_difference: float
+    """Mean of `Row.difference`."""
     largest_difference: float
+    """Maximum of `Row.difference`."""
     far: float
-    """Share of the rows that differ by more than `FAR`."""
+    """Share of the rows that differ by more than `LARGE_DIFFERENCE`."""
     bias: float
-    """By how much the shadow says more in sum, in parts of what the stable version says."""
+    """The shadow's sum minus the stable version's sum, as a fraction of the sum of the stable version's absolute values."""
     correlation: float | None
-    """Of the values (Pearson); None where one of the two says the same to everything."""
+    """Pearson correlation of the values; None if one of the variants has the same value in every row, or there is one row."""
     unlike: int
-    """Requests that the two answered with different numbers of rows. Not compared."""
+    """Number of requests whose answers have different numbers of rows. These are not compared."""
     widest: tuple[Row, ...]
-    """The rows that differ most, if any do."""
+    """The rows with the largest differences, without rows that are equal."""
 
 
-def agreement(stable: Iterable[Recorded], shadow: Iterable[Recorded]) -> Agreement | None:
-    """Compares what both have answered; None where there is nothing of the kind."""
-    ours, theirs = _latest(stable), _latest(shadow)
-    common = [(ours[request], theirs[request]) for request in ours if request in theirs]
-    alike = [(one, other) for one, other in common if one.rows == other.rows]
-    rows = [row for one, other in alike for row in _rows(one, other)]
+def agreement(stable: Iterable[RecordedAnswer], shadow: Iterable[RecordedAnswer]) -> Agreement | None:
+    """Compares the answers to the requests that both variants have answered. Returns None if there are no such rows."""
+    by_stable, by_shadow = _latest(stable), _latest(shadow)
+    common = [(by_stable[request], by_shadow[request]) for request in by_stable if request in by_shadow]
+    comparable = [(one, other) for one, other in common if one.rows == other.rows]
+    rows = [row for one, other in comparable for row in _rows(one, other)]
     if not rows:
         return None
     differences = [row.difference for row in rows]
-    said = sum(abs(row.stable) for row in rows)
+    stable_sum = sum(abs(row.stable) for row in rows)
+    widest = sorted(rows, key=lambda row: row.difference, reverse=True)[:_WIDEST_ROWS]
     return Agreement(
-        requests=len(alike),
+        requests=len(comparable),
         rows=len(rows),
         mean_difference=statistics.fmean(differences),
         largest_difference=max(differences),
-        far=sum(difference > FAR for difference in differences) / len(rows),
-        bias=sum(row.shadow - row.stable for row in rows) / said if said else 0.0,
+        far=sum(difference > LARGE_DIFFERENCE for difference in differences) / len(rows),
+        bias=sum(row.shadow - row.stable for row in rows) / stable_sum if stable_sum else 0.0,
         correlation=_correlation(rows),
-        unlike=len(common) - len(alike),
-        widest=tuple(row for row in sorted(rows, key=lambda row: row.difference, reverse=True)[:_WIDEST] if row.difference),
+        unlike=len(common) - len(comparable),
+        widest=tuple(row for row in widest if row.difference),
     )
 
 
-def _latest(answers: Iterable[Recorded]) -> dict[str, Recorded]:
-    """By request. One that was asked again, on another connection, has two answers."""
+def _latest(answers: Iterable[RecordedAnswer]) -> dict[str, RecordedAnswer]:
+    """Returns the latest answer to each request. A request has two answers if it was repeated on another connection."""
     return {answer.request: answer for answer in sorted(answers, key=lambda answer: answer.at)}
 
 
-def _rows(one: Recorded, other: Recorded) -> list[Row]:
-    pairs = enumerate(zip(one.values, other.values, strict=True))
-    return [Row(request=one.request, row=row, stable=stable, shadow=shadow) for row, (stable, shadow) in pairs]
+def _rows(stable: RecordedAnswer, shadow: RecordedAnswer) -> list[Row]:
+    pairs = enumerate(zip(stable.values, shadow.values, strict=True))
+    return [Row(request=stable.request, row=row, stable=one, shadow=other) for row, (one, other) in pairs]
 
 
 def _correlation(rows: list[Row]) -> float | None:

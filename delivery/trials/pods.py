@@ -1,4 +1,7 @@
-"""The pods of an endpoint's variants, asked one by one: a Service would answer for any of them."""
+"""Reads metrics and recorded answers from every pod of an endpoint's variants.
+
+Sends requests to the pods and not to their Service, because a Service would pass each request to any one of its pods.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from common.errors import UserError
 from common.labels import ROLE_LABEL, VERSION_LABEL, WORKLOAD_LABEL
 from common.serving import METRICS_PATH, METRICS_PORT, RECORDED_PATH, RECORDED_PORT
 from delivery.trials.figures import RESTARTS, STARTED, Reading, parse
-from delivery.trials.pairs import Recorded
+from delivery.trials.pairs import RecordedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,12 +26,12 @@ if TYPE_CHECKING:
     from clients.kubernetes import Object
     from delivery.environments.environment import Environment
 
-_AT_ONCE: Final = 8
-_RECORDED: Final = TypeAdapter(list[Recorded])
+_PARALLEL_REQUESTS: Final = 8
+_RECORDED_ANSWERS: Final = TypeAdapter(list[RecordedAnswer])
 
 
 class PodClient(Protocol):
-    """A cluster, as far as pods are asked. See `clients.kubernetes.KubernetesClient`."""
+    """The part of a cluster's client that lists pods and sends requests to them. See `clients.kubernetes.KubernetesClient`."""
 
     def items(self, path: str, params: Mapping[str, str] | None = None) -> list[Object]: ...
     def get_from_pod(self, namespace: str, pod: str, port: int, path: str) -> str: ...
@@ -43,50 +46,58 @@ class Pods:
     workload: str
 
     @classmethod
-    def of(cls, environment: Environment, workload: str) -> Pods:
-        """Those of a workload in a stack."""
+    def from_environment(cls, environment: Environment, workload: str) -> Pods:
+        """Creates the object for a workload's pods in an environment."""
         namespace = naming.namespace(environment.settings.cluster.namespace_prefix, naming.SERVING)
         return cls(cluster=environment.cluster, namespace=namespace, workload=workload)
 
     def readings(self, role: str, version: int) -> list[Reading]:
-        """What the services of a variant tell of themselves, and Kubernetes of their containers.
+        """Reads the metrics of a variant's services, and the numbers of container restarts from Kubernetes.
 
-        Services that do not answer are left out: they have just been started, or are about to end.
+        Skips services that do not answer: they are starting or ending.
+
+        Raises:
+            UserError: the user's role does not allow requests to pods.
         """
         pods = self._pods(role, version)
-        told = self._asked(pods, METRICS_PORT, METRICS_PATH)
-        found = [Reading(source=text_at(pod, "metadata", "uid"), counters={RESTARTS: _restarts(pod)}) for pod in pods]
-        for pod, text in told:
+        readings = [Reading(source=text_at(pod, "metadata", "uid"), counters={RESTARTS: _restarts(pod)}) for pod in pods]
+        for pod, text in self._responses(pods, METRICS_PORT, METRICS_PATH):
             counters = parse(text)
             source = f"{text_at(pod, 'metadata', 'uid')} {counters.pop(STARTED, 0.0)}"
-            found.append(Reading(source=source, counters=counters))
-        return found
+            readings.append(Reading(source=source, counters=counters))
+        return readings
 
-    def recorded(self, role: str, version: int) -> list[Recorded]:
-        """The answers that the pods of a variant keep."""
-        told = self._asked(self._pods(role, version), RECORDED_PORT, RECORDED_PATH)
-        return [answer for _, text in told for answer in _RECORDED.validate_json(text)]
+    def recorded(self, role: str, version: int) -> list[RecordedAnswer]:
+        """Reads the answers that the pods of a variant have recorded.
+
+        Raises:
+            UserError: the user's role does not allow requests to pods.
+        """
+        responses = self._responses(self._pods(role, version), RECORDED_PORT, RECORDED_PATH)
+        return [answer for _, text in responses for answer in _RECORDED_ANSWERS.validate_json(text)]
 
     def _pods(self, role: str, version: int) -> list[Object]:
         labels = {WORKLOAD_LABEL: self.workload, ROLE_LABEL: role, VERSION_LABEL: version}
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         return self.cluster.items(f"/api/v1/namespaces/{self.namespace}/pods", {"labelSelector": selector})
 
-    def _asked(self, pods: Sequence[Object], port: int, path: str) -> list[tuple[Object, str]]:
+    def _responses(self, pods: Sequence[Object], port: int, path: str) -> list[tuple[Object, str]]:
+        """Sends a GET request to every running pod. Returns the pods that answer, each with the body of its response."""
         running = [pod for pod in pods if text_at(pod, "status", "phase") == "Running"]
         names = [text_at(pod, "metadata", "name") for pod in running]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            answers = pool.map(partial(self._ask, port, path), names)
-        return [(pod, text) for pod, text in zip(running, answers, strict=True) if text is not None]
+        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+            bodies = pool.map(partial(self._get, port, path), names)
+        return [(pod, body) for pod, body in zip(running, bodies, strict=True) if body is not None]
 
-    def _ask(self, port: int, path: str, pod: str) -> str | None:
+    def _get(self, port: int, path: str, pod: str) -> str | None:
         try:
             return self.cluster.get_from_pod(self.namespace, pod, port, path)
         except ApiError as error:
-            # For a pod that has just ended somebody else may answer: who has its address now, or the network's proxy.
+            # Only the API server gives a reason. A refusal without a reason says nothing about the user's role: if the pod has
+            # just ended, another pod that has its address now, or a proxy of the network, may have answered.
             if error.reason == "Forbidden":
-                fix = f"have a role in namespace {self.namespace} that may `get` pods/proxy"
-                raise UserError("You may not ask pods through the API server.", found=error, fix=fix) from None
+                fix = f"ask for a role in namespace {self.namespace} that allows `get` on `pods/proxy`"
+                raise UserError("Your role does not allow requests to pods.", found=error, fix=fix) from None
             return None
 
 

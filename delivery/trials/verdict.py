@@ -1,4 +1,4 @@
-"""Whether a canary passes: watching it beside the stable version until that can be told."""
+"""Watches a canary and the stable version until the canary's rules allow a verdict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from common.roles import CANARY, STABLE
-from delivery.trials.comparison import compared
+from delivery.trials.comparison import compare
 from delivery.trials.figures import Tally
 from workloads.canary import FAILURES, RESTARTS
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from workloads.gate import Finding
 
 ROLES: Final = (STABLE, CANARY)
-EVERY_SECONDS: Final = 2.0
-ENOUGH_TO_END: Final = 20
-"""Requests of the canary after which failures end the watch at once: every further one is a customer's."""
+SAMPLE_SECONDS: Final = 2.0
+"""Time between two samples."""
+MIN_REQUESTS_TO_FAIL: Final = 20
+"""From this many requests to the canary on, too many failures end the watch at once: each further one would hit a customer."""
 Sample = dict[str, "list[Reading]"]
-"""What the services of each role say."""
+"""One reading of each service, by role."""
 
 
 class WatchOutcome(StrEnum):
-    """How a watch ends. Undecided is neither: nothing was found against the canary, and too little for it."""
+    """How a watch ends. Undecided: there were too few requests or figures for a verdict."""
 
     passed = "passed"
     failed = "failed"
@@ -36,18 +37,19 @@ class WatchOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was seen, and what follows."""
+    """The result of a watch."""
 
     outcome: WatchOutcome
     why: str
-    """In a sentence."""
+    """The reason for the outcome, in one sentence without a full stop."""
     findings: tuple[Finding, ...]
     figures: Mapping[str, Figures]
-    """By role."""
+    """Figures by role."""
     seconds: float
+    """Length of the watch."""
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Returns the verdict as the JSON object that `--json` prints."""
         return {
             "verdict": self.outcome.value,
             "why": self.why,
@@ -58,7 +60,7 @@ class Verdict:
 
 
 def summary(figures: Figures) -> dict[str, float | None]:
-    """A variant's figures in short. Times in milliseconds."""
+    """Returns the main figures of a variant. Times are in milliseconds."""
     p50, p99 = (figures.quantile(share) for share in (0.5, 0.99))
     return {
         "requests": figures.requests,
@@ -72,72 +74,81 @@ def summary(figures: Figures) -> dict[str, float | None]:
     }
 
 
-def judged(
-    rules: CanaryRules, figures: Mapping[str, Figures], findings: tuple[Finding, ...], *, over: bool
+def judge(
+    rules: CanaryRules, figures: Mapping[str, Figures], findings: tuple[Finding, ...], *, time_is_up: bool
 ) -> tuple[WatchOutcome, str] | None:
-    """What follows from figures by role, and why; None where the watch has to go on. `over`: the time is up."""
+    """Returns the outcome and the reason for it, or None if the watch has to continue.
+
+    Args:
+        rules: the workload's rules for canaries.
+        figures: figures by role.
+        findings: the findings of the rules, in their order.
+        time_is_up: whether the watch has lasted as long as the rules require.
+    """
     broken = [
-        rule.metric for rule, found in zip(rules.rules, findings, strict=True) if found.value is not None and not found.passed
+        rule.metric
+        for rule, finding in zip(rules.rules, findings, strict=True)
+        if finding.value is not None and not finding.passed
     ]
     if RESTARTS in broken:
-        return WatchOutcome.failed, "a container of the canary ended and was started again"
-    if FAILURES in broken and figures[CANARY].requests >= ENOUGH_TO_END:
-        return WatchOutcome.failed, "the canary fails on requests, which is no time to wait"
-    return _at_the_end(rules, figures, findings, broken) if over else None
+        return WatchOutcome.failed, "a container of the canary ended and was restarted"
+    if FAILURES in broken and figures[CANARY].requests >= MIN_REQUESTS_TO_FAIL:
+        return WatchOutcome.failed, "the canary fails on too many requests"
+    return _final_outcome(rules, figures, findings, broken) if time_is_up else None
 
 
-def _at_the_end(
+def _final_outcome(
     rules: CanaryRules, figures: Mapping[str, Figures], findings: tuple[Finding, ...], broken: list[str]
 ) -> tuple[WatchOutcome, str]:
     for role in ROLES:
         if figures[role].requests < rules.min_requests:
-            found = f"{figures[role].requests:.0f} of at least {rules.min_requests} requests reached the {role} version"
-            return WatchOutcome.undecided, found
-    if unknown := [found.rule for found in findings if found.value is None]:
-        return WatchOutcome.undecided, f"the services do not tell what it takes for {', '.join(unknown)}"
+            reached = f"{figures[role].requests:.0f} requests reached the {role} version"
+            return WatchOutcome.undecided, f"only {reached}, at least {rules.min_requests} are required"
+    if unknown := [finding.rule for finding in findings if finding.value is None]:
+        return WatchOutcome.undecided, f"the services report no figures for {', '.join(unknown)}"
     if broken:
-        return WatchOutcome.failed, f"it does not keep to the rules on {', '.join(broken)}"
-    return WatchOutcome.passed, "it keeps to all rules"
+        return WatchOutcome.failed, f"the canary does not meet the rules on {', '.join(broken)}"
+    return WatchOutcome.passed, "the canary meets all rules"
 
 
-class Shown(Protocol):
-    """Who is told while the watch goes on. See `delivery.trials.scoreboard`."""
+class WatchDisplay(Protocol):
+    """Shows the state of a watch after each sample. See `delivery.trials.scoreboard`."""
 
     def __call__(self, figures: Mapping[str, Figures], findings: tuple[Finding, ...], seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Looks at both variants every few seconds.
+    """Takes a sample of both variants every `SAMPLE_SECONDS` and judges the canary after each sample.
 
     Args:
-        rules: the workload's, with what the user asked for otherwise.
-        sample: asks all services.
-        show: tells what there is so far.
-        clock: seconds.
-        sleep: waits.
+        rules: the workload's rules for canaries, with the changes that the user has requested.
+        sample: reads the counters of all services.
+        show: shows the state of the watch.
+        clock: returns a monotonic time in seconds.
+        sleep: waits for a number of seconds.
     """
 
     rules: CanaryRules
     sample: Callable[[], Sample]
-    show: Shown
+    show: WatchDisplay
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
     def run(self) -> Verdict:
-        """Watches until it can be told what follows."""
+        """Watches the canary until there is an outcome, at most for the time in the rules."""
         tallies = {role: Tally() for role in ROLES}
-        begun = self.clock()
+        start = self.clock()
         while True:
-            # Before it is asked: the figures are of at least this time.
-            seconds = self.clock() - begun
+            # The time is read before the sample is taken: the figures then cover at least this many seconds.
+            seconds = self.clock() - start
             for role, readings in self.sample().items():
-                tallies[role].take(readings)
+                tallies[role].add(readings)
             figures = {role: tally.total() for role, tally in tallies.items()}
-            findings = self.rules.check(compared(figures[CANARY], figures[STABLE], self.rules.quick_seconds))
-            found = judged(self.rules, figures, findings, over=seconds >= self.rules.seconds)
-            if found is not None:
-                outcome, why = found
+            findings = self.rules.check(compare(figures[CANARY], figures[STABLE], self.rules.quick_seconds))
+            judgement = judge(self.rules, figures, findings, time_is_up=seconds >= self.rules.seconds)
+            if judgement is not None:
+                outcome, why = judgement
                 return Verdict(outcome=outcome, why=why, findings=findings, figures=figures, seconds=seconds)
             self.show(figures, findings, seconds)
-            self.sleep(min(EVERY_SECONDS, max(self.rules.seconds - seconds, 0.0)))
+            self.sleep(min(SAMPLE_SECONDS, max(self.rules.seconds - seconds, 0.0)))

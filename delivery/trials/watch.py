@@ -1,4 +1,4 @@
-"""`modelstack canary --watch`: looks at a canary beside the stable version, and promotes it or gives it up."""
+"""`modelstack canary --watch`: watches a canary, and then makes it stable in the stack file or removes it."""
 
 from __future__ import annotations
 
@@ -24,76 +24,87 @@ if TYPE_CHECKING:
     from delivery.trials.verdict import Sample
 
 CODES: Final = {WatchOutcome.passed: 0, WatchOutcome.failed: 3, WatchOutcome.undecided: 4}
-"""What the command ends with. 1 and 2 are refusals: nothing was watched."""
+"""Exit codes of the command. Codes 1 and 2 mean that the command refused and edited nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A canary beside the stable version, as the stack file has them and the stack runs them."""
+    """A canary and the stable version that it is compared with, in the stack file and in the running stack."""
 
     stable: int
+    """Version number of the stable version."""
     canary: int
+    """Version number of the canary."""
     percent: int
+    """Share of the requests that go to the canary, in per cent."""
 
     @property
     def versions(self) -> dict[str, int]:
-        """By role."""
+        """Version numbers by role."""
         return {STABLE: self.stable, CANARY: self.canary}
 
     @classmethod
-    def of(cls, editor: StackEditor) -> Trial:
-        """The one there is.
+    def from_editor(cls, editor: StackEditor) -> Trial:
+        """Returns the trial of the editor's workload.
 
         Raises:
-            UserError: there is none, or it does not run, or not on a share of the requests.
+            UserError: the stack file has no canary, the stack does not run that canary, or one of the two versions receives no
+                requests.
         """
-        found = cls._written(editor.released())
-        again = f"modelstack canary {editor.name} --stack {editor.stack}"
-        if found is None:
-            fix = f"{again} --version VERSION --traffic 10"
+        trial = cls._from_block(editor.require_block())
+        command = f"modelstack canary {editor.name} --stack {editor.stack}"
+        if trial is None:
+            fix = f"{command} --version VERSION --traffic 10"
             raise UserError(f"There is no canary of {editor.name} in {editor.stack}.", where=editor.file.name, fix=fix)
         here = editor.deployed.here.get(editor.name)
-        if here is None or (here.version, here.canary, here.percent) != (found.stable, found.canary, found.percent):
+        if here is None or (here.version, here.canary, here.percent) != (trial.stable, trial.canary, trial.percent):
             raise UserError(
-                f"What {editor.stack} runs is not what its stack file says: there is nothing to watch yet.",
+                f"{editor.stack} does not run the canary of its stack file yet: there is nothing to watch.",
                 where=editor.file.name,
-                found=f"the stack file has a canary of version {found.canary} on {found.percent} %",
+                found=f"the stack file has a canary of version {trial.canary} on {trial.percent} %",
                 fix=f'eval "$(modelstack env)" && pulumi up --stack {editor.stack}',
             )
-        if not 0 < found.percent < 100:  # noqa: PLR2004 per cent
+        if not 0 < trial.percent < 100:  # noqa: PLR2004 per cent
             raise UserError(
-                "One of the two versions gets no requests: there is nothing to compare.",
-                found=f"the canary gets {found.percent} %",
-                fix=f"{again} --traffic 10",
+                "One of the two versions receives no requests: there is nothing to compare.",
+                found=f"the canary receives {trial.percent} %",
+                fix=f"{command} --traffic 10",
             )
-        return found
+        return trial
 
     @classmethod
-    def _written(cls, block: Block) -> Trial | None:
+    def _from_block(cls, block: Block) -> Trial | None:
         canary = block.get(CANARY)
         return cls(stable=block[STABLE], canary=canary["version"], percent=canary["percent"]) if canary else None
 
-    def ended(self, editor: StackEditor, outcome: WatchOutcome) -> StackEdit:
-        """What follows from an outcome for the stack file.
+    def conclude(self, editor: StackEditor, outcome: WatchOutcome) -> StackEdit:
+        """Returns the edit of the stack file: a canary that passed becomes stable, any other canary is removed.
 
         Raises:
-            UserError: somebody has changed the releases meanwhile, or the environment may not serve that.
+            UserError: somebody has changed the releases since the watch began, or the canary does not meet the requirements of
+                the environment for a stable version.
         """
-        block = editor.released()
-        if self._written(block) != self:
-            what = f"The releases of {editor.name} were changed while the canary was watched: nothing follows from that."
-            raise UserError(what, where=editor.file.name, fix="watch what is there now")
+        block = editor.require_block()
+        if self._from_block(block) != self:
+            what = f"The releases of {editor.name} were changed while the canary was watched: the stack file is not edited."
+            raise UserError(what, where=editor.file.name, fix="run the command again to watch the current canary")
         if outcome is WatchOutcome.passed:
             return editor.edit(edits.with_stable(block, edits.versions(block)[self.canary]))
         return editor.edit(edits.without(block, CANARY), approval_later=True)
 
 
 def main(command: ReleaseCommand, seconds: int | None, min_requests: int | None) -> int:
-    """Watches, tells, and edits the stack file. Gives the command's exit code."""
-    trial = Trial.of(command.editor())
+    """Watches the canary, prints the verdict and edits the stack file. Returns the command's exit code.
+
+    Args:
+        command: the command with its workload, stack and options.
+        seconds: length of the watch; None for the workload's own rule.
+        min_requests: requests that each version must have answered; None for the workload's own rule.
+    """
+    trial = Trial.from_editor(command.editor())
     changes = {"seconds": seconds, "min_requests": min_requests}
     rules = command.workload.canary.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    pods = Pods.of(Environment.open(command.stack), command.workload.name)
+    pods = Pods.from_environment(Environment.open(command.stack), command.workload.name)
 
     def sample() -> Sample:
         return {role: pods.readings(role, trial.versions[role]) for role in ROLES}
@@ -102,11 +113,12 @@ def main(command: ReleaseCommand, seconds: int | None, min_requests: int | None)
         verdict = Watch(rules=rules, sample=sample, show=show, clock=time.monotonic, sleep=time.sleep).run()
     if not command.as_json:
         share = f"version {trial.canary} on {trial.percent} % of the requests, beside version {trial.stable}"
-        scoreboard.tell(verdict, f"{command.workload.name} in {command.stack}: {share}")
+        scoreboard.print_verdict(verdict, f"{command.workload.name} in {command.stack}: {share}")
     if verdict.outcome is WatchOutcome.undecided:
-        following = f"watch it longer, or with more requests: modelstack {command.name} --stack {command.stack} --watch"
-        answer = {"stack": command.stack, "workload": command.workload.name, "changed": False, "diff": "", "written": False}
-        print(json.dumps({**verdict.as_json(), **answer, "next": following}) if command.as_json else f"Next: {following}")
+        again = f"modelstack {command.name} --stack {command.stack} --watch"
+        next_step = f"watch the canary longer, or send more requests: {again}"
+        payload = {"stack": command.stack, "workload": command.workload.name, "changed": False, "diff": "", "written": False}
+        print(json.dumps({**verdict.as_json(), **payload, "next": next_step}) if command.as_json else f"Next: {next_step}")
     else:
-        command.run(lambda editor: ReleasePlan(edit=trial.ended(editor, verdict.outcome), details=verdict.as_json()))
+        command.run(lambda editor: ReleasePlan(edit=trial.conclude(editor, verdict.outcome), details=verdict.as_json()))
     return CODES[verdict.outcome]

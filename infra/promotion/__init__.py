@@ -1,1 +1,1 @@
-"""What an environment asks of a release, and what is known about the releases that are deployed."""
+"""The requirements of each environment for the releases that it serves, and the facts about deployed releases."""

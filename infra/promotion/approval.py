@@ -1,7 +1,7 @@
-"""The signature under a release: what is signed, by whom it counts, and how it is made.
+"""The signature of an approval: the signed content, how it is signed, and how it is verified.
 
-Signed is everything a release says of itself, the workload, and the environment it is for: an approval of one release is none
-of another, and one for stage is none for prod. The algorithm is Ed25519 (RFC 8032).
+The signature covers all fields of the release, the workload and the environment. So an approval is valid for one release only,
+and an approval for stage is not valid for prod. The algorithm is Ed25519 (RFC 8032).
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from workloads.declaration import Approver
 
 _PURPOSE: Final = b"modelstack release approval 1\n"
-"""A signature made for something else is none for this."""
+"""The first line of the signed content. A signature that the same key made for another purpose is not valid as an approval."""
 
 
 def statement(stack: str, workload: str, release: Release) -> bytes:
-    """What is signed, as the one way to write it: canonical JSON after a line that says what it is for.
+    """Returns the signed content: a line that names the purpose, followed by canonical JSON.
 
-    What a release does not say is not in it, so that a key that comes to be leaves the signatures of releases without it good.
+    Absent fields are omitted, so adding an optional field does not invalidate existing signatures.
     """
-    said = release.model_dump(mode="json", exclude={"approval"}, exclude_none=True)
-    content = {"stack": stack, "workload": workload, **said}
+    fields = release.model_dump(mode="json", exclude={"approval"}, exclude_none=True)
+    content = {"stack": stack, "workload": workload, **fields}
     return _PURPOSE + json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def digest(stack: str, workload: str, release: Release) -> str:
-    """Names what is signed, for people: `sha256:` and 64 hexadecimal digits."""
+    """Returns the digest of the signed content, for people to compare: `sha256:` and 64 hexadecimal digits."""
     return f"sha256:{hashlib.sha256(statement(stack, workload, release)).hexdigest()}"
 
 
 def sign(key: Ed25519PrivateKey, stack: str, workload: str, release: Release) -> str:
-    """The signature, in base64."""
+    """Returns the signature in base64."""
     return base64.b64encode(key.sign(statement(stack, workload, release))).decode()
 
 
 def objection(stack: str, workload: str, release: Release, approvers: Iterable[Approver]) -> str:
-    """Why the release's approval does not count; empty where it does."""
+    """Returns the reason why the release's approval is not valid, or an empty string if it is valid."""
     approval = release.approval
     if approval is None:
         return "nobody has approved it"
@@ -52,16 +52,17 @@ def objection(stack: str, workload: str, release: Release, approvers: Iterable[A
     if not listed:
         return f"{approval.by} is not among the approvers of {workload}"
     if approval.by == release.trainer:
-        return f"{approval.by} has trained it: somebody else has to approve"
-    good = [approver for approver in listed if _holds(approver.key, approval.signature, statement(stack, workload, release))]
-    if not good:
-        return f"the signature is not {approval.by}'s under this release for {stack}: one of them was changed"
-    revoked = [approver for approver in good if approver.revoked is not None]
+        return f"{approval.by} trained this version: a different person must approve it"
+    message = statement(stack, workload, release)
+    signers = [approver for approver in listed if _verifies(approver.key, approval.signature, message)]
+    if not signers:
+        return f"the signature does not match {approval.by}, this release and {stack}: one of them was changed"
+    revoked = [approver for approver in signers if approver.revoked is not None]
     return f"the key of {approval.by} was revoked: {revoked[0].revoked}" if revoked else ""
 
 
-def _holds(key: str, signature: str, message: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 most stack files are checked without a signature
+def _verifies(key: str, signature: str, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 most stack files have no signature to verify
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 see above
 
     try:

@@ -1,4 +1,4 @@
-"""The releases that are deployed, by the outputs of stacks. `infra.promotion.reading` asks the engine for these outputs."""
+"""The deployed releases, parsed from the outputs of stacks. `infra.promotion.reading` reads these outputs from the engine."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DeployedRelease:
-    """What a workload's endpoint answers with, by its stack's outputs after the last update."""
+    """The stable release and the canary of a workload's endpoint, according to the stack's outputs after the last update."""
 
     version: int
     image: str
     """Digest."""
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     proven: frozenset[str] = frozenset()
-    """Digests of the images that have been served there, those that can be gone back to included."""
+    """Digests of the images that the stack has served, including the images of older releases that a rollback can use."""
     canary: int | None = None
+    """The canary's version."""
     percent: int = 0
-    """Of the requests, to the canary."""
+    """The canary's share of the requests in percent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeployedReleases:
-    """What is deployed, by workload, as the stacks' own outputs tell it: not what somebody has written into a file since."""
+    """The deployed releases by workload, from the outputs of stacks. Stack files may have been edited since the last update."""
 
     here: Mapping[str, DeployedRelease] = field(default_factory=dict[str, DeployedRelease])
+    """The releases that are deployed in this stack."""
     source: Mapping[str, DeployedRelease] = field(default_factory=dict[str, DeployedRelease])
+    """The releases that are deployed in the stack from which releases are promoted to this one."""
 
     def serves(self, workload: str, image: str | None) -> bool:
-        """Whether an image is served here, or was and is kept to go back to."""
+        """Whether this stack serves an image, or has served it and its release is still available for a rollback."""
         here = self.here.get(workload)
         return here is not None and image in here.proven
 
 
-def parse(outputs: Mapping[str, Any]) -> Mapping[str, DeployedRelease]:  # as the engine gives them
-    """What a stack's output `releases` says is deployed, by workload. Empty for a stack that has never been up."""
-    found: Mapping[str, Any] = outputs.get(RELEASES) or {}
+def parse(outputs: Mapping[str, Any]) -> Mapping[str, DeployedRelease]:  # Any: the engine does not type outputs
+    """Returns the deployed releases by workload, from the output `releases` of a stack. Empty for a stack without an update."""
+    releases: Mapping[str, Any] = outputs.get(RELEASES) or {}
     return {
         workload: DeployedRelease(
             version=int(payload["version"]),
@@ -51,5 +54,5 @@ def parse(outputs: Mapping[str, Any]) -> Mapping[str, DeployedRelease]:  # as th
             canary=int(payload["canary"]["version"]) if payload.get("canary") else None,
             percent=int(payload["canary"]["percent"]) if payload.get("canary") else 0,
         )
-        for workload, payload in found.items()
+        for workload, payload in releases.items()
     }

@@ -1,4 +1,4 @@
-"""Reads, through the engine, what is deployed by other stacks and by this one. Done before anything is declared."""
+"""Reads the deployed releases of this stack and of its source stack from the engine, before any resource is declared."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ if TYPE_CHECKING:
     from infra.settings.model import Settings
 
 _READ: Final = "pulumi:pulumi:readStackOutputs"
-"""The function of the engine that a StackReference is made of. Called by itself it answers at once, so that a refusal comes
-before the first resource; the outputs of a StackReference come when the program is through."""
+"""The engine function that StackReference uses. A direct call returns at once, so the program can refuse a release before it
+registers the first resource. The outputs of a StackReference are not available until the program has ended."""
 
 
 def read(stack: str, settings: Settings) -> DeployedReleases:
-    """What is deployed here and in the stack that releases come from, as far as this stack's requirements ask for it.
+    """Returns the deployed releases of this stack and of its source stack. Reads only what this stack's requirements need.
 
     Raises:
-        UserError: a stack cannot be read.
+        UserError: the outputs of a stack cannot be read.
     """
-    wanted = requirements.for_stack(stack)
-    if not settings.releases or not (wanted.evidence or wanted.proven):
+    required = requirements.for_stack(stack)
+    if not settings.releases or not (required.evidence or required.proven):
         return DeployedReleases()
-    return DeployedReleases(here=_deployed(stack), source=_deployed(wanted.source) if wanted.proven and wanted.source else {})
+    source: Mapping[str, DeployedRelease] = _deployed(required.source) if required.proven and required.source else {}
+    return DeployedReleases(here=_deployed(stack), source=source)
 
 
 def _deployed(stack: str) -> Mapping[str, DeployedRelease]:
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
     try:
-        answer: Any = pulumi.runtime.invoke(_READ, {"name": name}).value  # the engine's answer, typed by `deployed.parse`
-    except Exception as error:  # noqa: BLE001 the SDK raises what it likes, and all of it means the same here
+        response: Any = pulumi.runtime.invoke(_READ, {"name": name}).value  # Any: untyped; `deployed.parse` converts it
+    except Exception as error:  # noqa: BLE001 the SDK raises various types, and each means that the stack cannot be read
         if "unknown stack" in str(error) or "no stack named" in str(error):
             return {}
-        raise UserError(f"What is served in {stack} cannot be read.", where=name, found=error, fix="mend that first") from None
-    outputs: Mapping[str, Any] = answer["outputs"] or {}  # see above
+        what = f"The outputs of stack {stack} cannot be read."
+        raise UserError(what, where=name, found=error, fix="fix this error, then run the command again") from None
+    outputs: Mapping[str, Any] = response["outputs"] or {}  # Any: see above
     return deployed.parse(outputs)

@@ -1,7 +1,7 @@
-"""What each environment asks of a release.
+"""The requirements of each environment for releases.
 
-The requirements are code, reviewed like code, and not in the stack files: whoever edits a release could otherwise edit what is
-asked of it in the same line.
+The requirements are code, and changes to them are reviewed as code. They are not in the stack files, because an edit of a
+release could then also change the requirements for it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
-    """What one environment asks of a release."""
+    """The requirements of one environment for each release that it serves."""
 
     source: str | None
-    """The stack that releases come from by promotion; None where they are made."""
+    """The stack from which releases are promoted. None for the stack in which releases are created."""
     evidence: bool = False
-    """Whether its back-test has to pass the workload's gate."""
+    """Whether the release's back-test must pass the workload's gate."""
     approval: bool = False
-    """Whether somebody other than its trainer has to have approved it for this environment."""
+    """Whether a person other than the release's trainer must have approved the release for this environment."""
     proven: bool = False
-    """Whether the same image has to be stable in `source`."""
+    """Whether the release's image must be the stable one in `source`."""
 
 
 REQUIREMENTS: Final[Mapping[str, Requirements]] = {
@@ -32,16 +32,16 @@ REQUIREMENTS: Final[Mapping[str, Requirements]] = {
     "stage": Requirements(source="dev", evidence=True),
     "prod": Requirements(source="stage", evidence=True, approval=True, proven=True),
 }
-"""By stack, in the order that releases take."""
+"""The requirements by stack, in the order in which releases are promoted."""
 
 
 def for_stack(stack: str) -> Requirements:
-    """What a stack asks for. One that is not listed asks for everything: forgetting to list it opens no door."""
+    """Returns the requirements of a stack. A stack that is not listed has those of prod, so an omission is no security gap."""
     return REQUIREMENTS.get(stack, REQUIREMENTS["prod"])
 
 
 def origin(stack: str) -> str:
-    """The stack in which the releases of a stack are made: the first one on their way."""
+    """Returns the stack in which the releases of a stack are created: the first stack of the promotion path."""
     while (source := for_stack(stack).source) is not None:
         stack = source
     return stack

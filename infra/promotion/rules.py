@@ -1,6 +1,6 @@
-"""What a release needs before an environment serves it, and the refusal of those that lack it.
+"""Checks releases against the environment's requirements and refuses releases that do not meet them.
 
-The rules hold for every version that is served, in whatever role: a canary answers customers, too.
+The rules apply to each served version, whatever its role: a canary answers customers, too.
 """
 
 from __future__ import annotations
@@ -25,54 +25,54 @@ if TYPE_CHECKING:
 
 
 def enforce(stack: str, settings: Settings, deployed: DeployedReleases, today: date) -> None:
-    """Refuses a stack file that releases a version which does not meet the environment's requirements.
+    """Refuses a stack file with a release that does not meet the environment's requirements.
 
     Raises:
-        UserError: every requirement that a release does not meet, and the command that mends it.
+        UserError: a release does not meet a requirement. The error lists each such requirement with a command that fixes it.
     """
     if problems := refusals(stack, settings, deployed, WORKLOADS, today=today):
         raise refusal(f"Pulumi.{stack}.yaml", problems)
 
 
-def refusals(  # noqa: PLR0913 a function of all that it looks at
+def refusals(  # noqa: PLR0913 a pure function: all its inputs are arguments
     stack: str,
     settings: Settings,
     deployed: DeployedReleases,
     workloads: Mapping[str, Workload],
     *,
     today: date,
-    wanted: Requirements | None = None,
+    required: Requirements | None = None,
 ) -> list[Problem]:
-    """Why the environment may not serve what its stack file releases; empty where it may.
+    """Returns a problem for each requirement that a release in the stack file does not meet.
 
-    The age of the data is that at the moment a release comes new into the environment. What it serves, or did and goes back
-    to, is not asked again: a stack that nobody has changed must not begin to fail because days pass, and going back must
-    always work.
+    The rule on the age of the data applies to releases that are new in the environment. It does not apply to a release that
+    the environment serves, or has served and rolls back to: an unchanged stack must not start to fail because time passes,
+    and a rollback must always be possible.
 
     Args:
         stack: the environment.
-        settings: what its stack file says.
-        deployed: what is deployed here and in the stack that releases come from.
-        workloads: the declarations; releases of others are not looked at.
-        today: the day up to which the age of the data is counted.
-        wanted: what to ask for, if it is not all that the stack requires.
+        settings: the settings in its stack file.
+        deployed: the deployed releases of this stack and of its source stack.
+        workloads: the declarations by name. Releases of workloads that are not among them are not checked.
+        today: the day at which the age of the data is measured.
+        required: the requirements to check, if not those of the stack.
     """
-    wanted = wanted or requirements.for_stack(stack)
+    required = required or requirements.for_stack(stack)
     return [
         problem
         for name, releases in settings.releases.items()
         if name in workloads
         for role, release in releases.served.items()
-        for problem in _refusals(_Case(stack, wanted, workloads[name], releases, role, release, deployed, today))
+        for problem in _refusals(_Case(stack, required, workloads[name], releases, role, release, deployed, today))
     ]
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One release in one role."""
+    """The check of one release in one role."""
 
     stack: str
-    wanted: Requirements
+    required: Requirements
     workload: Workload
     releases: WorkloadReleases
     role: str
@@ -85,7 +85,7 @@ class _Case:
         return f"releases.{self.workload.name}.{self.role}"
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         return f"is version {self.release.version}"
 
     @property
@@ -94,49 +94,50 @@ class _Case:
 
 
 def _refusals(case: _Case) -> Iterator[Problem]:
-    if case.wanted.evidence:
+    if case.required.evidence:
         yield from _gate(case)
-    if case.wanted.proven:
+    if case.required.proven:
         yield from _proven(case)
-    if case.wanted.approval:
+    if case.required.approval:
         yield from _approved(case)
 
 
 def _gate(case: _Case) -> Iterator[Problem]:
-    before = compared_with(case.releases, case.role, case.release, case.deployed.here.get(case.workload.name))
+    baseline = _baseline_metrics(case.releases, case.role, case.release, case.deployed.here.get(case.workload.name))
     evidence = case.release.evidence
-    found = case.workload.gate.check(evidence.metrics, before, evidence.age(case.today), served=case.served)
-    failed = [each for each in found if not each.passed]
+    findings = case.workload.gate.check(evidence.metrics, baseline, evidence.age(case.today), served=case.served)
+    failed = [finding for finding in findings if not finding.passed]
     if failed:
-        fix = f"train a better version, or go back: `modelstack rollback {case.workload.name} --stack {case.stack}`"
-        yield Problem(case.key, f"{case.what}, which does not pass the gate", "; ".join(map(str, failed)), fix=fix)
+        fix = f"train a better version, or roll back: `modelstack rollback {case.workload.name} --stack {case.stack}`"
+        yield Problem(case.key, f"{case.description}, which does not pass the gate", "; ".join(map(str, failed)), fix=fix)
 
 
-def compared_with(
+def _baseline_metrics(
     releases: WorkloadReleases, role: str, release: Release, here: DeployedRelease | None
 ) -> Mapping[str, float] | None:
-    """The metrics of what a release must not be much worse than.
+    """Returns the metrics that the gate compares a release with, or None if there are none.
 
-    A canary and a shadow are compared with the stable version beside them. A new stable version is compared with the one it
-    takes over from; one that was gone back to, with the newest older one that is kept, for what it takes over from is newer.
+    A canary or a shadow is compared with the stable version in the stack file. A new stable version is compared with the
+    deployed stable version, if that is older. Otherwise, for example after a rollback, the stable version is compared with
+    the newest older release in the stack file.
     """
     if role != STABLE:
-        beside = releases.find(releases.stable)
-        return beside.evidence.metrics if beside else None
+        stable = releases.find(releases.stable)
+        return stable.evidence.metrics if stable else None
     if here is not None and here.version < release.version:
         return here.metrics
     return releases.previous.evidence.metrics if releases.previous else None
 
 
 def _proven(case: _Case) -> Iterator[Problem]:
-    source, name = case.wanted.source, case.workload.name
-    there = case.deployed.source.get(name)
-    # What is served here, or was and is gone back to, was proven when it came: by now the source is further.
-    if case.served or (there is not None and case.release.image == there.image):
+    source, name = case.required.source, case.workload.name
+    in_source = case.deployed.source.get(name)
+    # An image that this stack serves or has served was proven when it was new. The source may serve a newer release by now.
+    if case.served or (in_source is not None and case.release.image == in_source.image):
         return
-    found = f"version {there.version}, image {there.image}" if there else f"nothing is stable in {source}"
-    what = f"{case.what}, whose image is not the one that is stable in {source}"
-    fix = f"modelstack promote {name} --to {source} --version {case.release.version}, and bring {source} up with it"
+    found = f"version {in_source.version}, image {in_source.image}" if in_source else f"nothing is stable in {source}"
+    what = f"{case.description}, whose image is not the one that is stable in {source}"
+    fix = f"modelstack promote {name} --to {source} --version {case.release.version}, then modelstack up --stack {source}"
     yield Problem(case.key, what, found, f"image {case.release.image}", fix)
 
 
@@ -144,4 +145,4 @@ def _approved(case: _Case) -> Iterator[Problem]:
     reason = approval.objection(case.stack, case.workload.name, case.release, case.workload.approvers)
     if reason:
         fix = f"modelstack approve {case.workload.name} --version {case.release.version} --stack {case.stack}"
-        yield Problem(case.key, f"{case.what}, which is not approved for {case.stack}", reason, fix=fix)
+        yield Problem(case.key, f"{case.description}, which is not approved for {case.stack}", reason, fix=fix)

@@ -1,1 +1,1 @@
-"""What a stack file may say: its types, how it is read, and what must agree."""
+"""The settings in a stack file: their types, how they are loaded, and the rules that hold between them."""

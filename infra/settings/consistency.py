@@ -1,4 +1,4 @@
-"""What settings of one environment must agree on among themselves. Each rule yields the problems it finds."""
+"""The rules that hold between the settings of one environment. Each rule yields the problems that it finds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def conflicts(settings: Settings) -> list[Problem]:
-    """Every contradiction, rule by rule."""
+    """Returns the problems that all rules find."""
     rules = (
         _ports_differ,
         _node_ports_reachable,
@@ -24,9 +24,9 @@ def conflicts(settings: Settings) -> list[Problem]:
         _workloads_exist,
         _releases_have_workloads,
         _versions_in_order,
-        _served_versions_kept,
+        _served_versions_have_releases,
         _roles_differ,
-        _evidence_is_of_its_release,
+        _evidence_matches_its_release,
     )
     return [problem for rule in rules for problem in rule(settings)]
 
@@ -37,7 +37,7 @@ def _node_ports(settings: Settings) -> dict[str, int]:
 
 
 def free_node_port(settings: Settings) -> int | None:
-    """A node port for another endpoint: the first that can be reached and that nobody has by the settings; None without one."""
+    """Returns the first reachable node port that the settings do not use yet, for a new endpoint. None if all are in use."""
     taken, reachable = _node_ports(settings).values(), settings.cluster.node_ports
     return next((port for port in range(reachable.first, reachable.last + 1) if port not in taken), None)
 
@@ -48,21 +48,22 @@ def _ports_differ(settings: Settings) -> Iterator[Problem]:
         ports |= {"cluster.apiPort": settings.cluster.api_port, "cluster.registryPort": settings.cluster.registry_port}
         for key in ("cluster.apiPort", "cluster.registryPort"):
             if ports[key] in settings.cluster.node_ports:
-                yield Problem(key, f"lies within cluster.nodePorts, {settings.cluster.node_ports}", ports[key], fix="move one")
+                what = f"lies within cluster.nodePorts, {settings.cluster.node_ports}"
+                yield Problem(key, what, ports[key], fix="change this port or cluster.nodePorts")
     keys_by_port: dict[int, list[str]] = defaultdict(list)
     for key, port in ports.items():
         keys_by_port[port].append(key)
     for port, (first, *others) in keys_by_port.items():
         for key in others:
-            yield Problem(key, f"is the port of {first} as well", port, fix="give each a port of its own")
+            yield Problem(key, f"is the same port as {first}", port, fix="change one of them")
 
 
 def _node_ports_reachable(settings: Settings) -> Iterator[Problem]:
     reachable = settings.cluster.node_ports
     for key, port in _node_ports(settings).items():
         if port not in reachable:
-            fix = f"take one of {reachable}" + ("" if settings.cluster.kind == "existing" else ", or widen cluster.nodePorts")
-            yield Problem(key, "cannot be reached: it lies outside the cluster's node ports", port, fix=fix)
+            fix = f"choose one of {reachable}" + ("" if settings.cluster.kind == "existing" else ", or widen cluster.nodePorts")
+            yield Problem(key, "cannot be reached: it is outside the range of the cluster's node ports", port, fix=fix)
 
 
 def _embedded_registry(settings: Settings) -> Iterator[Problem]:
@@ -70,11 +71,13 @@ def _embedded_registry(settings: Settings) -> Iterator[Problem]:
         return
     registry = f"localhost:{settings.cluster.registry_port}"
     if settings.images.registry != registry:
-        what = "is not the embedded cluster's registry"
-        yield Problem("images.registry", what, settings.images.registry, registry, "write its address, or change registryPort")
+        what = "is not the address of the embedded cluster's container registry"
+        fix = "write that address, or change cluster.registryPort"
+        yield Problem("images.registry", what, settings.images.registry, registry, fix)
     if not settings.images.base.startswith(f"{registry}/"):
-        what = "does not come from the embedded cluster's registry"
-        yield Problem("images.base", what, settings.images.base, f"{registry}/base:bookworm", "write the one seeded there")
+        what = "is not in the embedded cluster's container registry"
+        fix = "write the base image that the embedded cluster comes with"
+        yield Problem("images.base", what, settings.images.base, f"{registry}/base:bookworm", fix)
 
 
 def _replicas(settings: Settings) -> Iterator[Problem]:
@@ -89,7 +92,7 @@ def _replicas(settings: Settings) -> Iterator[Problem]:
 def _workloads_exist(settings: Settings) -> Iterator[Problem]:
     for name in settings.workloads:
         if name not in WORKLOADS:
-            what = "is no workload of this repository"
+            what = "is not a workload of this repository"
             yield Problem(
                 f"workloads.{name}", what, name, ", ".join(WORKLOADS), nearest(name, WORKLOADS, "declare it in workloads/")
             )
@@ -99,7 +102,7 @@ def _releases_have_workloads(settings: Settings) -> Iterator[Problem]:
     for name in settings.releases:
         if name not in settings.workloads:
             known = ", ".join(settings.workloads) or "none"
-            fix = nearest(name, settings.workloads, f"add it under workloads (there: {known}), or remove the release")
+            fix = nearest(name, settings.workloads, f"add it under workloads (listed now: {known}), or remove the release")
             yield Problem(f"releases.{name}", "is a release of a workload that this environment does not run", name, fix=fix)
 
 
@@ -108,18 +111,18 @@ def _versions_in_order(settings: Settings) -> Iterator[Problem]:
         numbers = [release.version for release in releases.versions]
         if numbers != sorted(set(numbers)):
             found, right = ", ".join(map(str, numbers)), ", ".join(map(str, sorted(set(numbers))))
-            what = "are not each there once, the oldest first"
-            yield Problem(f"releases.{name}.versions", what, found, right, "put them in order")
+            what = "does not list each version once, in ascending order"
+            yield Problem(f"releases.{name}.versions", what, found, right, "sort the list and remove duplicates")
 
 
-def _served_versions_kept(settings: Settings) -> Iterator[Problem]:
+def _served_versions_have_releases(settings: Settings) -> Iterator[Problem]:
     for name, releases in settings.releases.items():
-        kept = ", ".join(str(release.version) for release in releases.versions) or "a list of releases"
+        available = ", ".join(str(release.version) for release in releases.versions) or "a list of releases"
         for role, version in releases.roles.items():
             if releases.find(version) is None:
-                what = "is a version that has no release under versions"
-                fix = "name one of those, or bring it with `modelstack promote`"
-                yield Problem(f"releases.{name}.{role}", what, version, kept, fix)
+                what = "is a version without a release under versions"
+                fix = "choose a version that has one, or add the release with `modelstack promote`"
+                yield Problem(f"releases.{name}.{role}", what, version, available, fix)
 
 
 def _roles_differ(settings: Settings) -> Iterator[Problem]:
@@ -127,16 +130,16 @@ def _roles_differ(settings: Settings) -> Iterator[Problem]:
         first: dict[int, str] = {}
         for role, version in releases.roles.items():
             if first.setdefault(version, role) != role:
-                what = f"is the version that is {first[version]} as well: it would be compared with itself"
-                yield Problem(f"releases.{name}.{role}", what, version, fix=f"remove {role}, or name another version")
+                what = f"is the same version as {first[version]}: it would be compared with itself"
+                yield Problem(f"releases.{name}.{role}", what, version, fix=f"remove {role}, or choose another version")
 
 
-def _evidence_is_of_its_release(settings: Settings) -> Iterator[Problem]:
+def _evidence_matches_its_release(settings: Settings) -> Iterator[Problem]:
     for name, releases in settings.releases.items():
         for release in releases.versions:
             evidence, key = release.evidence, f"releases.{name}.versions.{release.version}.evidence"
-            fix = f"modelstack release or promote {name} --version {release.version} writes the right one"
+            fix = f"`modelstack release` or `modelstack promote` with {name} --version {release.version} writes valid evidence"
             if evidence.version != release.version:
-                yield Problem(f"{key}.version", "is evidence of another version", evidence.version, str(release.version), fix)
+                yield Problem(f"{key}.version", "is not the release's version", evidence.version, str(release.version), fix)
             if evidence.data != release.data:
-                yield Problem(f"{key}.data", "is evidence on other data than the release's", evidence.data, release.data, fix)
+                yield Problem(f"{key}.data", "is not the release's data", evidence.data, release.data, fix)

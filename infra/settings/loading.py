@@ -1,7 +1,7 @@
-"""Reads the settings of one environment and checks them as a whole before anything is declared.
+"""Reads the settings of one environment and validates all of them before any resource is declared.
 
-`load` is for whoever has the stack file (no engine, no `pulumi` imported), `from_config` for the Pulumi program. Both go
-through `parse`, and nothing else reads settings.
+`load` reads a stack file without the engine and without importing `pulumi`. `from_config` reads the configuration inside the
+Pulumi program. Both call `parse`, and no other code reads settings.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _PREFIX: Final = f"{PROJECT}:"
 
 
 def parse(raw: Mapping[str, object], source: str) -> Settings:
-    """Checks the objects of a stack, keyed by concern.
+    """Validates the configuration of a stack.
 
     Args:
         raw: the concerns by name, without the project's prefix.
-        source: where they come from, for messages.
+        source: the name of the file that the concerns come from, for error messages.
 
     Raises:
-        UserError: names every problem there is, not just the first.
+        UserError: the settings have problems. The error lists all of them, not only the first.
     """
     try:
         settings = Settings.model_validate(raw)
@@ -44,66 +44,71 @@ def parse(raw: Mapping[str, object], source: str) -> Settings:
 
 
 def load(stack_file: Path) -> Settings:
-    """The settings in a stack file, checked without the engine.
+    """Returns the settings in a stack file, validated without the engine.
 
     Raises:
-        UserError: there is no such file, it is no YAML, or its settings have problems.
+        UserError: the file does not exist, is not valid YAML, or its settings have problems.
     """
     where = str(stack_file)
     try:
         text = stack_file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError("There is no such stack file.", where=where, fix="name a stack that has one") from None
+        raise UserError("There is no such stack file.", where=where, fix="choose a stack that has a stack file") from None
     except UnicodeDecodeError as error:
-        raise _no_yaml(where, error) from None
+        raise _invalid_yaml(where, error) from None
     return parse_text(text, stack_file.name, where)
 
 
 def parse_text(text: str, source: str, where: str = "") -> Settings:
-    """The settings in a stack file's text; `where` is its place for messages, if that is more than its name.
+    """Returns the settings in the text of a stack file.
+
+    Args:
+        text: the content of the file.
+        source: the name of the file, for error messages.
+        where: the path of the file, for error messages about its format; `source` if empty.
 
     Raises:
-        UserError: it is no YAML, or its settings have problems.
+        UserError: the text is not valid YAML, or its settings have problems.
     """
-    config = _config_of(text, where or source)
+    config = _config_in(text, where or source)
     return parse({key.removeprefix(_PREFIX): value for key, value in config.items() if key.startswith(_PREFIX)}, source)
 
 
 def from_config() -> Settings:
-    """The settings of the stack that the engine runs the program for.
+    """Returns the settings of the stack that the engine runs the program for.
 
     Raises:
         UserError: the settings have problems.
     """
-    import pulumi  # noqa: PLC0415 the command checks stack files without the half second this import takes
-    from pulumi.runtime import config as engine  # noqa: PLC0415 `pulumi.Config` cannot list keys, and an unknown one matters
+    import pulumi  # noqa: PLC0415 takes half a second, and the command validates stack files without it
+    from pulumi.runtime import config as engine  # noqa: PLC0415 `pulumi.Config` cannot list keys; unknown ones are errors
 
     config = pulumi.Config()
     names = {key.removeprefix(_PREFIX) for key in (*engine.get_config_env(), *engine.CONFIG.get()) if key.startswith(_PREFIX)}
-    return parse({name: _plain(config.require(name)) for name in sorted(names)}, f"Pulumi.{pulumi.get_stack()}.yaml")
+    return parse({name: _decoded(config.require(name)) for name in sorted(names)}, f"Pulumi.{pulumi.get_stack()}.yaml")
 
 
-def _no_yaml(where: str, error: Exception) -> UserError:
+def _invalid_yaml(where: str, error: Exception) -> UserError:
     found = str(error).partition("\n\n")[0]  # the rest is ruamel's advice to programmers
-    return UserError("The stack file is no YAML.", where=where, found=found, fix="mend the line it names")
+    return UserError("The stack file is not valid YAML.", where=where, found=found, fix="fix the line that the error names")
 
 
-def _plain(text: str) -> object:
-    """The engine hands objects over as JSON and strings as they are."""
+def _decoded(text: str) -> object:
+    """Decodes a configuration value: the engine passes objects as JSON and strings unchanged."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
 
 
-def _config_of(text: str, where: str) -> Mapping[str, object]:
-    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 the program has no file to read, and a tenth of a second to spare
+def _config_in(text: str, where: str) -> Mapping[str, object]:
+    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 takes a tenth of a second, and the Pulumi program reads no file
 
     try:
         document = cast("object", YAML(typ="safe").load(text))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
     except YAMLError as error:
-        raise _no_yaml(where, error) from None
+        raise _invalid_yaml(where, error) from None
     config = cast("Mapping[str, object]", document).get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
-        raise UserError("The stack file sets nothing.", where=where, example="config: {modelstack:cluster: ..., ...}")
+        raise UserError("The stack file contains no settings.", where=where, example="config: {modelstack:cluster: ..., ...}")
     return cast("Mapping[str, object]", config)

@@ -1,6 +1,6 @@
-"""The settings of one environment, as types: a stack file holds one object per concern, `modelstack:<concern>`.
+"""The types of one environment's settings. A stack file holds one object per concern, under the key `modelstack:<concern>`.
 
-`infra.settings.loading` reads them, `infra.settings.consistency` knows what they must agree on among themselves.
+`infra.settings.loading` reads the settings; `infra.settings.consistency` checks the rules that hold between them.
 """
 
 from __future__ import annotations
@@ -28,57 +28,57 @@ from infra.settings.types import (
 
 
 class _OwnCluster(Section):
-    """A cluster on this machine that is one environment's alone."""
+    """A cluster on this machine that belongs to a single environment."""
 
     @property
     def namespace_prefix(self) -> str:
-        """Whose cluster it is needs none; others that live in it bring theirs."""
+        """Empty: the environment that owns the cluster needs no prefix. Other environments in the same cluster have one."""
         return ""
 
     @property
     def host(self) -> str:
-        """Where node ports are reached."""
+        """The host name at which clients reach the node ports."""
         return "localhost"
 
 
 class EmbeddedCluster(_OwnCluster):
-    """A Kubernetes of one node on this machine, started and stopped by the stack itself."""
+    """A Kubernetes cluster of one node on this machine. The stack starts and stops the node."""
 
     kind: Literal["embedded"]
     api_port: Port = 6443
-    """Where the API server listens, on the loopback address only, like the other ports."""
+    """The port of the API server. It listens on the loopback address only, like the other ports."""
     registry_port: Port = 5000
-    """Where the node's image registry listens."""
+    """The port of the node's container registry."""
     node_ports: PortRange = PortRange(30000, 30031)
     """The node ports that are reachable on this machine."""
 
 
 class KindCluster(_OwnCluster):
-    """A cluster in Docker, made by the `kind` command. Wants Docker and the internet."""
+    """A cluster in Docker, created by the `kind` command. Requires Docker and internet access."""
 
     kind: Literal["kind"]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["modelstack"])] = "modelstack"
-    """What `kind get clusters` calls it."""
+    """The name of the cluster in the output of `kind get clusters`."""
     node_ports: PortRange = PortRange(30000, 30031)
     """The node ports that are reachable on this machine."""
 
 
 class ExistingCluster(Section):
-    """A cluster that others run."""
+    """A cluster that somebody else operates."""
 
     kind: Literal["existing"]
     namespace_prefix: Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,19}-)?$", examples=["stage-"])] = ""
-    """Put before the names of namespaces, where several environments share the cluster."""
+    """A prefix for the names of namespaces. Needed if several environments share the cluster."""
     context: Annotated[str, Field(min_length=1, examples=["modelstack-stage"])]
-    """The context in the kubeconfig. Never the current one: that depends on what somebody did last."""
+    """The name of the context in the kubeconfig. The current context is never used: any earlier command may have changed it."""
     kubeconfig: Annotated[str, Field(min_length=1, examples=["~/.kube/config"])] | None = None
-    """Path of the kubeconfig; where it is absent, `$KUBECONFIG` or `~/.kube/config`."""
+    """The path of the kubeconfig. Default: `$KUBECONFIG`, else `~/.kube/config`."""
     host: HostName
-    """Where its node ports are reached."""
+    """The host name or address at which clients reach the node ports."""
 
     @property
     def node_ports(self) -> PortRange:
-        """What Kubernetes allows by default."""
+        """The node ports that Kubernetes allows by default."""
         return PortRange(30000, 32767)
 
 
@@ -86,95 +86,95 @@ Cluster = Annotated[EmbeddedCluster | KindCluster | ExistingCluster, Field(discr
 
 
 class Images(Section):
-    """Where images come from and go to."""
+    """The container registry and the base image."""
 
     registry: RegistryAddress
-    """Every image is pushed to it, and every pod pulls from it by digest."""
+    """The address of the container registry. All images are pushed to it, and all pods pull images from it by digest."""
     base: ImageReference = "debian:bookworm-slim"
-    """What images are built on: a Debian bookworm."""
+    """The base image of all images. It must be a Debian bookworm."""
 
 
 class StorageClasses(Section):
-    """Which classes of storage volumes are made of. Where none is named, the cluster's default."""
+    """The storage classes of volumes. Without a class, a volume has the cluster's default class."""
 
     volumes: StorageClass | None = None
-    """For one pod at a time (ReadWriteOnce)."""
+    """The class of volumes that one pod mounts at a time (ReadWriteOnce)."""
     shares: StorageClass | None = None
-    """For many pods at once (ReadWriteMany)."""
+    """The class of volumes that several pods mount at once (ReadWriteMany)."""
 
 
 class Database(Section):
-    """PostgreSQL, which keeps what MLflow knows."""
+    """The PostgreSQL server that stores the data of MLflow."""
 
     storage: Storage = "2Gi"
     cpu: Cpu = "100m"
     memory: Memory = "256Mi"
     protect: bool = False
-    """Whether the engine refuses to delete its volume and password."""
+    """Whether the engine refuses to delete the database's volume and password."""
 
 
 class Tracking(Section):
     """The MLflow tracking server, its model registry and its artifacts."""
 
     storage: Storage = "5Gi"
-    """For artifacts."""
+    """The size of the volume for artifacts."""
     node_port: NodePort = 30000
     cpu: Cpu = "100m"
-    """Asked for; it may use more when there is more."""
+    """The CPU request. The server may use more if the node has CPU to spare."""
     memory: Memory = "768Mi"
     workers: Annotated[int, Field(ge=1, le=16, examples=[2])] = 1
-    """Server processes; each takes some 250 MB, beside 250 MB for the first process."""
+    """The number of worker processes. Each needs about 250 MB, in addition to 250 MB for the first process of the server."""
     protect: bool = False
-    """Whether the engine refuses to delete its artifacts and password."""
+    """Whether the engine refuses to delete the server's artifacts and password."""
 
 
 class Training(Section):
-    """Where workloads are trained."""
+    """The training of workloads."""
 
     storage: Storage = "5Gi"
-    """The file share that steps hand data on through."""
+    """The size of the file share through which training steps pass data to each other."""
     keep_runs_seconds: Annotated[int, Field(ge=60, examples=[86400])] = 86400
-    """How long a finished run's pod and log stay in the cluster."""
+    """The time in seconds after which Kubernetes deletes the pod and the log of a finished training run."""
 
 
 class DeploymentServing(Section):
-    """Endpoints are plain Deployments behind an NGINX router; the cluster needs no operator."""
+    """Endpoints are plain Deployments behind an NGINX router. The cluster needs no operator."""
 
     engine: Literal["deployment"]
 
 
 class SeldonServing(Section):
-    """Endpoints are SeldonDeployments. Wants the Seldon operator (1.17.1) and Istio in the cluster."""
+    """Endpoints are SeldonDeployments. Requires the Seldon operator (1.17.1) and Istio in the cluster."""
 
     engine: Literal["seldon"]
     gateway_service: Annotated[str, Field(min_length=1, examples=["istio-ingressgateway"])] = "istio-ingressgateway"
-    """The Service of Istio's ingress gateway, at which all endpoints answer."""
+    """The Service of Istio's ingress gateway. All endpoints share its address."""
     gateway_namespace: Annotated[str, Field(min_length=1, examples=["istio-system"])] = "istio-system"
-    """Its namespace."""
+    """The namespace of the gateway's Service."""
     gateway_node_port: NodePort | None = None
-    """Where the gateway is reached from outside, if it is by a node port."""
+    """The node port at which clients outside the cluster reach the gateway, if it has one."""
 
 
 Serving = Annotated[DeploymentServing | SeldonServing, Field(discriminator="engine")]
 
 
 class Replicas(Section):
-    """Bounds of what the autoscaler may do."""
+    """The bounds within which the autoscaler sets the number of replicas."""
 
     min: Annotated[int, Field(ge=1, le=100, examples=[1])] = 1
     max: Annotated[int, Field(ge=1, le=100, examples=[4])] = 2
 
 
 class WorkloadSettings(Section):
-    """What one environment adds to a workload. What the workload *is* stands in `workloads/`, the same everywhere."""
+    """The settings of a workload in this environment. Its declaration in `workloads/` is the same in every environment."""
 
     replicas: Replicas = Replicas()
     node_port: NodePort
-    """Where its endpoint answers. Engine `seldon` has one address for all: that of its gateway."""
+    """The node port of the workload's endpoint. Not used by the `seldon` engine: its endpoints share the gateway's address."""
 
 
 class Settings(Section):
-    """One environment."""
+    """The settings of one environment."""
 
     cluster: Cluster
     images: Images
@@ -183,8 +183,8 @@ class Settings(Section):
     tracking: Tracking = Tracking()
     training: Training = Training()
     serving: Serving = DeploymentServing(engine="deployment")
-    """What makes endpoints."""
+    """The engine that serves the endpoints."""
     workloads: Mapping[ModelName, WorkloadSettings] = {}
-    """The workloads that have an endpoint here, once something of them is released. Every workload can be trained."""
+    """The workloads that get an endpoint in this environment with their first release. Workloads not listed can be trained."""
     releases: Mapping[ModelName, WorkloadReleases] = {}
-    """The model versions that each workload's endpoint answers with. A workload without any has no endpoint yet."""
+    """The model versions that each workload's endpoint serves. A workload without a release has no endpoint yet."""

@@ -1,4 +1,4 @@
-"""From what pydantic found wrong to what its reader can mend: key, value, a good example, what to do."""
+"""Translates pydantic's validation errors into messages for users: the key, the value found, a valid example and the fix."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ Schema = Mapping[str, Any]  # Any: JSON Schema is as deep as the settings it des
 
 _LONGEST_VALUE: Final = 100
 _KEY_OF_MAPPING: Final = "[key]"
+"""Pydantic's name for the key of a mapping, as opposed to the value."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one key."""
+    """One problem with one key of a stack file."""
 
     key: str
-    """Below the project's prefix: `cluster.apiPort`."""
+    """The key without the project's prefix, for example `cluster.apiPort`."""
     what: str
-    """Goes on from the key: `is missing`."""
+    """The predicate of a sentence whose subject is the key, for example `is missing`."""
     found: object = None
     example: str = ""
     fix: str = ""
 
 
 def refusal(source: str, problems: Sequence[Problem]) -> UserError:
-    """All problems as one error."""
+    """Returns one error for all problems."""
     errors = [
         UserError(f"{PROJECT}:{p.key} {p.what}.", where=source, found=p.found, example=p.example, fix=p.fix) for p in problems
     ]
@@ -46,18 +47,18 @@ def refusal(source: str, problems: Sequence[Problem]) -> UserError:
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """What to do about a name that is not among the known."""
-    by_folded = {each.lower(): each for each in known}
-    matches = difflib.get_close_matches(name.lower(), by_folded, n=1)
-    return f"did you mean `{by_folded[matches[0]]}`?" if matches else otherwise
+    """Returns the fix for an unknown name: the most similar known name, or `otherwise` if no known name is similar."""
+    by_lower_case = {each.lower(): each for each in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return f"did you mean `{by_lower_case[matches[0]]}`?" if matches else otherwise
 
 
 def problems_of(error: ValidationError, schema: Schema) -> list[Problem]:
-    """One problem per error.
+    """Returns one problem for each error of a validation.
 
     Args:
-        error: what validation raised.
-        schema: JSON Schema of the model that raised it: knows the keys there are and an example of each.
+        error: the exception that the validation raised.
+        schema: the JSON Schema of the model that raised it. It contains the known keys and an example of each.
     """
     return [_problem(details, schema) for details in error.errors(include_url=False)]
 
@@ -65,33 +66,33 @@ def problems_of(error: ValidationError, schema: Schema) -> list[Problem]:
 def _problem(details: ErrorDetails, schema: Schema) -> Problem:
     path, node = _walk(details["loc"], schema)
     key, found = ".".join(path), _shown(details["input"])
-    good = _shown(_example(node, schema)) if node else ""
+    example = _shown(_example(node, schema)) if node else ""
     match details["type"]:
         case "missing":
-            return Problem(key, "is missing", None, f"{path[-1]}: {good}", "add it")
+            return Problem(key, "is missing", None, f"{path[-1]}: {example}", "add it")
         case "extra_forbidden":
             known = list(_walk(details["loc"][:-1], schema)[1].get("properties", ()))
-            fix = nearest(path[-1], known, f"remove it; known here: {', '.join(known)}")
-            return Problem(key, "is no key that is known here", found, fix=fix)
+            fix = nearest(path[-1], known, f"remove it; known keys: {', '.join(known)}")
+            return Problem(key, "is not a known key", found, fix=fix)
         case "union_tag_not_found" | "union_tag_invalid":
             kinds = ", ".join(_branches(node))
-            return Problem(f"{key}.kind", "does not say which kind it is", found, kinds, "write one of these")
+            return Problem(f"{key}.kind", "is missing or unknown", found, kinds, "write one of these")
         case "string_pattern_mismatch":
-            return Problem(key, "does not have the right form", found, good, "write it like the example")
+            return Problem(key, "does not have the right format", found, example, "write it like the example")
         case "string_type" if isinstance(details["input"], int | float | date):
             kind = "date" if isinstance(details["input"], date) else "number"
-            return Problem(key, f"is a {kind} and should be text", found, f'"{good}"', "put it in quotes")
+            return Problem(key, f"is a {kind} but should be text", found, f'"{example}"', "put it in quotes")
         case _:
             what = details["msg"].replace("Input should", "should", 1)
-            return Problem(key, what, found, good, "write it like the example" if good else "")
+            return Problem(key, what, found, example, "write it like the example" if example else "")
 
 
 def _walk(loc: Sequence[int | str], schema: Schema) -> tuple[list[str], Schema]:
-    """The key's path as the file has it, and its schema (empty where the key is unknown)."""
+    """Returns the path of a key in the stack file and the key's schema. The schema of an unknown key is empty."""
     path: list[str] = []
     container, node = schema, schema
     for part in map(str, loc):
-        if part in _branches(node):  # pydantic names the branch it took; the file has no such level
+        if part in _branches(node):  # pydantic adds the chosen branch of a union to the path; the file has no such level
             node = {"$ref": _branches(node)[part]}
         elif part == _KEY_OF_MAPPING:
             node = container.get("propertyNames", {})
@@ -112,12 +113,12 @@ def _property(node: Schema, name: str) -> Schema:
 
 
 def _branches(node: Schema) -> Mapping[str, str]:
-    """Of a union: the reference to each branch's schema, by the value that chooses it."""
+    """Returns the references to the schemas of a union's branches, by the value that selects the branch."""
     return node.get("discriminator", {}).get("mapping", {})
 
 
 def _resolved(node: Schema, schema: Schema) -> Schema:
-    """What a reference means; of what may be absent, what it is where it is there."""
+    """Returns the schema without indirections: follows references, and unwraps `X | None` to `X`."""
     while True:
         optional = [each for each in node.get("anyOf", ()) if each.get("type") != "null"]
         if "$ref" in node:
@@ -146,7 +147,7 @@ def _shown(value: object) -> str:
 
 
 def _flow(value: object) -> str:
-    """As YAML would have it on one line."""
+    """Formats a value in the flow style of YAML, on one line."""
     match value:
         case Mapping():
             items = cast("Mapping[object, object]", value).items()

@@ -1,4 +1,4 @@
-"""Releases as a stack file writes them: model versions made immutable, and which of them an endpoint answers with."""
+"""The releases in a stack file: immutable model versions, and the role of each in its workload's endpoint."""
 
 from __future__ import annotations
 
@@ -16,89 +16,89 @@ Metrics = Mapping[str, Annotated[float, Field(allow_inf_nan=False, examples=[0.4
 
 
 class Evidence(Section):
-    """What the back-test of a model version found."""
+    """The results of the back-test of a model version."""
 
     version: ModelVersion
-    """The version that was tested."""
+    """The version that was back-tested."""
     data: ContentDigest
-    """Of the data it was tested on."""
+    """The digest of the data that the version was back-tested on."""
     report: ContentDigest
-    """Of the back-test's report, an artifact of the run."""
+    """The digest of the back-test's report, which is an artifact of the MLflow run."""
     metrics: Metrics = Field(examples=[{"wape": 0.41}])
     until: Day | None = None
-    """The last day of the data, where the report says it."""
+    """The last day of the data, if the report names one."""
 
     def age(self, today: date) -> int | None:
-        """Days since the last day of the data, negative where that is to come; None where the evidence does not say it."""
+        """Returns the days from the last day of the data to `today`: negative for a day in the future, None without a day."""
         return None if self.until is None else (today - date.fromisoformat(self.until)).days
 
 
 class Approval(Section):
-    """Somebody's word that a release may go to an environment. Written by `modelstack approve`."""
+    """The approval of a release for one environment. Written by `modelstack approve`."""
 
     by: Person
     at: Moment
     signature: Signature
-    """Over everything else of the release, the workload and the environment: see `infra.promotion.approval`."""
+    """Covers all other fields of the release, the workload and the environment: see `infra.promotion.approval`."""
 
 
 class Release(Section):
-    """A model version made immutable. Written by `modelstack release` and `modelstack promote`, not by hand."""
+    """An immutable model version. Written by `modelstack release` and `modelstack promote`, not by hand."""
 
     version: ModelVersion
     run: RunId
     image: ImageDigest
-    """In the repository `<registry>/<workload>-serving`."""
+    """The digest of the image in the repository `<registry>/<workload>-serving`."""
     data: ContentDigest
-    """Of the source data it was trained on."""
+    """The digest of the source data that the version was trained on."""
     revision: Revision
-    """Of the code that trained it."""
+    """The revision of the code that trained the version."""
     trainer: Person
-    """Who started the training. Somebody else has to approve."""
+    """The person who started the training. A different person must approve the release."""
     evidence: Evidence
     approval: Approval | None = None
-    """Where the environment asks for one: see `infra.promotion.requirements`."""
+    """Required in some environments: see `infra.promotion.requirements`."""
 
 
 class Canary(Section):
-    """A version that is tried on part of the requests."""
+    """A version on trial. It answers a share of the requests."""
 
     version: ModelVersion
     percent: Annotated[int, Field(ge=0, le=100, examples=[10])]
-    """Of the requests; the rest goes to the stable version. 0 keeps it running and unasked."""
+    """The share of requests in percent; the stable version gets the rest. With 0 the canary runs but gets no requests."""
 
 
 class WorkloadReleases(Section):
-    """What one workload's endpoint answers with, and what it can go back to.
+    """The releases that one workload's endpoint serves, and older releases for a rollback.
 
-    That there is one stable version, at most one canary and at most one shadow, and never one of these alone, is in the shape.
+    The fields allow exactly one stable version, at most one canary and at most one shadow.
     """
 
     stable: ModelVersion
-    """Answers all requests that the canary does not."""
+    """The version that answers all requests except those of the canary."""
     canary: Canary | None = None
     shadow: ModelVersion | None = None
-    """Gets a copy of every request; its answers are dropped."""
+    """The version that gets a copy of every request. Its answers are dropped."""
     versions: Annotated[tuple[Release, ...], Field(strict=False)]
-    """The releases these are numbers of, the oldest first, and older ones to go back to."""
+    """The releases of the versions above, and older releases for a rollback, in ascending order of version."""
 
     def find(self, version: int) -> Release | None:
-        """The release of a version; None where it is not kept here."""
+        """Returns the release of a version, or None if `versions` does not contain it."""
         return next((release for release in self.versions if release.version == version), None)
 
     @property
     def roles(self) -> dict[str, int]:
-        """The versions that are served, by the role they have."""
-        found = {STABLE: self.stable, CANARY: self.canary and self.canary.version, SHADOW: self.shadow}
-        return {role: version for role, version in found.items() if version is not None}
+        """The version that is served in each role."""
+        versions = {STABLE: self.stable, CANARY: self.canary and self.canary.version, SHADOW: self.shadow}
+        return {role: version for role, version in versions.items() if version is not None}
 
     @property
     def served(self) -> dict[str, Release]:
-        """The releases that are served, by role. `infra.settings.consistency` sees to it that each is kept."""
+        """The release that is served in each role. `infra.settings.consistency` checks that `versions` contains all of them."""
         return {role: release for role, version in self.roles.items() if (release := self.find(version)) is not None}
 
     @property
     def previous(self) -> Release | None:
-        """What a rollback goes back to: the newest kept release before the stable one."""
+        """The release that a rollback makes stable: the newest release in `versions` that is older than the stable version."""
         older = [release for release in self.versions if release.version < self.stable]
         return max(older, key=lambda release: release.version, default=None)

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors check stack files with, generated from the settings' types."""
+"""The JSON Schema of stack files, for editors. It is generated from the types of the settings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from common.naming import PROJECT
 from infra.settings.model import Settings
 
 PATH: Final = Path(__file__).resolve().parents[1] / "stack.schema.json"
-"""Named in the first line of each stack file."""
+"""The committed schema. The first line of each stack file refers to it."""
 
 
 def stack_schema() -> dict[str, Any]:  # Any: JSON Schema is as deep as the settings it describes
-    """The schema of a whole stack file: our concerns typed, the engine's own keys let through."""
+    """Returns the schema of a whole stack file. It describes the keys of this project and allows all keys of the engine."""
     settings = Settings.model_json_schema()
     concerns = {f"{PROJECT}:{name}": concern for name, concern in settings["properties"].items()}
     return {
@@ -36,11 +36,11 @@ def stack_schema() -> dict[str, Any]:  # Any: JSON Schema is as deep as the sett
 
 
 def text() -> str:
-    """The schema as the committed file has it."""
+    """Returns the schema in the format of the committed file."""
     return json.dumps(stack_schema(), indent=2) + "\n"
 
 
 def write(path: Path = PATH) -> Path:
-    """Writes the schema to where the stack files look for it."""
+    """Writes the schema to the file that the stack files refer to, and returns the path."""
     path.write_text(text(), encoding="utf-8")
     return path

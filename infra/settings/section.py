@@ -1,4 +1,4 @@
-"""What all parts of a stack file have in common."""
+"""The base class of all sections of a stack file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 
 class Section(BaseModel):
-    """Part of a stack file: frozen, every key known, no value converted silently."""
+    """A section of a stack file. Instances are frozen, unknown keys are errors, and no value is converted to another type."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True, validate_default=True

@@ -1,4 +1,4 @@
-"""Images without a daemon: built by buildah in the userland, pushed to a registry, told by their digest."""
+"""Builds container images without a daemon: buildah runs in the userland and pushes to a container registry."""
 
 from local.images.builder import Builder, Login
 

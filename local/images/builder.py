@@ -1,4 +1,4 @@
-"""Builds and pushes images. Every command runs in namespaces of its own, so that nothing is left mounted or running."""
+"""Builds and pushes images. Each command runs in its own namespaces, so that it leaves no mounts and no processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from common import paths
 from common.errors import UserError
 from local import userland
-from local.images.confined import Command, full_disk
+from local.images.confined import Command, disk_full_error
 from local.images.context import Context
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from common.progress import Progress, Step
 
 STORAGE_LIMIT: Final = 30 * 1024**3
-"""Bytes of layers kept between builds; above it, what no tag needs goes."""
+"""Bytes of layers that are retained between builds. Above this limit, layers that no tag uses are removed."""
 DAY_SECONDS: Final = 24 * 3600
 _STEP: Final = re.compile(r"^(?:\[(\d+)/(\d+)\] )?STEP (\d+)/(\d+): (.*)")
 _POLICY: Final = {"default": [{"type": "insecureAcceptAnything"}]}
@@ -41,7 +41,7 @@ _WORK, _STORAGE = "/modelstack/work", "/modelstack/storage"
 
 @dataclass(frozen=True)
 class Login:
-    """Credentials of a registry."""
+    """Credentials for a container registry."""
 
     server: str
     username: str
@@ -49,7 +49,7 @@ class Login:
 
     @property
     def account(self) -> tuple[str, str]:
-        """Username and password."""
+        """The username and the password."""
         return self.username, self.password
 
     def __repr__(self) -> str:
@@ -57,19 +57,19 @@ class Login:
 
 
 class Builder:
-    """Images under one root folder: layers in `storage`, the last output of each build in `logs`.
+    """Builds and pushes images, and stores them below one root folder: layers in `storage`, the output of commands in `logs`.
 
-    Builds may run at the same time, from several processes as well.
+    Several builds can run at the same time, also in several processes.
 
     Args:
-        root: the folder.
-        cancelled: ends the command under way when it is set.
+        root: the root folder.
+        cancelled: an event that ends the running command when it is set.
     """
 
     def __init__(self, root: Path = paths.IMAGES, *, cancelled: threading.Event | None = None) -> None:
         self._root, self._cancelled = root, cancelled
 
-    def build(  # noqa: PLR0913 - a build has as many inputs
+    def build(  # noqa: PLR0913 - a build has this many inputs
         self,
         context: Path,
         dockerfile: Path,
@@ -79,25 +79,26 @@ class Builder:
         *,
         target: str = "",
     ) -> str:
-        """Builds an image, with the layers of earlier builds where their inputs are the same, and returns its id.
+        """Builds an image and returns its id. Reuses the layers of earlier builds whose inputs are the same.
 
         Args:
-            context: folder whose files the Dockerfile may copy, as far as its `.dockerignore` lets them in.
-            dockerfile: its path.
-            args: build arguments.
-            tag: name of the image, with the server it will be pushed to.
-            progress: is told of the Dockerfile's steps.
-            target: the stage to build; the last one by default.
+            context: the folder whose files the Dockerfile may copy, unless `.dockerignore` excludes them.
+            dockerfile: the path of the Dockerfile.
+            args: the build arguments.
+            tag: the name of the image, including the container registry that it will be pushed to.
+            progress: shows the steps of the Dockerfile.
+            target: the build stage to build. Defaults to the last stage.
 
         Raises:
-            UserError: the build failed (which step, the end of its output, where the rest is), or the disk is full.
+            UserError: the build failed, or the disk is full. For a failed build, the error names the failed step and the file
+                with the output, and shows the end of the output.
         """
         source = Context(context, dockerfile)
         source.check()
         userland.ensure(progress)
         self.prune(progress)
-        with progress.step(f"image {_short(tag)}") as step, self._building(tag, *args.values()) as work:
-            source.stage(work / "context")
+        with progress.step(f"image {_short(tag)}") as step, self._build_folder(tag, *args.values()) as work:
+            source.copy_to(work / "context")
             (work / "Dockerfile").write_text(with_arguments(dockerfile.read_text(), args))
             (work / "ignore").touch()
             options = [
@@ -111,17 +112,22 @@ class Builder:
             try:
                 command.run(_Steps(step), self._cancelled)
             except BaseException:
-                (self._root / "failed").touch()  # on a full disk not even the unfinished container could be removed
+                (self._root / "failed").touch()  # `prune` removes the unfinished container: buildah cannot if the disk is full
                 raise
             return (work / "id").read_text().strip()
 
     def push(self, tag: str, progress: Progress, *, login: Login | None = None) -> str:
-        """Pushes a built image and returns the digest the registry knows it by (`sha256:...`).
+        """Pushes a built image and returns its digest in the container registry (`sha256:...`).
+
+        Args:
+            tag: the name of the image, including the container registry.
+            progress: shows the push.
+            login: the credentials for the container registry, if it requires them.
 
         Raises:
-            UserError: the registry cannot be reached or refuses.
+            UserError: the container registry cannot be reached, or refuses the image.
         """
-        with progress.step(f"push {_short(tag)}"), self._building(tag) as work:
+        with progress.step(f"push {_short(tag)}"), self._build_folder(tag) as work:
             options = ["--compression-format", "zstd", "--format", "oci", "--digestfile", f"{_WORK}/digest"]
             if login:
                 encoded = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
@@ -133,16 +139,17 @@ class Builder:
             return (work / "digest").read_text().strip()
 
     def remove(self, tags: Sequence[str], progress: Progress) -> None:
-        """Forgets images that were built under these names; those that are not there are gone already."""
-        with self._building("remove") as work:
+        """Removes the images with these names from the storage. Ignores names that do not exist."""
+        with self._build_folder("remove") as work:
             for tag in tags:
                 with suppress(UserError):
                     self._buildah(work, "remove", progress, ["rmi", tag]).run(lambda _line: None, self._cancelled)
 
     def prune(self, progress: Progress, *, limit: int = STORAGE_LIMIT) -> None:
-        """Removes what failed and killed builds left and, once a day, layers no tag needs if there are more than `limit` bytes.
+        """Removes the remains of failed and killed builds.
 
-        Does nothing while others build.
+        Once a day, also removes the layers that no tag uses, if all layers together have more than `limit` bytes. Does nothing
+        while another build runs.
         """
         with ExitStack() as stack:
             try:
@@ -155,16 +162,16 @@ class Builder:
             failed = self._root / "failed"
             commands = [["rm", "--all"]] if abandoned or failed.exists() else []
             failed.unlink(missing_ok=True)
-            if self._due() and _size(self._root / "storage") > limit:
+            if self._measurement_is_due() and _size(self._root / "storage") > limit:
                 commands.append(["rmi", "--prune", "--force"])
             if commands:
-                work = stack.enter_context(self._working("prune"))
+                work = stack.enter_context(self._work_folder("prune"))
                 for command in commands:
-                    with suppress(UserError):  # what stays in the way will be told by the build
+                    with suppress(UserError):  # if the remains affect the next build, that build reports it
                         self._buildah(work, "prune", progress, command).run(lambda _line: None, self._cancelled)
 
-    def _due(self) -> bool:
-        """Whether a day has gone by since this was asked last: measuring takes seconds."""
+    def _measurement_is_due(self) -> bool:
+        """Returns whether the storage has to be measured: only once a day, because measuring takes seconds."""
         marker = self._root / "measured"
         new = not marker.exists()
         due = not new and time.time() - marker.stat().st_mtime > DAY_SECONDS
@@ -174,7 +181,8 @@ class Builder:
 
     def _buildah(self, work: Path, name: str, progress: Progress, arguments: Sequence[str]) -> Command:
         root = userland.ensure(progress)
-        # The cache of known blobs spares compressing and sending layers that the registry has, under whatever name.
+        # buildah stores in this cache which layers a container registry already has, under any name, and does not compress and
+        # upload them again.
         binds = [(work, _WORK), (self._root / "storage", _STORAGE), (self._root / "blobs", "/var/lib/containers/cache")]
         environment = {
             "TMPDIR": f"{_WORK}/large",
@@ -194,14 +202,14 @@ class Builder:
         return Command(userland.argv(root, argv, binds), _short(name), logs / f"{re.sub('[^a-zA-Z0-9.-]', '_', name)}.log")
 
     @contextmanager
-    def _building(self, *references: str) -> Generator[Path]:
-        """A working folder, and the shared lock of those who build."""
-        with self._lock(fcntl.LOCK_SH), self._working(*references) as work:
+    def _build_folder(self, *references: str) -> Generator[Path]:
+        """Creates a folder for the files of one command, and holds the shared lock of builds."""
+        with self._lock(fcntl.LOCK_SH), self._work_folder(*references) as work:
             yield work
 
     @contextmanager
-    def _working(self, *references: str) -> Generator[Path]:
-        """A folder for one command's files, gone afterwards."""
+    def _work_folder(self, *references: str) -> Generator[Path]:
+        """Creates a folder for the files of one command, and removes it afterwards."""
         for name in ("storage", "work", "blobs"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=self._root / "work"))
@@ -212,14 +220,14 @@ class Builder:
             yield work
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise full_disk(self._root, "being built") from error
+                raise disk_full_error(self._root, "being built") from error
             raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
     @contextmanager
     def _lock(self, kind: int) -> Generator[None]:
-        """Shared for those who build, exclusive for who removes what nobody builds with."""
+        """Holds the lock of the root folder: shared for builds, exclusive for `prune`."""
         self._root.mkdir(parents=True, exist_ok=True)
         with (self._root / "lock").open("w") as lock:
             fcntl.flock(lock, kind)
@@ -227,7 +235,7 @@ class Builder:
 
 
 class _Steps:
-    """Reads buildah's output for the steps of the Dockerfile."""
+    """Shows the steps of the Dockerfile as progress, from the lines of buildah's output."""
 
     def __init__(self, step: Step) -> None:
         self._step = step
@@ -240,25 +248,25 @@ class _Steps:
 
 
 def with_arguments(dockerfile: str, args: dict[str, str]) -> str:
-    """A Dockerfile that says after each `ARG` of a stage, in a label, which value it has.
+    """Returns the Dockerfile with an additional label after each `ARG` of a build stage: a hash of the argument's value.
 
-    buildah takes a layer of an earlier build if the instructions up to it read the same, and `ARG X`, `LABEL x=${X}` read the
-    same whatever X is.
+    buildah reuses a layer of an earlier build if the text of all instructions up to that layer is the same. The text of `ARG X`
+    and `LABEL x=${X}` does not contain the value of X, so without the label, buildah would reuse layers with another value.
     """
     lines: list[str] = []
-    staged = False
+    in_stage = False
     for line in dockerfile.splitlines():
         lines.append(line)
-        staged = staged or re.match(r"\s*FROM\s", line, re.IGNORECASE) is not None
+        in_stage = in_stage or re.match(r"\s*FROM\s", line, re.IGNORECASE) is not None
         found = re.match(r"\s*ARG\s+(\w+)(=|\s*$)", line, re.IGNORECASE)
-        if staged and found and found[1] in args:
+        if in_stage and found and found[1] in args:
             digest = hashlib.sha256(args[found[1]].encode()).hexdigest()[:16]
             lines.append(f"LABEL modelstack.argument.{found[1]}={digest}")
     return "\n".join([*lines, ""])
 
 
 def _registries(references: Sequence[str]) -> str:
-    """Registries on this machine speak plain HTTP; all others are held to TLS."""
+    """Returns the registries.conf: container registries on this machine use plain HTTP, all others have to use TLS."""
     local = {found[0].rstrip("/") for found in map(_LOCALHOST.match, references) if found}
     entries = [f'[[registry]]\nlocation = "{server}"\ninsecure = true\n' for server in sorted(local)]
     return "\n".join(['unqualified-search-registries = ["docker.io"]\n', *entries])
@@ -269,6 +277,6 @@ def _short(tag: str) -> str:
 
 
 def _size(folder: Path) -> int:
-    """Bytes on disk."""
-    told = subprocess.run(["du", "--summarize", "--block-size=1", folder], capture_output=True, text=True, check=False)
-    return int(told.stdout.split()[0]) if told.stdout else 0
+    """Returns the size of a folder on disk, in bytes."""
+    result = subprocess.run(["du", "--summarize", "--block-size=1", folder], capture_output=True, text=True, check=False)
+    return int(result.stdout.split()[0]) if result.stdout else 0

@@ -1,4 +1,4 @@
-"""A command in process and mount namespaces of its own: whatever ends it, nothing of it stays."""
+"""Runs a command in its own process and mount namespaces, so that it leaves no process and no mount, however it ends."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TAIL_LINES: Final = 25
-_LEAST_FREE: Final = 256 * 1024**2
-"""Bytes. A command that failed where fewer are left has failed for that."""
-_FULL: Final = re.compile("no space left on device", re.IGNORECASE)
-# The first dies with the thread that starts it, the second's child with the second: all of it goes, even by kill -9.
+_MINIMUM_FREE: Final = 256 * 1024**2
+"""Bytes. If a command fails and less disk space is free, the full disk is reported as the cause."""
+_DISK_FULL: Final = re.compile("no space left on device", re.IGNORECASE)
+# `setpriv` makes the command end when the thread that starts it ends. `unshare` makes its child end together with it. So all
+# processes end, even if this process is ended by `kill -9`.
 _CONFINED: Final = (
     "setpriv",
     "--pdeathsig",
@@ -35,42 +36,42 @@ _CONFINED: Final = (
 )
 
 
-def full_disk(folder: Path, what: str) -> UserError:
-    """The error for a disk that has no room for an image.
+def disk_full_error(folder: Path, image: str) -> UserError:
+    """Returns the error that reports a full disk.
 
     Args:
-        folder: on that disk.
-        what: the image.
+        folder: a folder on that disk.
+        image: the name of the image that needs the space.
     """
     return UserError(
-        f"The disk is full: there is no room for the image {what}.",
+        f"The disk is full: there is no space for the image {image}.",
         where=str(folder),
         found=f"{shutil.disk_usage(folder).free // 1024**2} MiB free",
-        fix="make room, then run again; finished layers are kept",
+        fix="free some space, then run again; finished layers are reused",
     )
 
 
-class Cancelled(Exception):  # noqa: N818 - it reads as what happened
-    """The command was ended because it was asked to."""
+class Cancelled(Exception):  # noqa: N818 - a cancellation is not an error
+    """The command was ended because its caller cancelled it."""
 
 
 class Command:
-    """One command and the file that keeps its output.
+    """One command, and the file that its output is written to.
 
     Args:
-        argv: program and arguments.
-        what: what it makes, for the error message.
-        log: is overwritten.
+        argv: the program and its arguments.
+        image: the name of the image that the command works on, for error messages.
+        log: the file for the output. An existing file is overwritten.
     """
 
-    def __init__(self, argv: Sequence[str], what: str, log: Path) -> None:
-        self._argv, self._what, self._log = argv, what, log
+    def __init__(self, argv: Sequence[str], image: str, log: Path) -> None:
+        self._argv, self._image, self._log = argv, image, log
 
-    def run(self, line: Callable[[str], None], cancelled: threading.Event | None) -> None:
-        """Runs to the end; each line of output goes to `line`.
+    def run(self, on_line: Callable[[str], None], cancelled: threading.Event | None) -> None:
+        """Runs the command to its end and calls `on_line` with each line of output.
 
         Raises:
-            UserError: it failed.
+            UserError: the command failed.
             Cancelled: `cancelled` was set.
         """
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -84,7 +85,7 @@ class Command:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # a Ctrl-C is ours to pass on
+                start_new_session=True,  # Ctrl-C must reach only this process, which then ends the command
             ) as process,
         ):
             assert process.stdout is not None
@@ -96,27 +97,27 @@ class Command:
                     log.write(text)
                     tail.append(text.rstrip())
                     failed_step = text.strip() if "STEP " in text else failed_step
-                    line(text)
+                    on_line(text)
                 process.wait()
             finally:
                 ended.set()
                 process.send_signal(signal.SIGKILL)
         if cancelled is not None and cancelled.is_set():
-            raise Cancelled(f"{self._what}: cancelled")
+            raise Cancelled(f"{self._image}: cancelled")
         if process.returncode:
             raise self._error(list(tail), failed_step, process.returncode)
 
     def _error(self, tail: list[str], step: str, status: int) -> UserError:
         images = self._log.parent.parent
-        # Not everybody says what is missing: to apt-get, a file that it could not write is one with a wrong signature.
-        if any(_FULL.search(row) for row in tail) or shutil.disk_usage(images).free < _LEAST_FREE:
-            return full_disk(images, self._what)
+        # Some programs do not report a full disk as such: if apt-get cannot write a file, it reports a wrong signature.
+        if any(_DISK_FULL.search(row) for row in tail) or shutil.disk_usage(images).free < _MINIMUM_FREE:
+            return disk_full_error(images, self._image)
         at = f" at {step}" if step else ""
         return UserError(
-            f"The image {self._what} failed{at} (status {status}).",
+            f"The command for the image {self._image} failed{at} (status {status}).",
             where=str(self._log),
             found="\n" + "\n".join(f"    {row}" for row in tail),
-            fix="mend what the output names, then run again; finished layers are kept",
+            fix="fix what the output names, then run again; finished layers are reused",
         )
 
 

@@ -1,4 +1,4 @@
-"""`.dockerignore` files: which paths of a build context are left out."""
+"""Reads `.dockerignore` files, which exclude paths from a build context."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _GLOB: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|\\.|.", re.DOTALL)
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
-    """A pattern as a regular expression: `**` crosses folders, `*` and `?` do not."""
+    """Converts a pattern to a regular expression. `**` also matches `/`; `*` and `?` do not."""
     parts: list[str] = []
     for token in _GLOB.findall(pattern):
         match token:
@@ -34,13 +34,14 @@ def _regex(pattern: str) -> re.Pattern[str]:
 @dataclass(frozen=True)
 class _Rule:
     regex: re.Pattern[str]
-    keeps: bool
+    includes: bool
+    """Whether the pattern starts with `!`."""
     literal: tuple[str, ...]
-    """The folders the pattern starts with, up to the first one that has a wildcard."""
+    """The leading parts of the pattern, up to the first part with a wildcard."""
 
 
 class Ignore:
-    """The rules of one file. The last rule that matches a path or a folder above it decides."""
+    """The rules of one ignore file. The last rule that matches a path, or a folder above it, decides."""
 
     def __init__(self, text: str = "") -> None:
         self._rules: list[_Rule] = []
@@ -48,8 +49,8 @@ class Ignore:
             pattern = line.strip()
             if not pattern or pattern.startswith("#"):
                 continue
-            keeps = pattern.startswith("!")
-            pattern = re.sub("/+", "/", pattern[keeps:].strip()).strip("/").removeprefix("./")
+            includes = pattern.startswith("!")
+            pattern = re.sub("/+", "/", pattern[includes:].strip()).strip("/").removeprefix("./")
             if not pattern:
                 continue
             literal: list[str] = []
@@ -57,23 +58,23 @@ class Ignore:
                 if re.search(r"[*?\[\\]", part):
                     break
                 literal.append(part)
-            self._rules.append(_Rule(_regex(pattern), keeps, tuple(literal)))
+            self._rules.append(_Rule(_regex(pattern), includes, tuple(literal)))
 
-    def leaves_out(self, path: str) -> bool:
-        """Whether a file or folder (relative, with `/`) is left out."""
+    def excludes(self, path: str) -> bool:
+        """Returns whether the rules exclude a file or folder. The path is relative to the context and uses `/`."""
         parts = path.split("/")
-        above = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+        prefixes = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
         for rule in reversed(self._rules):
-            if any(rule.regex.fullmatch(part) for part in above):
-                return not rule.keeps
+            if any(rule.regex.fullmatch(prefix) for prefix in prefixes):
+                return not rule.includes
         return False
 
-    def may_keep_below(self, folder: str) -> bool:
-        """Whether something below a folder that is left out may be kept all the same."""
+    def may_include_below(self, folder: str) -> bool:
+        """Returns whether the rules may include a path below an excluded folder."""
         parts = tuple(folder.split("/"))
-        return any(rule.keeps and self._meets(rule.literal, parts) for rule in self._rules)
+        return any(rule.includes and self._may_match_below(rule.literal, parts) for rule in self._rules)
 
     @staticmethod
-    def _meets(literal: tuple[str, ...], folder: tuple[str, ...]) -> bool:
+    def _may_match_below(literal: tuple[str, ...], folder: tuple[str, ...]) -> bool:
         shared = min(len(literal), len(folder))
         return literal[:shared] == folder[:shared]

@@ -1,20 +1,13 @@
-"""A one-node Kubernetes in namespaces of its own.
+"""A one-node Kubernetes cluster in its own namespaces.
 
     supervisor (on the machine)
-      |- unshare            network, mount, process, control group, ipc and host name namespaces
-      |    `- runsvdir      first process inside; runit keeps each service alive:
+      |- unshare            creates the network, mount, process, control group, IPC and host name namespaces
+      |    `- runsvdir      the first process inside; it is part of runit, which restarts each service that ends:
       |         etcd, API server, controller manager, scheduler, containerd, kubelet, kube-proxy,
-      |         CoreDNS, registry, volume provisioner, metrics
-      |- relay              the node's ports on 127.0.0.1
-      `- pasta              the node's way out
+      |         CoreDNS, container registry, volume provisioner, metrics server, network policies
+      |- relay              opens the node's ports on 127.0.0.1 of the machine
+      `- pasta (uplink)     the node's connections to the outside
 
-The machine's network, firewall, mounts and container engines are not touched. All data lies below one folder; all processes
-are in one control group, by which they are found and ended.
+The node does not change the machine's network, firewall, mounts or container engines. All its data is in one folder. All its
+processes are in one control group, which is used to find and to end them.
 """
-
-from local.node.config import NodeConfig
-from local.node.lifecycle.start import start
-from local.node.lifecycle.status import Status, processes, status
-from local.node.lifecycle.stop import remove, stop
-
-__all__ = ["NodeConfig", "Status", "processes", "remove", "start", "status", "stop"]

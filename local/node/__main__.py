@@ -1,4 +1,4 @@
-"""`python -m local.node start|stop|status`: the kubeconfig goes to standard output, progress to standard error."""
+"""`python -m local.node start|stop|status`. `start` prints the kubeconfig. Progress goes to standard error."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING
 
 from common import paths
 from common.errors import UserError
-from local import node
-from local.node.config import parse_range
+from local.node.config import NodeConfig, parse_range
+from local.node.lifecycle.start import start
+from local.node.lifecycle.status import status
+from local.node.lifecycle.stop import remove, stop
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 
 class _Lines:
-    """Progress as lines: names of steps and what they wait for."""
+    """Prints progress as lines: the name of the step, and the part that it waits for."""
 
     @contextmanager
     def step(self, name: str) -> Generator[_Line]:
         line = _Line(name)
-        begun = time.monotonic()
+        started = time.monotonic()
         line.note("...")
         yield line
-        line.note(f"done, {time.monotonic() - begun:.1f} s")
+        line.note(f"done, {time.monotonic() - started:.1f} s")
 
 
 class _Line:
@@ -44,34 +46,36 @@ class _Line:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local.node", description="The embedded one-node Kubernetes.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.node", description="Starts, stops and inspects the embedded one-node Kubernetes cluster."
+    )
     parser.add_argument("action", choices=["start", "stop", "status"])
-    parser.add_argument("--root", type=Path, default=paths.NODE, help="folder of its data")
+    parser.add_argument("--root", type=Path, default=paths.NODE, help="folder with the node's data")
     parser.add_argument("--api-port", type=int, default=6443)
     parser.add_argument("--registry-port", type=int, default=5000)
     parser.add_argument("--node-ports", default="30000-30031")
-    parser.add_argument("--remove-data", action="store_true", help="with stop: remove its data as well")
-    parser.add_argument("--hyperkube", type=Path, help="the binary to run, by default the toolchain's")
+    parser.add_argument("--remove-data", action="store_true", help="with stop: also remove the node's data")
+    parser.add_argument("--hyperkube", type=Path, help="the binary to run (default: the toolchain's)")
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    config = node.NodeConfig(arguments.root, arguments.api_port, arguments.registry_port, parse_range(arguments.node_ports))
+    config = NodeConfig(arguments.root, arguments.api_port, arguments.registry_port, parse_range(arguments.node_ports))
     if arguments.action == "start":
-        print(node.start(config, _Lines(), hyperkube=arguments.hyperkube), end="")
+        print(start(config, _Lines(), hyperkube=arguments.hyperkube), end="")
     elif arguments.action == "stop":
-        node.stop(config, _Lines())
+        stop(config, _Lines())
         if arguments.remove_data:
-            node.remove(config, _Lines())
+            remove(config, _Lines())
     else:
-        seen = node.status(config)
-        print(json.dumps(dataclasses.asdict(seen), indent=2))
-        return 0 if seen.ready else 1
+        found = status(config)
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+        return 0 if found.ready else 1
     return 0
 
 
 def main() -> int:
-    """The command."""
+    """Runs the command and returns its exit code; `status` returns 1 if the node is not ready."""
     try:
         return _run(_parser().parse_args())
     except UserError as error:

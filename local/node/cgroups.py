@@ -1,10 +1,10 @@
-"""The control group that everything of a node belongs to, by which it is found again and ended, whatever it is called.
+"""The control group that holds all processes of a node. It is used to find and to end them, whatever their names are.
 
-    <hierarchy>/modelstack-<id>/outer     supervisor, relay, uplink and what started the namespaces
-    <hierarchy>/modelstack-<id>/node      the root that the node itself sees
-                               /node/init services; beside it the kubelet makes `kubepods`
+    <hierarchy>/modelstack-<id>/outer      supervisor, relay, uplink and the `unshare` process that created the namespaces
+    <hierarchy>/modelstack-<id>/node       the root of the hierarchy as the node itself sees it
+    <hierarchy>/modelstack-<id>/node/init  the node's services; the kubelet creates `kubepods` beside it
 
-With version 1 that is in each hierarchy, with version 2 in the one.
+Version 1 of control groups has several hierarchies, and these groups exist in each; version 2 has one hierarchy.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _POLL: Final = 0.05
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """A mounted hierarchy.
+    """A mounted hierarchy of control groups.
 
     Args:
-        path: where it is mounted.
+        path: the mount point.
         version: 1 or 2.
-        options: of version 1, with which it is mounted again inside the node.
+        options: the mount options that mount this hierarchy again inside the node; version 1 only.
     """
 
     path: Path
@@ -41,14 +41,14 @@ class Hierarchy:
 
 
 def hierarchies(mountinfo: str) -> list[Hierarchy]:
-    """Those of a machine, from the content of its /proc/self/mountinfo."""
+    """Returns the hierarchies of a machine. `mountinfo` is the content of its /proc/self/mountinfo."""
     found: dict[str, Hierarchy] = {}
     for line in mountinfo.splitlines():
         fields = line.split()
         separator = fields.index("-")
         path, kind, options = fields[4], fields[separator + 1], fields[separator + 3]
         if kind == "cgroup2" and path == _ROOT:
-            # The machine has version 2. Whatever else is mounted does not matter.
+            # The machine uses version 2: further mounts of version 1 do not matter.
             return [Hierarchy(Path(path), 2)]
         if kind == "cgroup":
             name = ",".join(word for word in options.split(",") if not word.startswith(_NOT_CONTROLLERS))
@@ -60,54 +60,54 @@ class Cgroup:
     """The control group of one node.
 
     Args:
-        name: of its folder in each hierarchy.
-        known: the hierarchies, by default this machine's.
+        name: the name of its folder in each hierarchy.
+        mounted: the hierarchies. Defaults to those of this machine.
     """
 
-    def __init__(self, name: str, known: list[Hierarchy] | None = None) -> None:
-        self.hierarchies = hierarchies(Path("/proc/self/mountinfo").read_text()) if known is None else known
+    def __init__(self, name: str, mounted: list[Hierarchy] | None = None) -> None:
+        self.hierarchies = hierarchies(Path("/proc/self/mountinfo").read_text()) if mounted is None else mounted
         self.name = name
 
     def folders(self, part: str) -> list[Path]:
-        """The folders of `outer`, `node` or `node/init` in all hierarchies."""
+        """Returns the folder of a part (`outer`, `node`, `node/init`, or empty for the whole group) in each hierarchy."""
         return [hierarchy.path / self.name / part for hierarchy in self.hierarchies]
 
     def create(self, part: str) -> None:
-        """Makes the folders of a part, ready to take processes."""
+        """Creates the folders of a part, so that processes can enter them."""
         for hierarchy in self.hierarchies:
             path = hierarchy.path
             for name in (self.name, *part.split("/")):
-                # The node's root gives its controllers away itself, once it is the root and empty.
+                # The node enables the controllers below `node` itself, when `node` is its root and has no processes.
                 if hierarchy.version != 1 and path.name != "node":
-                    _hand_down_controllers(path)
+                    _enable_controllers(path)
                 inherited = {
                     file: (path / file).read_text() for file in ("cpuset.cpus", "cpuset.mems") if (path / file).exists()
                 }
                 path /= name
                 path.mkdir(exist_ok=True)
                 if hierarchy.version == 1:
-                    # A new group of the cpuset hierarchy has no processor and takes no process.
+                    # A new group of the cpuset hierarchy has no processors, and no process can enter it.
                     for file, value in inherited.items():
                         if not (path / file).read_text().strip():
                             (path / file).write_text(value)
 
     def enter(self, part: str) -> None:
-        """Moves this process into a part."""
+        """Moves the current process into a part."""
         for folder in self.folders(part):
             (folder / "cgroup.procs").write_text("0")
 
     def processes(self, part: str = "") -> set[int]:
-        """Ids of all processes in a part and below, in any hierarchy."""
+        """Returns the ids of all processes in a part and below it, in any hierarchy, except for the current process."""
         found: set[int] = set()
         for folder in self.folders(part):
             for path in _below(folder):
                 with suppress(OSError):
                     found.update(int(pid) for pid in (path / "cgroup.procs").read_text().split())
-        # 0 is a process that this process id namespace has no number for.
+        # 0 stands for a process outside of the current process id namespace.
         return found - {0, os.getpid()}
 
     def kill(self, part: str, *, seconds: float) -> bool:
-        """Ends all processes of a part by SIGKILL; False if some are there still after `seconds`."""
+        """Ends all processes of a part with SIGKILL. Returns False if some have not ended after `seconds`."""
         deadline = time.monotonic() + seconds
         while pids := self.processes(part):
             for pid in pids:
@@ -122,10 +122,10 @@ class Cgroup:
         return any(folder.exists() for folder in self.folders(""))
 
     def remove(self, part: str = "", *, seconds: float = 5) -> None:
-        """Removes the folders of a part, which has no process any more.
+        """Removes the folders of a part that has no processes.
 
         Raises:
-            OSError: it has one.
+            OSError: the part still has processes after `seconds`.
         """
         deadline = time.monotonic() + seconds
         for folder in self.folders(part):
@@ -136,7 +136,7 @@ class Cgroup:
                 except FileNotFoundError:
                     continue
                 except OSError:
-                    # A process that has just ended keeps its group busy for a moment.
+                    # For a moment after a process has ended, the kernel reports its group as busy.
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(_POLL)
@@ -147,10 +147,11 @@ def _below(folder: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-def _hand_down_controllers(folder: Path) -> None:
-    """Version 2: children of `folder` get the controllers that it has."""
+def _enable_controllers(folder: Path) -> None:
+    """Enables all controllers of `folder` for its children (version 2)."""
     available = (folder / "cgroup.controllers").read_text().split()
     for name in available:
-        # A folder with processes of its own, the root apart, cannot; the kubelet then says which controller it misses.
+        # The kernel refuses this for a group with processes, except for the root group. If a controller is missing in the
+        # end, the kubelet names it.
         with suppress(OSError):
             (folder / "cgroup.subtree_control").write_text(f"+{name}")

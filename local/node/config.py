@@ -1,4 +1,4 @@
-"""What a node is told, and what follows from it: addresses, folders, the name of its control group."""
+"""The configuration of a node, and what is derived from it: addresses, folders, the name of the control group."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ if TYPE_CHECKING:
 
 NODE_NAME: Final = "modelstack"
 NODE_ADDRESS: Final = "10.89.0.1"
-"""On the loopback interface of the node's network namespace: the same whatever network the machine is in."""
+"""An address on the loopback interface of the node's network namespace: it does not depend on the machine's network."""
 RESOLVER: Final = "10.89.0.53"
-"""Answered by the uplink with the machine's own resolver."""
+"""The DNS server of the node. The uplink forwards queries for this address to the machine's own resolver."""
 POD_RANGE: Final = "10.88.0.0/16"
 SERVICE_RANGE: Final = "10.96.0.0/16"
 API_SERVICE: Final = "10.96.0.1"
 DNS_SERVICE: Final = "10.96.0.10"
 DOMAIN: Final = "cluster.local"
 INSIDE: Final = "/node"
-"""Where `root` is found inside the node's mount namespace."""
+"""The path of `NodeConfig.root` inside the node's mount namespace."""
 
 _LOWEST_PORT, _HIGHEST_PORT = 1, 65535
 
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """One node: its data, and the ports it takes on the machine's loopback interface.
+    """One node: the folder with its data, and the ports that it uses on the machine's loopback interface.
 
     Args:
-        root: holds everything the node keeps. Nodes with different roots and ports run side by side.
-        api_port: of the API server.
-        registry_port: of the image registry, inside the node too.
-        node_ports: first and last port for Services of type NodePort.
+        root: the folder with all data of the node. Nodes with different roots and ports can run at the same time.
+        api_port: the port of the API server.
+        registry_port: the port of the container registry, on the machine and inside the node.
+        node_ports: the first and the last port for Services of type NodePort.
+
+    Raises:
+        UserError: a port is not between 1 and 65535, the range is reversed, or two services have the same port.
     """
 
     root: Path = paths.NODE
@@ -53,7 +56,7 @@ class NodeConfig:
             ("node-ports", last),
         ):
             if not _LOWEST_PORT <= port <= _HIGHEST_PORT:
-                raise UserError("This is not a port.", where=name, found=port, example="6443")
+                raise UserError("This is not a valid port.", where=name, found=port, example="6443")
         if first > last:
             raise UserError(
                 "The range of node ports ends before it begins.",
@@ -65,26 +68,29 @@ class NodeConfig:
         twice = sorted({port for port in used if used.count(port) > 1})
         if twice:
             raise UserError(
-                "Two services of the node are given the same port.", where="ports", found=twice[0], fix="choose others"
+                "Two services of the node have the same port.", where="ports", found=twice[0], fix="choose different ports"
             )
 
     def ports(self) -> list[int]:
-        """All ports the node takes on 127.0.0.1."""
+        """Returns all ports that the node uses on 127.0.0.1 of the machine."""
         return [self.api_port, self.registry_port, *range(self.node_ports[0], self.node_ports[1] + 1)]
 
     @property
     def name(self) -> str:
-        """Of the control group, the same for every start of this root."""
+        """The name of the control group: the same for every start of a node with this root."""
         return "modelstack-" + hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:10]
 
     @property
     def keys(self) -> Path:
-        """Certificates and keys."""
+        """The folder with the certificates and keys."""
         return self.root / "pki"
 
     @property
     def rendered(self) -> Path:
-        """Configuration files of the services, written anew at each start."""
+        """The folder with the configuration files of the services.
+
+        `start` writes it again, unless the node already runs with this configuration.
+        """
         return self.root / "etc"
 
     @property
@@ -93,20 +99,20 @@ class NodeConfig:
 
     @property
     def run(self) -> Path:
-        """What a running node tells: locks and process ids."""
+        """The folder with the locks and process ids of a running node."""
         return self.root / "run"
 
     @property
     def kubeconfig(self) -> Path:
-        """Where administrators find their access: the environment's own file for its own node."""
+        """The path of the administrator's kubeconfig. The default node uses the checkout's own file."""
         return paths.KUBECONFIG if self.root == paths.NODE else self.root / "kubeconfig"
 
 
 def parse_range(text: str) -> tuple[int, int]:
-    """`30000-30031` as first and last port.
+    """Returns the first and the last port of a range such as `30000-30031`.
 
     Raises:
-        UserError: it is something else.
+        UserError: the text is not a range of ports.
     """
     first, dash, last = text.partition("-")
     if not (dash and first.isdecimal() and last.isdecimal()):

@@ -1,4 +1,4 @@
-"""What this machine can and cannot do, as far as a node has to know."""
+"""The properties of this machine that the configuration of a node depends on."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _CAP_SYS_RESOURCE: Final = 24
 
 @dataclass(frozen=True)
 class Machine:
-    """Differences between machines that the configuration of a node follows.
+    """The properties that differ between machines.
 
     Args:
-        sys_resource: whether CAP_SYS_RESOURCE is granted; without it no process may be protected from the OOM killer.
-        snapshotter: of containerd: `overlayfs`, or `native` (copies) where the data itself lies on an overlay.
+        sys_resource: whether this process has the capability CAP_SYS_RESOURCE. Without it, no process can be protected from
+            the OOM killer.
+        snapshotter: containerd's snapshotter: `overlayfs`, or `native` (full copies) if the node's data is itself on an
+            overlay file system.
     """
 
     sys_resource: bool
@@ -29,10 +31,10 @@ class Machine:
 
 
 def require_root() -> None:
-    """Refuses to go on where a node cannot run.
+    """Checks that a node can run here.
 
     Raises:
-        UserError: not Linux, or not root.
+        UserError: the system is not Linux, or the user is not root.
     """
     if platform.system() != "Linux":
         raise UserError(
@@ -40,14 +42,14 @@ def require_root() -> None:
         )
     if os.geteuid() != 0:
         raise UserError(
-            "The embedded node needs root: it makes namespaces, mounts and control groups.",
+            "The embedded node needs root: it creates namespaces, mounts and control groups.",
             found=f"user id {os.geteuid()}",
             fix="run as root (sudo -E ...), or use cluster.kind: kind or existing",
         )
 
 
 def inspect(root: Path) -> Machine:
-    """What holds for this process and a node with its data in `root`."""
+    """Returns the properties that apply to this process and to a node with its data in `root`."""
     with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - a path object for /proc would read no better
         capabilities = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
     snapshotter = "native" if filesystem(root) in {"overlay", "aufs"} else "overlayfs"
@@ -55,13 +57,13 @@ def inspect(root: Path) -> Machine:
 
 
 def filesystem(path: Path) -> str:
-    """The type of the file system that `path` lies on."""
-    device = path.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    found = ""
+    """Returns the type of the file system that `path` is on; empty if the mount is not known."""
+    number = path.stat().st_dev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    kind = ""
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts:  # noqa: PTH123 - as above
         for line in mounts:
             fields = line.split()
-            if fields[2] == wanted:
-                found = fields[fields.index("-") + 1]
-    return found
+            if fields[2] == device:
+                kind = fields[fields.index("-") + 1]
+    return kind

@@ -1,4 +1,4 @@
-"""How a node gets namespaces of its own: the command that makes them, and what runs first inside."""
+"""The command that creates the namespaces of a node, and the script of the first process inside them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from local.node.cgroups import Cgroup
     from local.node.config import NodeConfig
 
-# The group is joined for as long as it takes to make it the root of the new control group namespace.
+# The script enters the group `node` only to make it the root of the new control group namespace, and then returns to `outer`.
 _OUTER: Final = """
 set -eu
 for folder in $NODE_GROUPS; do echo 0 > "$folder/cgroup.procs"; done
@@ -23,7 +23,8 @@ exec unshare --cgroup sh -euc '
 '
 """
 
-# First process of the namespaces. Its last word makes runit's scanner the first process; the node ends with it.
+# The script of the first process inside the namespaces. Its last command replaces it with runit's `runsvdir`, which is then
+# the first process: when `runsvdir` ends, the node ends.
 _INNER: Final = """
 for folder in $NODE_GROUPS; do echo 0 > "$folder/init/cgroup.procs"; done
 
@@ -41,8 +42,8 @@ mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 
-# What is not the node's own in /proc/sys stays as it is on the machine. The kubelet insists on these values of a few
-# settings that no namespace has for itself: it finds them, and the kernel does not.
+# Settings in /proc/sys that have no namespace keep the machine's values. The kubelet requires certain values of some of
+# them, so files with these values are mounted over the settings: the kubelet reads the files, the kernel does not.
 mkdir run/sysctl
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \\
         kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
@@ -89,10 +90,11 @@ exec /usr/sbin/chroot . /bin/sh -euc '
     mount --make-rshared /
     ip link set lo up
     ip address add "$NODE_ADDRESS/32" dev lo
-    # The node itself reaches services too where no route leads out: their addresses are translated on the way.
+    # With this route, the node itself reaches services also on a machine without a default route: the packets need any
+    # route, and on their way the address of the service is translated to that of a pod.
     ip route add "$SERVICE_RANGE" dev lo src "$NODE_ADDRESS"
     echo 1 > /proc/sys/net/ipv4/ip_forward
-    # Debian default is the newer of the two; a kernel may have the older only.
+    # Debian uses the nftables variant of iptables by default; some kernels support only the legacy variant.
     iptables -t nat -S > /dev/null 2>&1 || update-alternatives --set iptables /usr/sbin/iptables-legacy
     cp -r "$INSIDE/etc/service" /run/service
     find /run/service -name run -exec chmod 755 {} +
@@ -102,21 +104,22 @@ exec /usr/sbin/chroot . /bin/sh -euc '
 
 
 SCRIPTS: Final = _OUTER + _INNER
-"""Part of what a running node was made from."""
+"""The scripts of a running node. They are part of its generation: see `record.Task`."""
 
 
 def start_command(config: NodeConfig, group: Cgroup, userland: Path, hyperkube: Path) -> tuple[list[str], dict[str, str]]:
-    """What starts a node, to be run by root as a member of the group's `outer` part; and its environment.
+    """Returns the command that starts a node, and the environment variables of the command.
 
-    The process lasts as long as the namespaces; its only child is their first process.
+    Root has to run it in the part `outer` of the control group. The process runs for as long as the namespaces exist; its only
+    child is their first process.
     """
-    first_version = [hierarchy.options for hierarchy in group.hierarchies if hierarchy.version == 1]
+    version_1 = [hierarchy.options for hierarchy in group.hierarchies if hierarchy.version == 1]
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "INNER": _INNER,
         "OUTER_GROUPS": " ".join(map(str, group.folders("outer"))),
         "NODE_GROUPS": " ".join(map(str, group.folders("node"))),
-        "V1_GROUPS": " ".join(first_version),
+        "V1_GROUPS": " ".join(version_1),
         "USERLAND": str(userland),
         "HYPERKUBE": str(hyperkube.resolve()),
         "DATA": str(config.root.resolve()),

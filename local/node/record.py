@@ -1,7 +1,10 @@
-"""What the processes around a node write down for each other, in `run` below its root.
+"""The files through which a node's commands and its supervisor communicate. They are in the folder `run` below the node's root.
 
-`task.json`: what the supervisor is to keep running. `state.json`: what it has started. `supervisor.lock`: held while one
-lives. `stop`: it is to end. `command.lock`: held by the start or stop under way.
+task.json         what the supervisor has to keep running; `start` writes it
+state.json        the processes that the supervisor has started
+supervisor.lock   held by the running supervisor
+stop              exists if the supervisor has to end
+command.lock      held by the running `start` or `stop` command
 """
 
 from __future__ import annotations
@@ -18,24 +21,27 @@ from local.node.config import NodeConfig
 
 @dataclass(frozen=True)
 class Process:
-    """A process that may be another's child: known by id and time of start, which together are not reused."""
+    """A process, identified by its id and its start time: the system reuses ids, but not an id with the same start time.
+
+    The process need not be a child of the current process.
+    """
 
     pid: int
     started: str
 
     @classmethod
-    def of(cls, pid: int) -> Process | None:
-        """None: it has ended."""
+    def from_pid(cls, pid: int) -> Process | None:
+        """Returns the running process with this id, or None if it has ended."""
         fields = stat(pid)
         return None if fields is None else cls(pid, fields[19])
 
     @property
     def alive(self) -> bool:
-        return Process.of(self.pid) == self
+        return Process.from_pid(self.pid) == self
 
 
 def stat(pid: int) -> list[str] | None:
-    """Fields of /proc/PID/stat from the state on; None for what has ended, buried or not."""
+    """Returns the fields of /proc/PID/stat, starting with the state; None if the process has ended, also if it is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -44,16 +50,26 @@ def stat(pid: int) -> list[str] | None:
 
 
 def child_of(pid: int) -> Process | None:
-    """The only child of a process."""
+    """Returns the only child of a process, or None if it has no child."""
     with suppress(OSError):
         for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            return Process.of(int(word))
+            return Process.from_pid(int(word))
     return None
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a supervisor is told, in `run/task.json`."""
+    """What a supervisor has to keep running, stored in `run/task.json`.
+
+    Args:
+        root: see `NodeConfig`.
+        api_port: see `NodeConfig`.
+        registry_port: see `NodeConfig`.
+        node_ports: see `NodeConfig`.
+        userland: the root of the userland.
+        hyperkube: the path of the binary.
+        generation: a hash of the configuration files, the scripts and the binary. A node of another generation is restarted.
+    """
 
     root: str
     api_port: int
@@ -71,7 +87,7 @@ class Task:
 
 @dataclass
 class State:
-    """What a supervisor has started, in `run/state.json`: whoever comes after it goes on from there."""
+    """The processes that a supervisor has started, stored in `run/state.json`, so that the next supervisor finds them."""
 
     unshare: Process | None = None
     init: Process | None = None
@@ -80,10 +96,10 @@ class State:
 
 
 def read_state(run: Path) -> State:
-    """The state as last written; empty if there is none, or half of one."""
+    """Returns the stored state; an empty state if the file is missing or damaged."""
     try:
-        known: dict[str, dict[str, Any] | None] = json.loads((run / "state.json").read_text())
-        return State(**{name: None if value is None else Process(**value) for name, value in known.items()})
+        stored: dict[str, dict[str, Any] | None] = json.loads((run / "state.json").read_text())
+        return State(**{name: None if value is None else Process(**value) for name, value in stored.items()})
     except (OSError, ValueError, TypeError):
         return State()
 
@@ -99,11 +115,11 @@ def write_state(run: Path, state: State) -> None:
 
 
 def read_task(run: Path) -> Task | None:
-    """The task of the last start."""
+    """Returns the task of the last start, or None if the file is missing or damaged."""
     try:
-        known: dict[str, Any] = json.loads((run / "task.json").read_text())
-        known["node_ports"] = tuple(known["node_ports"])
-        return Task(**known)
+        stored: dict[str, Any] = json.loads((run / "task.json").read_text())
+        stored["node_ports"] = tuple(stored["node_ports"])
+        return Task(**stored)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -113,7 +129,7 @@ def write_task(run: Path, task: Task) -> None:
 
 
 def lock(run: Path) -> TextIO | None:
-    """The lock that a living supervisor holds, if it can be had: None while there is one."""
+    """Acquires the lock of the supervisor. Returns None if a running supervisor holds it."""
     file = (run / "supervisor.lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
-"""Connects a node's ports with 127.0.0.1 of the machine, without a rule or an interface there.
+"""Forwards connections from ports on 127.0.0.1 of the machine to the same ports in a node's network namespace.
 
-Run with the id of a process in the node's network namespace, and the ports.
+The machine needs no firewall rule and no network interface for this. The arguments are the id of a process in the node's
+network namespace, and the ports.
 """
 
 from __future__ import annotations
@@ -23,35 +24,36 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             await target.drain()
         target.write_eof()
     except OSError:
-        # One end is gone: the other has to know.
+        # One end has closed its connection: close the other end, too.
         target.transport.abort()
 
 
 async def _serve(listener: socket.socket, port: int) -> None:
-    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", port)
+            node_reader, node_writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             writer.transport.abort()
             return
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        for end in (writer, back):
+        await asyncio.gather(_copy(reader, node_writer), _copy(node_reader, writer))
+        for end in (writer, node_writer):
             end.close()
 
-    async with await asyncio.start_server(accepted, sock=listener) as server:
+    async with await asyncio.start_server(handle_connection, sock=listener) as server:
         await server.serve_forever()
 
 
 async def _relay(ports: list[int], namespace: int) -> None:
     listeners = [socket.create_server(("127.0.0.1", port), backlog=1024) for port in ports]
-    # A socket stays in the namespace it was made in: those above on the machine, those of connections from now on in the node.
+    # A socket stays in the network namespace in which it was created. The listeners above belong to the machine's namespace;
+    # the connections that are opened after this call belong to the node's.
     if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "the node's network namespace cannot be entered")
+        raise OSError(ctypes.get_errno(), "cannot enter the node's network namespace")
     await asyncio.gather(*(_serve(listener, port) for listener, port in zip(listeners, ports, strict=True)))
 
 
 def main(pid: str, ports: list[str]) -> None:
-    """Runs until it is killed."""
+    """Forwards connections until the process is killed. `pid` is a process in the node's network namespace."""
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     asyncio.run(_relay([int(port) for port in ports], namespace))
 

@@ -1,7 +1,7 @@
-"""The two images every node has in its registry: `base:bookworm`, and `pause:1` that keeps a pod's namespaces.
+"""The two images that every node has in its container registry: `base:bookworm`, and `pause:1`, which holds a pod's namespaces.
 
-Both are one layer, the base image of the userland, written straight into the registry. The same tar gives the same digests
-on every machine and at every start.
+Both images have one and the same layer: the base image of the userland. It is uploaded directly to the container registry. The
+same tar file results in the same digests on every machine and at every start.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _CONFIG: Final = "application/vnd.docker.container.image.v1+json"
 _LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 IMAGES: Final = (("base", "bookworm", ["bash"]), ("pause", "1", ["sleep", "infinity"]))
-"""Repository, tag and command."""
+"""The repository, tag and command of each image."""
 
 
 def ensure(config: NodeConfig, base: Path) -> None:
-    """Puts the images that are missing into the registry.
+    """Uploads the images that the container registry does not have.
 
     Args:
         config: the node.
-        base: tar of the base image.
+        base: the tar file of the base image.
 
     Raises:
-        NodeRegistryError: refused.
-        OSError: no answer.
+        NodeRegistryError: the container registry refuses a request.
+        OSError: the container registry does not respond.
     """
     registry = NodeRegistry(config.registry_port)
     layer, description = _compressed(base)
     for repository, tag, command in IMAGES:
-        image, manifest = documents(description, command)
+        image, manifest = config_and_manifest(description, command)
         digest = _digest(manifest)
         if registry.has(repository, "manifests", tag) and registry.has(repository, "manifests", digest):
             continue
@@ -50,12 +50,12 @@ def ensure(config: NodeConfig, base: Path) -> None:
         registry.put_manifest(repository, tag, manifest)
 
 
-def documents(layer: dict[str, Any], command: list[str]) -> tuple[bytes, bytes]:
-    """Configuration and manifest of an image of one layer, as bytes, because their digests count.
+def config_and_manifest(layer: dict[str, Any], command: list[str]) -> tuple[bytes, bytes]:
+    """Returns the configuration and the manifest of an image with one layer, as bytes: their digests identify them.
 
     Args:
-        layer: `digest` and `size` of the compressed layer, `diff` digest of the tar in it.
-        command: what it runs.
+        layer: `digest` and `size` (bytes) of the compressed layer, and `diff`, the digest of the uncompressed tar file.
+        command: the command that a container of the image runs.
     """
     image = {
         "architecture": architecture(),
@@ -76,7 +76,7 @@ def documents(layer: dict[str, Any], command: list[str]) -> tuple[bytes, bytes]:
 
 
 def architecture() -> str:
-    """Of this machine, in the words of images."""
+    """Returns the architecture of this machine, as image configurations name it (`amd64`, `arm64`)."""
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
@@ -90,17 +90,17 @@ def _file_digest(path: Path) -> str:
 
 
 def _compressed(base: Path) -> tuple[Path, dict[str, Any]]:
-    """The layer and its description, kept beside the tar once made."""
-    layer, description = base.with_suffix(".tar.gz"), base.with_suffix(".json")
-    if layer.exists() and description.exists():
-        return layer, json.loads(description.read_text())
-    path = base.with_suffix(".tar.gz.part")
-    # Neither name nor time in the header: the digest is that of the content alone.
-    with base.open("rb") as source, path.open("wb") as part, gzip.GzipFile("", "wb", 5, part, mtime=0) as target:
+    """Returns the compressed layer and its description. Both are stored beside the tar file and reused."""
+    layer, description_file = base.with_suffix(".tar.gz"), base.with_suffix(".json")
+    if layer.exists() and description_file.exists():
+        return layer, json.loads(description_file.read_text())
+    layer_part = base.with_suffix(".tar.gz.part")
+    # The gzip header has no file name and no time, so the digest depends on the content alone.
+    with base.open("rb") as source, layer_part.open("wb") as file, gzip.GzipFile("", "wb", 5, file, mtime=0) as target:
         shutil.copyfileobj(source, target, 1 << 20)
-    known = {"digest": _file_digest(path), "size": path.stat().st_size, "diff": _file_digest(base)}
-    path.rename(layer)
-    text = description.with_suffix(".json.part")
-    text.write_text(json.dumps(known))
-    text.rename(description)
-    return layer, known
+    description = {"digest": _file_digest(layer_part), "size": layer_part.stat().st_size, "diff": _file_digest(base)}
+    layer_part.rename(layer)
+    part = description_file.with_suffix(".json.part")
+    part.write_text(json.dumps(description))
+    part.rename(description_file)
+    return layer, description

@@ -1,7 +1,8 @@
-"""What keeps a node alive from outside: starts its namespaces, its relay and its uplink, and starts them again when they end.
+"""The supervisor of a node: starts its namespaces, its relay and its uplink, and restarts each of them when it ends.
 
-runit inside the node does the same for each service. This process has an heir, a copy of itself that does nothing but wait
-for its end and then takes its place; the node goes on meanwhile. It ends when it finds the file `stop`.
+Inside the node, runit does the same for each service. The supervisor has a standby: a forked copy of itself that only waits
+until the supervisor ends, and then takes over. The node is not affected by that. The supervisor ends when the file `stop`
+exists.
 """
 
 from __future__ import annotations
@@ -24,60 +25,69 @@ from local.node.config import RESOLVER
 if TYPE_CHECKING:
     from local.node.config import NodeConfig
 
-_ROUND: Final = 0.5
+_INTERVAL: Final = 0.5
+"""Seconds between two checks."""
 _BACKOFF: Final = 2.0
-"""Seconds between two starts of the same thing."""
+"""Seconds between two starts of the same component."""
 
 
 class Supervisor:
-    """The loop. One at a time holds the lock of a root; its heir holds it with it."""
+    """Keeps one task running.
+
+    Only one supervisor per root can run: it holds the lock of the root. Its standby holds the same lock, inherited by the fork.
+    """
 
     def __init__(self, task: record.Task) -> None:
         self.task = task
         self.config = task.config
         self.group = Cgroup(self.config.name)
         self.state = record.read_state(self.config.run)
-        self.heir: int | None = None
+        self.standby: int | None = None
         self.next_start: dict[str, float] = {}
 
     def loop(self) -> None:
-        """Returns when it is told to stop."""
+        """Runs until the file `stop` exists."""
         while not (self.config.run / "stop").exists():
-            self._bury()
-            if self._have_heir():
+            self._reap_children()
+            if self._ensure_standby():
                 continue
-            self._have_node()
-            self._have_connections()
-            time.sleep(_ROUND)
+            self._ensure_node()
+            self._ensure_connections()
+            time.sleep(_INTERVAL)
 
-    def _bury(self) -> None:
+    def _reap_children(self) -> None:
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
 
-    def _may_start(self, what: str) -> bool:
+    def _may_start(self, component: str) -> bool:
         now = time.monotonic()
-        if now < self.next_start.get(what, 0):
+        if now < self.next_start.get(component, 0):
             return False
-        self.next_start[what] = now + _BACKOFF
+        self.next_start[component] = now + _BACKOFF
         return True
 
-    def _have_heir(self) -> bool:
-        """True in an heir that has just come to its inheritance, long after it was made."""
-        if self.heir is not None and record.stat(self.heir) is not None:
-            return False
-        parent = os.pidfd_open(os.getpid())
-        self.heir = os.fork()
-        inherits = self.heir == 0
-        if inherits:
-            select.select([parent], [], [])
-            _say("the supervisor has ended; its heir goes on")
-            self.heir = None
-            self.state = record.read_state(self.config.run)
-        os.close(parent)
-        return inherits
+    def _ensure_standby(self) -> bool:
+        """Starts a standby if there is none.
 
-    def _have_node(self) -> None:
+        Returns:
+            False in the supervisor, at once. True in the standby, which returns only after the supervisor has ended: it has
+            then taken over.
+        """
+        if self.standby is not None and record.stat(self.standby) is not None:
+            return False
+        supervisor = os.pidfd_open(os.getpid())
+        self.standby = os.fork()
+        is_standby = self.standby == 0
+        if is_standby:
+            select.select([supervisor], [], [])
+            _log("the supervisor has ended; its standby takes over")
+            self.standby = None
+            self.state = record.read_state(self.config.run)
+        os.close(supervisor)
+        return is_standby
+
+    def _ensure_node(self) -> None:
         if self.state.init is not None and self.state.init.alive:
             return
         if not self._may_start("node"):
@@ -86,7 +96,7 @@ class Supervisor:
         if self.state.unshare is not None and self.state.unshare.alive:
             os.kill(self.state.unshare.pid, 9)
         if not self.group.kill("node", seconds=10):
-            _say("some of the node's processes do not end")
+            _log("some processes of the node do not end")
             return
         self.group.remove("node")
         self.group.create("node/init")
@@ -97,7 +107,7 @@ class Supervisor:
         init = self._wait_for_child(unshare)
         self.state = record.State(unshare, init)
         self._save()
-        _say(f"started the node: {self.state}")
+        _log(f"started the node: {self.state}")
 
     def _wait_for_child(self, unshare: record.Process | None) -> record.Process | None:
         for _ in range(100):
@@ -108,19 +118,19 @@ class Supervisor:
             time.sleep(0.05)
         return None
 
-    def _have_connections(self) -> None:
+    def _ensure_connections(self) -> None:
         if self.state.init is None or not self.state.init.alive:
             return
         init = self.state.init.pid
         if not _alive(self.state.relay) and self._may_start("relay"):
             self.state.relay = self._spawn(*relay_command(self.config, init), "relay")
             self._save()
-            _say(f"started the relay: {self.state.relay}")
-        # A machine without a route has no way out to share, and pasta refuses to work there.
-        if not _alive(self.state.uplink) and _routed() and self._may_start("uplink"):
+            _log(f"started the relay: {self.state.relay}")
+        # On a machine without a default route there is no connection to share, and pasta refuses to start.
+        if not _alive(self.state.uplink) and _has_default_route() and self._may_start("uplink"):
             self.state.uplink = self._spawn(*uplink_command(Path(self.task.userland), init), "uplink")
             self._save()
-            _say(f"started the uplink: {self.state.uplink}")
+            _log(f"started the uplink: {self.state.uplink}")
 
     def _end_connections(self) -> None:
         for process in (self.state.relay, self.state.uplink):
@@ -139,26 +149,31 @@ class Supervisor:
                 cwd="/",
                 start_new_session=True,
             )
-        return record.Process.of(child.pid)
+        return record.Process.from_pid(child.pid)
 
     def _save(self) -> None:
         record.write_state(self.config.run, self.state)
 
 
 def uplink_command(root: Path, init: int) -> tuple[list[str], dict[str, str]]:
-    """The node's way out, without a rule on the machine."""
+    """Returns the command that connects the node to the outside, and its environment variables.
+
+    `pasta` works in user space, so the machine needs no firewall rule. `root` is the root of the userland, `init` the id of the
+    node's first process.
+    """
     pasta = ["pasta", "--foreground", "--quiet", "--runas", "0", "--config-net", "--no-map-gw", "--dns-forward", RESOLVER]
-    # Nothing of the machine's own loopback interface is open to the node. The way in is not pasta's either: that of Debian 12
-    # now and then keeps the last bytes of a large upload to itself, for ever, and the registry waits for them.
+    # The node cannot reach the machine's loopback interface. pasta does not forward incoming connections either (the relay
+    # does): the version in Debian 12 sometimes never delivers the last bytes of a large upload, and the container registry
+    # waits for them without end.
     closed = ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]
     join = ["--netns-only", "--netns", "/run/node"]
-    # By a bind mount: it has given up the right to look into /proc by the time it joins.
+    # The namespace is bind-mounted, because pasta has dropped the right to read /proc of other processes before it joins.
     command = userland.argv(root, [*pasta, *closed, *join], [(Path(f"/proc/{init}/ns/net"), "/run/node")])
     return command, {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def relay_command(config: NodeConfig, init: int) -> tuple[list[str], dict[str, str]]:
-    """What brings the node's ports to 127.0.0.1 of the machine."""
+    """Returns the command that opens the node's ports on 127.0.0.1 of the machine, and its environment variables."""
     command = [sys.executable, "-m", "local.node.relay", str(init), *map(str, config.ports())]
     return command, {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(paths.CHECKOUT)}
 
@@ -167,20 +182,20 @@ def _alive(process: record.Process | None) -> bool:
     return process is not None and process.alive
 
 
-def _routed() -> bool:
-    """Whether the machine has a default route."""
+def _has_default_route() -> bool:
+    """Returns whether the machine has a default route."""
     with Path("/proc/net/route").open() as routes:
         return any(line.split()[1] == "00000000" for line in routes if not line.startswith("Iface"))
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%S"), os.getpid(), text, flush=True)
 
 
 def main(run: Path) -> int:
-    """Runs until told to stop. Ends at once if another supervisor is there."""
-    held = record.lock(run)
-    if held is None:
+    """Runs a supervisor until the file `stop` exists. Returns at once if another supervisor runs for this root."""
+    lock = record.lock(run)
+    if lock is None:
         return 0
     task = record.read_task(run)
     assert task is not None, "the task is written before the supervisor is started"

@@ -1,1 +1,1 @@
-"""Plugins that speak the engine's protocol, for when the official ones cannot be downloaded."""
+"""Stand-ins for Pulumi plugins: they speak the engine's protocol and are used if the official ones cannot be downloaded."""

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 SHELL: Final = ["/bin/sh", "-c"]
 OUTPUTS: Final = ("stdout", "stderr")
-DEPENDED_ON: Final = ("create", "update", "stdin", "environment", "dir", "interpreter")
-"""Inputs that what a command prints depends on: a change makes it unknown in a preview, a secret makes it secret."""
+OUTPUT_DEPENDENCIES: Final = ("create", "update", "stdin", "environment", "dir", "interpreter")
+"""Inputs that the output of a command depends on. If one changes, the output is unknown in a preview. If one is secret, the
+output is secret."""
 UNSUPPORTED: Final = ("assetPaths", "archivePaths")
 LOGGED: Final = {None: OUTPUTS, "stdoutAndStderr": OUTPUTS, "stdout": ("stdout",), "stderr": ("stderr",), "none": ()}
 KILL_AFTER_SECONDS: Final = 3.0
 DRAIN_SECONDS: Final = 1.0
-"""How long a finished command's output is still awaited: a daemon it started may hold the pipe open for ever."""
+"""How long the output of a finished command is still read: a daemon that the command started may hold the pipe open forever."""
 TAIL_LINES: Final = 30
 
 
@@ -51,7 +52,7 @@ class CommandProvider(Provider):
             failures.append(("", f"{request.type} is not supported by this stand-in for the command plugin"))
         mode = reveal(request.inputs.get("logging"))
         if mode is not UNKNOWN and mode not in LOGGED:
-            failures.append(("logging", f"{mode!r} is none of {', '.join(str(key) for key in LOGGED if key)}"))
+            failures.append(("logging", f"{mode!r} is not one of {', '.join(str(key) for key in LOGGED if key)}"))
         return Checked(request.inputs, failures)
 
     def diff(self, request: Diff) -> Difference:
@@ -65,7 +66,7 @@ class CommandProvider(Provider):
     def update(self, request: Update) -> Object:
         printed = {key: request.state.get(key, "") for key in OUTPUTS}
         if request.preview:
-            same = all(request.old_inputs.get(key) == request.inputs.get(key) for key in DEPENDED_ON)
+            same = all(request.old_inputs.get(key) == request.inputs.get(key) for key in OUTPUT_DEPENDENCIES)
             return {
                 **request.inputs,
                 **(printed if same and not has_unknown(request.inputs) else dict.fromkeys(OUTPUTS, UNKNOWN)),
@@ -75,7 +76,7 @@ class CommandProvider(Provider):
 
     def delete(self, request: Delete) -> None:
         printed = {key: request.state.get(key, "") for key in OUTPUTS}
-        # The state holds the inputs as well; engines before 3.100 send only that.
+        # The state contains the inputs, too. Engines before 3.100 send only the state.
         self._state(request.inputs or request.state, "delete", printed, request.urn)
 
     def invoke(self, token: str, inputs: Object, *, preview: bool) -> Object:
@@ -83,16 +84,16 @@ class CommandProvider(Provider):
             return super().invoke(token, inputs, preview=preview)
         return self._state(inputs, "command", {}, "")
 
-    def _state(self, inputs: Object, script: str, before: Object, urn: str) -> Object:
-        """Runs one of the scripts and returns the state afterwards; `before` is what the last run printed."""
+    def _state(self, inputs: Object, script: str, previous: Object, urn: str) -> Object:
+        """Runs one of the scripts and returns the new state. `previous` is the output of the last run."""
         plain = reveal(inputs)
         command = plain.get(script)
         if command is None:
-            return {**inputs, **{key: before.get(key, "") for key in OUTPUTS}}
+            return {**inputs, **{key: previous.get(key, "") for key in OUTPUTS}}
         added = cast("Object", plain.get("environment") or {})
         environment = {**os.environ, **{key: str(value) for key, value in added.items()}}
         if plain.get("addPreviousOutputInEnv") is not False:
-            environment |= {f"PULUMI_COMMAND_{key.upper()}": text for key, text in reveal(before).items() if text}
+            environment |= {f"PULUMI_COMMAND_{key.upper()}": text for key, text in reveal(previous).items() if text}
         logged = LOGGED[plain.get("logging")]
 
         def log(stream: str, line: str) -> None:
@@ -101,13 +102,13 @@ class CommandProvider(Provider):
 
         argv = [*(plain.get("interpreter") or SHELL), command]
         printed = Script(argv, environment, plain.get("dir"), plain.get("stdin")).run(self.cancelled, log)
-        secret = any(has_secret(inputs.get(key)) for key in (*DEPENDED_ON, "command"))
+        secret = any(has_secret(inputs.get(key)) for key in (*OUTPUT_DEPENDENCIES, "command"))
         return {**inputs, **{key: Secret(text) if secret else text for key, text in printed.items()}}
 
 
 @dataclass(frozen=True)
 class Script:
-    """A command to run, in `folder` (this process's own if None), with `stdin` as its input."""
+    """A command to run in `folder` (in the folder of this process if None) with `stdin` as its input."""
 
     argv: list[str]
     environment: dict[str, str]
@@ -115,35 +116,37 @@ class Script:
     stdin: str | None
 
     def run(self, cancelled: threading.Event, log: Callable[[str, str], None]) -> dict[str, str]:
-        """Runs to the end and returns what it printed, by stream; `log` is told each line. Cancelled, its group ends.
+        """Runs the command to its end and returns its output by stream. Calls `log` with the stream and text of each line.
+
+        If `cancelled` is set, the command's process group is terminated.
 
         Raises:
-            Failed: it cannot be started, fails or is cancelled; the text has the end of what it printed.
+            Failed: the command cannot be started, fails or is cancelled. If it fails, the message has the end of its output.
         """
         child = self._start()
         printed: dict[str, list[str]] = {key: [] for key in OUTPUTS}
-        both: list[str] = []
+        combined: list[str] = []
 
         def read(stream: str, pipe: IO[bytes]) -> None:
             for raw in pipe:
                 line = raw.decode(errors="replace")
                 printed[stream].append(line)
-                both.append(line)
+                combined.append(line)
                 log(stream, line.rstrip("\n"))
 
         readers = [threading.Thread(target=read, args=(key, getattr(child, key)), daemon=True) for key in OUTPUTS]
         if self.stdin is not None:
-            readers.append(threading.Thread(target=_feed, args=(child.stdin, self.stdin), daemon=True))
+            readers.append(threading.Thread(target=_write_input, args=(child.stdin, self.stdin), daemon=True))
         for reader in readers:
             reader.start()
-        stopped = _await(child, cancelled)
+        stopped = _wait(child, cancelled)
         deadline = time.monotonic() + DRAIN_SECONDS
         for reader in readers:
             reader.join(max(0.0, deadline - time.monotonic()))
         if stopped:
             raise Failed(f"cancelled while running: {self.argv[-1]}")
         if child.returncode:
-            tail = "".join(both[-TAIL_LINES:]).rstrip()
+            tail = "".join(combined[-TAIL_LINES:]).rstrip()
             status = f"exit status {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
             raise Failed(f"{status}: running {self.argv[-1]!r}:\n{tail}")
         return {key: "".join(lines).removesuffix("\n") for key, lines in printed.items()}
@@ -163,8 +166,8 @@ class Script:
             raise Failed(f"cannot run {self.argv[0]} in {self.folder or '.'}: {error.strerror}: {error.filename}") from error
 
 
-def _await(child: subprocess.Popen[bytes], cancelled: threading.Event) -> bool:
-    """Waits for the end of a command; ends its group when cancelled. Whether that was so."""
+def _wait(child: subprocess.Popen[bytes], cancelled: threading.Event) -> bool:
+    """Waits for the end of a command. Terminates its process group if cancelled, and returns whether that happened."""
     kill_at = 0.0
     while True:
         try:
@@ -181,12 +184,12 @@ def _await(child: subprocess.Popen[bytes], cancelled: threading.Event) -> bool:
             return kill_at > 0
 
 
-def _feed(pipe: Any, text: str) -> None:  # noqa: ANN401 - IO[bytes], which Popen types as optional
+def _write_input(pipe: Any, text: str) -> None:  # noqa: ANN401 - IO[bytes], which Popen types as optional
     try:
         pipe.write(text.encode())
         pipe.close()
     except BrokenPipeError:
-        return  # it does not read its input
+        return  # the command does not read its input
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Stand-in for the `docker` provider: `docker.Image`, and `get_registry_image`.
 
-Images are built by buildah in the userland, without a daemon. What a build depends on (the Dockerfile, the files that its
-ignore file lets in, arguments) is told by `build.contextDigest`, which `check` adds to the inputs: as long as it is the same,
-there is no difference and nothing is built. A preview never builds.
+Images are built by buildah in the userland, without a daemon. `check` adds `build.contextDigest` to the inputs: a digest of
+everything that the build depends on (the Dockerfile, the files that its ignore file includes, arguments). While the digest
+stays the same, there is no difference and nothing is built. A preview never builds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,19 @@ from clients import image_digest
 from local.images import Builder, Login
 from local.images.confined import Cancelled
 from local.images.context import Context
-from local.plugins.protocol.messages import Check, Checked, Create, Created, Diff, Difference, Failed, Found, Kind, Read, Update
+from local.plugins.protocol.messages import (
+    Check,
+    Checked,
+    Create,
+    Created,
+    Diff,
+    Difference,
+    Failed,
+    Kind,
+    Read,
+    ReadResult,
+    Update,
+)
 from local.plugins.protocol.provider import Provider
 from local.plugins.protocol.serve import serve
 from local.plugins.protocol.values import UNKNOWN, has_unknown, reveal
@@ -34,10 +46,8 @@ if TYPE_CHECKING:
 
 IMAGE: Final = "docker:index/image:Image"
 GET_REGISTRY_IMAGE: Final = "docker:index/getRegistryImage:getRegistryImage"
-BUILT: Final = ("repoDigest",)
-"""Outputs that only a build tells."""
 NO_REBUILD: Final = ("registry.username", "registry.password", "buildOnPreview")
-"""Inputs whose change makes no other image."""
+"""Inputs that do not affect the image."""
 PLATFORM: Final = f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
 
 
@@ -54,7 +64,7 @@ class DockerProvider(Provider):
         if request.type != IMAGE:
             return Checked(request.inputs, [("", f"{request.type} is not supported by this stand-in for the docker plugin")])
         plain = reveal(request.inputs)
-        failures = _mistakes(plain)
+        failures = _check_failures(plain)
         if failures or has_unknown(plain.get("build")):
             return Checked(_with_digest(request.inputs, UNKNOWN), failures)
         build = _build(plain)
@@ -66,21 +76,21 @@ class DockerProvider(Provider):
     def diff(self, request: Diff) -> Difference:
         paths = _differences(request.old_inputs, request.inputs)
         ignored = (*NO_REBUILD, *request.ignore)
-        return Difference({path: kind for path, kind in paths.items() if not _covered(path, ignored)})
+        return Difference({path: kind for path, kind in paths.items() if not _is_ignored(path, ignored)})
 
     def create(self, request: Create) -> Created:
         if request.preview:
             return Created("", _state(request.inputs, UNKNOWN))
-        state = _state(request.inputs, self._make(request.inputs, request.urn))
+        state = _state(request.inputs, self._build_and_push(request.inputs, request.urn))
         return Created(state["imageName"], state)
 
     def update(self, request: Update) -> Object:
         if request.preview:
             return _state(request.inputs, UNKNOWN)
-        return _state(request.inputs, self._make(request.inputs, request.urn))
+        return _state(request.inputs, self._build_and_push(request.inputs, request.urn))
 
-    def read(self, request: Read) -> Found | None:
-        """The state; nothing where the registry answers that it has no such image any more."""
+    def read(self, request: Read) -> ReadResult | None:
+        """Returns the state, or None if the container registry answers that it no longer has the image."""
         if not request.state:
             raise Failed("images cannot be imported with this stand-in for the docker plugin")
         plain = reveal(request.state)
@@ -89,7 +99,7 @@ class DockerProvider(Provider):
             pushed = "@" in str(plain.get("repoDigest"))
             gone = pushed and image_digest.digest(plain["repoDigest"], login and login.account) is None
         except image_digest.UnreachableError:
-            gone = False  # a registry that is down says nothing about what it holds
+            gone = False  # a container registry that is down does not show whether it has the image
         return None if gone else super().read(request)
 
     def invoke(self, token: str, inputs: Object, *, preview: bool) -> Object:
@@ -99,74 +109,75 @@ class DockerProvider(Provider):
         auth = plain.get("authConfig")
         account = (auth["username"], auth["password"]) if auth else None
         try:
-            found = image_digest.digest(plain["name"], account)
+            digest = image_digest.digest(plain["name"], account)
         except image_digest.UnreachableError as error:
             raise Failed(str(error)) from error
-        if found is None:
-            raise Failed(f"there is no image {plain['name']} in its registry")
-        return {**inputs, "id": found, "sha256Digest": found}
+        if digest is None:
+            raise Failed(f"the container registry has no image {plain['name']}")
+        return {**inputs, "id": digest, "sha256Digest": digest}
 
-    def _make(self, inputs: Object, urn: str) -> str:
-        """Builds and pushes; returns `name@digest`, or the image's id where it is not pushed."""
+    def _build_and_push(self, inputs: Object, urn: str) -> str:
+        """Builds and pushes the image. Returns `name@digest`, or the id of the image if it is not pushed."""
         plain = reveal(inputs)
         build, tag = _build(plain), plain["imageName"]
         context = _context(build)
-        shown = _Shown(lambda text: self.log(text, urn, status=True))
+        progress = _StatusProgress(lambda text: self.log(text, urn, status=True))
         target = str(build.get("target") or "")
         try:
-            made = self._builder.build(context.folder, context.dockerfile, _arguments(build), tag, shown, target=target)
+            image_id = self._builder.build(context.folder, context.dockerfile, _arguments(build), tag, progress, target=target)
             if plain.get("skipPush"):
-                return made
-            digest = self._builder.push(tag, shown, login=_login(plain))
+                return image_id
+            digest = self._builder.push(tag, progress, login=_login(plain))
         except Cancelled as error:
             raise Failed(str(error)) from error
         return f"{_repository(tag)}@{digest}"
 
 
-class _Shown:
-    """Progress as status lines beside the resource."""
+class _StatusProgress:
+    """Shows progress as status lines beside the resource."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._at = say, ""
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show, self._count = show, ""
 
     @contextmanager
-    def step(self, name: str) -> Generator[_Shown]:
-        self._at = ""
-        self._say(name)
+    def step(self, name: str) -> Generator[_StatusProgress]:
+        self._count = ""
+        self._show(name)
         yield self
 
     def advance(self, done: float, total: float | None = None) -> None:
-        self._at = f"[{done + 1:.0f}/{total:.0f}] " if total else ""
+        self._count = f"[{done + 1:.0f}/{total:.0f}] " if total else ""
 
     def note(self, text: str) -> None:
-        self._say(f"{self._at}{text}")
+        self._show(f"{self._count}{text}")
 
 
-def _mistakes(plain: Object) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _check_failures(plain: Object) -> list[tuple[str, str]]:
+    """Returns property and reason for each input that cannot work."""
+    failures: list[tuple[str, str]] = []
     if not plain.get("imageName"):
-        found.append(("imageName", "is required, for example localhost:5000/name:tag"))
+        failures.append(("imageName", "is required, for example localhost:5000/name:tag"))
     build = plain.get("build")
     if not build:
-        found.append(("build", "is required: only images that are built here can be pushed"))
+        failures.append(("build", "is required: this stand-in for the docker plugin only pushes images that it builds"))
     elif build is not UNKNOWN:
-        wanted = build.get("platform")
-        if wanted and wanted is not UNKNOWN and wanted != PLATFORM:
-            found.append(("build.platform", f"{wanted} cannot be built on this machine, only {PLATFORM}"))
+        target = build.get("platform")
+        if target and target is not UNKNOWN and target != PLATFORM:
+            failures.append(("build.platform", f"{target} cannot be built on this machine, only {PLATFORM}"))
         if build.get("addHosts"):
-            found.append(("build.addHosts", "is not supported by this stand-in for the docker plugin"))
+            failures.append(("build.addHosts", "is not supported by this stand-in for the docker plugin"))
         if build.get("network") not in (None, "host", "default", UNKNOWN):
-            found.append(("build.network", "only the host's network can be used by this stand-in for the docker plugin"))
-    return found
+            failures.append(("build.network", "this stand-in for the docker plugin can only use the host's network"))
+    return failures
 
 
 def _object(value: Value) -> Object:
-    """A nested object; empty where there is none, or where it is not known."""
+    """Returns a nested object, or an empty one if there is none or it is unknown."""
     return cast("Object", value) if isinstance(value, dict) else {}
 
 
 def _build(plain: Object) -> Object:
-    """The build's inputs: an object, or the path of the context alone."""
+    """Returns the inputs of the build. A program gives them as an object, or gives only the path of the context."""
     build = plain["build"]
     return {"context": build} if isinstance(build, str) else _object(build)
 
@@ -176,7 +187,7 @@ def _arguments(build: Object) -> dict[str, str]:
 
 
 def _context(build: Object) -> Context:
-    """Paths are relative to the program's folder, in which the engine starts this process."""
+    """Returns the build context. Paths are relative to the program's folder, where the engine starts this process."""
     folder = Path(build.get("context") or ".").absolute()
     dockerfile = build.get("dockerfile")
     return Context(Path(os.path.normpath(folder)), Path(dockerfile).absolute() if dockerfile else folder / "Dockerfile")
@@ -187,7 +198,7 @@ def _with_digest(inputs: Object, digest: Value) -> Object:
     return {**inputs, "build": {**cast("Object", build), "contextDigest": digest}} if isinstance(build, dict) else inputs
 
 
-def _state(inputs: Object, made: Value) -> Object:
+def _state(inputs: Object, repo_digest: Value) -> Object:
     plain = reveal(inputs)
     build = _object(plain.get("build"))
     return {
@@ -197,16 +208,16 @@ def _state(inputs: Object, made: Value) -> Object:
         "context": build.get("context") or ".",
         "dockerfile": build.get("dockerfile") or "Dockerfile",
         "platform": build.get("platform") or PLATFORM,
-        "repoDigest": made,
+        "repoDigest": repo_digest,
     }
 
 
 def _login(plain: Object) -> Login | None:
-    found = _object(plain.get("registry"))
-    if not found.get("username"):
+    registry = _object(plain.get("registry"))
+    if not registry.get("username"):
         return None
-    server = str(found.get("server") or _server(plain["imageName"])).removeprefix("https://").removeprefix("http://")
-    return Login(server.rstrip("/"), found["username"], found.get("password") or "")
+    server = str(registry.get("server") or _server(plain["imageName"])).removeprefix("https://").removeprefix("http://")
+    return Login(server.rstrip("/"), registry["username"], registry.get("password") or "")
 
 
 def _server(name: Value) -> Value:
@@ -214,27 +225,27 @@ def _server(name: Value) -> Value:
 
 
 def _repository(tag: str) -> str:
-    """A name without its tag."""
+    """Returns an image's name without tag and digest."""
     path, _, last = tag.rpartition("/")
     return f"{path}/{last.split('@')[0].split(':')[0]}"
 
 
-def _differences(old: Object, new: Object, above: str = "") -> dict[str, Kind]:
-    found: dict[str, Kind] = {}
+def _differences(old: Object, new: Object, prefix: str = "") -> dict[str, Kind]:
+    paths: dict[str, Kind] = {}
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         if before == after:
             continue
-        path = f"{above}{key}"
+        path = f"{prefix}{key}"
         if isinstance(before, dict) and isinstance(after, dict):
-            found |= _differences(cast("Object", before), cast("Object", after), f"{path}.")
+            paths |= _differences(cast("Object", before), cast("Object", after), f"{path}.")
         else:
-            found[path] = Kind.ADD if key not in old else Kind.DELETE if key not in new else Kind.UPDATE
-    return found
+            paths[path] = Kind.ADD if key not in old else Kind.DELETE if key not in new else Kind.UPDATE
+    return paths
 
 
-def _covered(path: str, by: tuple[str, ...]) -> bool:
-    return any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in by)
+def _is_ignored(path: str, ignored: tuple[str, ...]) -> bool:
+    return any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in ignored)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Puts the plugins where `pulumi` finds them: the official ones where they can be had, else the stand-ins of this folder.
+"""Installs the plugins that `pulumi` needs: official plugins if they can be downloaded, otherwise the stand-ins in this folder.
 
-A stand-in is a script of two lines in the engine's own plugin folder, under the version of the installed SDK, that starts
-`python -m local.plugins.NAME` with the Python that installed it. The language host goes there too: a Pulumi built from source
-has none beside it, and from there it is found without a warning.
+A stand-in is a script of two lines in the engine's plugin folder, in the folder for the version of the installed SDK. It starts
+`python -m local.plugins.NAME` with the Python that installed it. The stand-in for the language host is installed there too: a
+Pulumi that was built from source has no language host beside it, and the engine finds this one without a warning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from common.progress import Progress
 
 RESOURCE_PLUGINS = ("command", "docker", "kubernetes", "random")
-"""Providers that the programs use and that have a stand-in here."""
+"""Providers that the programs use. Each has a stand-in in this folder."""
 MARK = "# stand-in of modelstack"
 DOWNLOAD_SECONDS = 300
 
@@ -39,7 +39,7 @@ class Source(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """A plugin as the engine would find it now."""
+    """A plugin, as the engine finds it at this moment."""
 
     kind: str
     name: str
@@ -49,10 +49,10 @@ class Plugin:
 
 
 def installed(pulumi: Path | None = None) -> list[Plugin]:
-    """Each plugin the programs use, and whether the official one or the stand-in answers.
+    """Returns each plugin that the programs use, and whether it is the official one or a stand-in.
 
     Args:
-        pulumi: the engine's executable: an official release has its language host beside it.
+        pulumi: the engine's executable. An official release has its language host beside it.
     """
     return [_find("resource", name, _version(name), None) for name in RESOURCE_PLUGINS] + [
         _find("language", "python", metadata.version("pulumi"), pulumi)
@@ -60,25 +60,25 @@ def installed(pulumi: Path | None = None) -> list[Plugin]:
 
 
 def install(progress: Progress, pulumi: Path, *, retry: bool = False) -> list[Plugin]:
-    """Makes every plugin available and `pulumi` a command of `paths.BIN`. Nothing happens where all is there.
+    """Makes every plugin available, and `pulumi` a command in `paths.BIN`. Does nothing if everything is installed.
 
     Args:
-        progress: is told only if something is missing.
+        progress: shows a step only if a plugin has to be installed.
         pulumi: the engine's executable.
-        retry: ask the download site again although it refused within the last day.
+        retry: try the download site again although it did not respond, or a download failed, within the last day.
 
     Returns:
-        what `installed` says afterwards.
+        The result of `installed` afterwards.
     """
     _link(pulumi)
-    wanted = [plugin for plugin in installed(pulumi) if not _settled(plugin, retry=retry)]
-    if wanted:
+    to_install = [plugin for plugin in installed(pulumi) if not _is_up_to_date(plugin, retry=retry)]
+    if to_install:
         with progress.step("plugins") as step:
-            for done, plugin in enumerate(wanted):
-                step.advance(done, len(wanted))
+            for done, plugin in enumerate(to_install):
+                step.advance(done, len(to_install))
                 step.note(plugin.name)
                 if plugin.kind == "language" or not _download(plugin, pulumi, retry=retry):
-                    _stand_in(plugin)
+                    _write_stand_in(plugin)
     return installed(pulumi)
 
 
@@ -93,7 +93,7 @@ def _folder(kind: str, name: str, version: str) -> Path:
 def _find(kind: str, name: str, version: str, pulumi: Path | None) -> Plugin:
     file = f"pulumi-{kind}-{name}"
     own = _folder(kind, name, version) / file
-    # The engine's order: PATH (any version), beside the engine (language hosts), its plugin folder.
+    # This is the engine's order: PATH (any version), beside the engine (language hosts only), its plugin folder.
     beside = [pulumi.resolve().parent / file] if pulumi and kind == "language" else []
     ambient = shutil.which(file)
     for path in [*([Path(ambient)] if ambient else []), *beside, own]:
@@ -108,34 +108,34 @@ def _is_stand_in(path: Path) -> bool:
         return MARK.encode() in file.read(256)
 
 
-def _settled(plugin: Plugin, *, retry: bool) -> bool:
+def _is_up_to_date(plugin: Plugin, *, retry: bool) -> bool:
     if plugin.source is Source.OFFICIAL:
         return True
     if plugin.source is Source.MISSING or plugin.path.read_text() != _script(plugin):
         return False
-    return plugin.kind == "language" or (not retry and download.refused())
+    return plugin.kind == "language" or (not retry and download.recently_unreachable())
 
 
 def _script(plugin: Plugin) -> str:
     module = "language" if plugin.kind == "language" else plugin.name
     python = sys.executable.replace("'", "'\\''")
-    # -P: the folder it is started in is the user's, and may hold modules of any name.
+    # -P: the plugin starts in a folder of the user, which may contain modules of any name.
     return f"#!/bin/sh\n{MARK}, see local/plugins/README.md\nexec '{python}' -P -m local.plugins.{module} \"$@\"\n"
 
 
-def _stand_in(plugin: Plugin) -> None:
+def _write_stand_in(plugin: Plugin) -> None:
     folder = _folder(plugin.kind, plugin.name, plugin.version)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"pulumi-{plugin.kind}-{plugin.name}"
-    written = folder / f".{os.getpid()}"
-    written.write_text(_script(plugin))
-    written.chmod(0o755)
-    written.replace(file)
+    temporary = folder / f".{os.getpid()}"
+    temporary.write_text(_script(plugin))
+    temporary.chmod(0o755)
+    temporary.replace(file)
 
 
 def _download(plugin: Plugin, pulumi: Path, *, retry: bool) -> bool:
     archive = f"pulumi-resource-{plugin.name}-v{plugin.version}-{download.PLATFORM}.tar.gz"
-    if not download.offered(f"{download.SITE}/releases/plugins/{archive}", retry=retry):
+    if not download.is_available(f"{download.SITE}/releases/plugins/{archive}", retry=retry):
         return False
     folder = _folder(plugin.kind, plugin.name, plugin.version)
     shutil.rmtree(folder, ignore_errors=True)
@@ -144,18 +144,18 @@ def _download(plugin: Plugin, pulumi: Path, *, retry: bool) -> bool:
     try:
         subprocess.run(command, env=environment, capture_output=True, check=True, timeout=DOWNLOAD_SECONDS)
     except (OSError, subprocess.SubprocessError):
-        download.remember_refusal()
+        download.record_unreachable()
         return False
     return True
 
 
 def _link(pulumi: Path) -> None:
-    """`paths.BIN/pulumi`, a link so that the engine still finds what lies beside its real file."""
+    """Creates `paths.BIN/pulumi` as a link, so that the engine still finds the files beside its real executable."""
     link = paths.BIN / "pulumi"
     if link.parent == pulumi.parent or (link.is_symlink() and link.readlink() == pulumi):
         return
     paths.BIN.mkdir(parents=True, exist_ok=True)
-    written = paths.BIN / f".pulumi-{os.getpid()}"
-    written.unlink(missing_ok=True)
-    written.symlink_to(pulumi)
-    written.replace(link)
+    temporary = paths.BIN / f".pulumi-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(pulumi)
+    temporary.replace(link)

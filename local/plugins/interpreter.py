@@ -1,4 +1,4 @@
-"""Which Python runs a program, and what is installed for it: found by looking at files, no process is started."""
+"""Finds the Python interpreter of a program and its installed packages. Reads files only and starts no process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 DEFAULT_VIRTUALENVS = {"uv": ".venv", "poetry": ".venv"}
-"""Where a toolchain named in Pulumi.yaml keeps its environment when the option `virtualenv` does not say so."""
+"""By toolchain in Pulumi.yaml: the folder of the virtual environment if the option `virtualenv` is not set."""
 
 
 class NoInterpreterError(Exception):
-    """The environment that Pulumi.yaml names is not there."""
+    """The virtual environment that Pulumi.yaml names does not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,13 @@ class Package:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python and the folders its packages are in."""
+    """A Python executable and the folders that contain its packages."""
 
     executable: Path
     folders: tuple[Path, ...]
 
     def packages(self) -> list[Package]:
-        """Installed packages that ship a `pulumi-plugin.json`, in order of their names."""
+        """Returns the installed packages that contain a `pulumi-plugin.json`, sorted by name."""
         found: dict[str, Package] = {}
         for folder in self.folders:
             for file in sorted(folder.glob("*/pulumi-plugin.json")):
@@ -46,19 +46,23 @@ class Interpreter:
         return [found[name] for name in sorted(found)]
 
     def dependencies(self, *, transitive: bool) -> list[tuple[str, str]]:
-        """Names and versions of what is installed; without `transitive` only what nothing else requires."""
-        installed = {_normal(d.name): d for d in metadata.distributions(path=[str(folder) for folder in self.folders])}
+        """Returns names and versions of the installed packages; without `transitive`, only those that no other one requires."""
+        installed = {_normalized(d.name): d for d in metadata.distributions(path=[str(folder) for folder in self.folders])}
         needed = set[str]()
         if not transitive:
             for distribution in installed.values():
                 needed.update(
-                    _normal(_requirement_name(line)) for line in distribution.requires or [] if "extra ==" not in line
+                    _normalized(_requirement_name(line)) for line in distribution.requires or [] if "extra ==" not in line
                 )
         return sorted((d.name, d.version) for name, d in installed.items() if name not in needed)
 
 
-def of_program(root: str, options: dict[str, Any]) -> Interpreter:
-    """The interpreter that the `runtime` block of a Pulumi.yaml in `root` asks for: this one where it names none."""
+def for_program(root: str, options: dict[str, Any]) -> Interpreter:
+    """Returns the interpreter that the `runtime` options of the Pulumi.yaml in `root` name, by default the one of this process.
+
+    Raises:
+        NoInterpreterError: the virtual environment does not exist.
+    """
     virtualenv = options.get("virtualenv") or DEFAULT_VIRTUALENVS.get(str(options.get("toolchain", "")))
     if not virtualenv:
         return Interpreter(Path(sys.executable), tuple(Path(entry) for entry in sys.path if entry.endswith("-packages")))
@@ -73,31 +77,31 @@ def of_program(root: str, options: dict[str, Any]) -> Interpreter:
 
 
 def version_of(distribution: str) -> str:
-    """The version of something installed beside this code."""
+    """Returns the version of a distribution that is installed for this interpreter."""
     return metadata.version(distribution)
 
 
 def _package(file: Path) -> Package | None:
-    described = _read(file)
-    if described is None or not described.get("resource", False):
+    manifest = _read(file)
+    if manifest is None or not manifest.get("resource", False):
         return None
-    name = str(described.get("name") or file.parent.name.removeprefix("pulumi_").replace("_", "-"))
-    version = str(described.get("version") or _installed_version(file.parent)).removeprefix("v")
-    parameter = described.get("parameterization")
+    name = str(manifest.get("name") or file.parent.name.removeprefix("pulumi_").replace("_", "-"))
+    version = str(manifest.get("version") or _installed_version(file.parent)).removeprefix("v")
+    parameter = manifest.get("parameterization")
     return Package(
         name=name,
         version=version,
-        server=str(described.get("server", "")),
+        server=str(manifest.get("server", "")),
         parameterization=(parameter["name"], parameter["version"], base64.b64decode(parameter["value"])) if parameter else None,
     )
 
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        described = json.loads(file.read_text())
+        manifest = json.loads(file.read_text())
     except (OSError, ValueError):
         return None
-    return cast("dict[str, Any]", described) if isinstance(described, dict) else None
+    return cast("dict[str, Any]", manifest) if isinstance(manifest, dict) else None
 
 
 def _installed_version(package: Path) -> str:
@@ -106,7 +110,7 @@ def _installed_version(package: Path) -> str:
     return ""
 
 
-def _normal(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 

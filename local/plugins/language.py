@@ -1,8 +1,8 @@
-"""The Python language host: what `pulumi` starts as `pulumi-language-python` to run programs, policy packs and plugins.
+"""The Python language host. `pulumi` starts it as `pulumi-language-python` to run programs, policy packs and plugins.
 
-Each program runs in a child process (`executor.py`) of the interpreter that Pulumi.yaml asks for, this one by default. The
-child's output streams into the engine's log, and it can be stopped at any moment. This process stays small: it loads the
-protocol's messages without the SDK around them, which starts it in a third of the time.
+Each program runs in a child process (`executor.py`) with the interpreter that Pulumi.yaml names, by default the interpreter of
+this process. The output of the child process goes to the engine's log, and the child process can be stopped at any moment. This
+process loads the protocol's messages without the rest of the SDK, so that it starts in a third of the time.
 """
 # ruff: noqa: N802, the names are the protocol's
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 EXECUTOR = Path(__file__).with_name("executor.py")
 REPORTED = 32
-"""Exit status of an executor that has told the engine what went wrong."""
+"""Exit status of an executor that has reported its error to the engine."""
 MAX_MESSAGE = 400 * 1024 * 1024
-"""As the engine's own limit: configurations and plugin outputs may be large."""
-TALKATIVE = "--debug"
-"""Tells an executor that debug messages are shown to somebody."""
+"""Bytes. The same as the engine's limit: configurations and plugin outputs may be large."""
+DEBUG_FLAG = "--debug"
+"""Argument of the executor: debug messages are shown or logged."""
 PARENT_CHECK_SECONDS = 1.0
 CHUNK = 65536
 WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
-"""Before a command: it ends when this process is killed."""
+"""Prefix of a command: the kernel terminates the command when this process is killed."""
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """The calls of the engine. Those that are not here answer `UNIMPLEMENTED`: code generation, packing, templates."""
+    """Answers the engine's calls. Calls without a method here return `UNIMPLEMENTED`: code generation, packing, templates."""
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
@@ -108,9 +108,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self, request: language_pb2.GetProgramDependenciesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetProgramDependenciesResponse:
         python = self._interpreter(request.info, context)
-        found = python.dependencies(transitive=request.transitiveDependencies)
+        installed = python.dependencies(transitive=request.transitiveDependencies)
         return language_pb2.GetProgramDependenciesResponse(
-            dependencies=[language_pb2.DependencyInfo(name=name, version=version) for name, version in found]
+            dependencies=[language_pb2.DependencyInfo(name=name, version=version) for name, version in installed]
         )
 
     def RuntimeOptionsPrompts(
@@ -122,10 +122,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def Run(self, request: language_pb2.RunRequest, context: grpc.ServicerContext) -> language_pb2.RunResponse:
         del context
         try:
-            python = interpreter.of_program(request.info.root_directory, _options(request.info))
+            python = interpreter.for_program(request.info.root_directory, _options(request.info))
         except interpreter.NoInterpreterError as error:
             return language_pb2.RunResponse(error=str(error))
-        command = [str(python.executable), "-u", str(EXECUTOR), self._engine, *([TALKATIVE] if _asked_for_more() else [])]
+        command = [str(python.executable), "-u", str(EXECUTOR), self._engine, *([DEBUG_FLAG] if _debug_requested() else [])]
         try:
             child = self._start(command, pwd=request.pwd, stdin=subprocess.PIPE, stdout=None, stderr=None)
         except OSError as error:
@@ -133,7 +133,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         try:
             child.communicate(request.SerializeToString())
         finally:
-            self._ended(child)
+            self._wait(child)
         if child.returncode == 0:
             return language_pb2.RunResponse()
         if child.returncode == REPORTED or self._stopping:
@@ -160,13 +160,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         try:
             yield from _streams(child, language_pb2.RunPluginResponse)
         finally:
-            self._ended(child)
+            self._wait(child)
         yield language_pb2.RunPluginResponse(exitcode=max(child.returncode, 0))
 
     def InstallDependencies(
         self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
-        """Installs what the program's folder asks for: the lock of uv, or a requirements.txt into its virtualenv."""
+        """Installs the dependencies of a program: its uv.lock with uv, or its requirements.txt into its virtual environment."""
         options = _options(request.info)
         root = Path(request.info.root_directory or request.directory)
         virtualenv = root / str(options.get("virtualenv") or ".venv")
@@ -183,7 +183,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             try:
                 yield from _streams(child, language_pb2.InstallDependenciesResponse)
             finally:
-                self._ended(child)
+                self._wait(child)
             if child.returncode:
                 context.abort(grpc.StatusCode.UNKNOWN, f"{' '.join(command)} failed with status {child.returncode}")
 
@@ -193,13 +193,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return empty_pb2.Empty()
 
     def stop(self) -> None:
-        """Ends the programs under way; what they had registered is the engine's to finish."""
+        """Terminates the running programs. The engine finishes the resources that they have registered."""
         with self._lock:
             self._stopping = True
             for child in self._children:
                 child.terminate()
 
-    def _start(  # noqa: PLR0913 - as many as its callers differ in
+    def _start(  # noqa: PLR0913 - the callers differ in each of these
         self,
         command: list[str],
         pwd: str,
@@ -209,13 +209,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         stdout: int | None = subprocess.PIPE,
         stderr: int | None = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
-        """Starts a child that `stop` knows of. Its output goes to pipes, or (None) where this process's own goes."""
+        """Starts a child process that `stop` can terminate. A stream set to None goes to the same stream of this process."""
         with self._lock:
             child = subprocess.Popen(command, cwd=pwd or None, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
             self._children.add(child)
         return child
 
-    def _ended(self, child: subprocess.Popen[bytes]) -> None:
+    def _wait(self, child: subprocess.Popen[bytes]) -> None:
         child.wait()
         with self._lock:
             self._children.discard(child)
@@ -223,7 +223,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     @staticmethod
     def _interpreter(info: language_pb2.ProgramInfo, context: grpc.ServicerContext) -> interpreter.Interpreter:
         try:
-            return interpreter.of_program(info.root_directory, _options(info))
+            return interpreter.for_program(info.root_directory, _options(info))
         except interpreter.NoInterpreterError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
             raise
@@ -233,20 +233,23 @@ def _options(info: language_pb2.ProgramInfo) -> dict[str, Any]:
     return json_format.MessageToDict(info.options) if info.HasField("options") else {}
 
 
-def _asked_for_more() -> bool:
-    """Whether the engine was started with a flag that has it show or log debug messages. It does not tell its plugins."""
+def _debug_requested() -> bool:
+    """Returns whether the engine shows or logs debug messages.
+
+    The engine does not pass this on to its plugins, so the flags of its command line are read.
+    """
     words = Path(f"/proc/{os.getppid()}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
-    return any(_MORE.match(word) for word in words)
+    return any(_DEBUG_FLAGS.match(word) for word in words)
 
 
-_MORE = re.compile(r"--(debug|verbose|logtostderr)(=|$)|-[a-z]*[dv]")
+_DEBUG_FLAGS = re.compile(r"--(debug|verbose|logtostderr)(=|$)|-[a-z]*[dv]")
 """`--debug`, `-d`, `--verbose=9`, `-v9`, and short flags together: `-yd`."""
 
 _Chunk = TypeVar("_Chunk", language_pb2.RunPluginResponse, language_pb2.InstallDependenciesResponse)
 
 
 def _streams(child: subprocess.Popen[bytes], response: type[_Chunk]) -> Iterator[_Chunk]:
-    """What a child prints, as it prints it, until it has closed both streams."""
+    """Yields the output of a child process as it arrives, until the child process has closed both streams."""
     chunks: queue.SimpleQueue[_Chunk | None] = queue.SimpleQueue()
 
     def pump(stream: IO[bytes], pack: Callable[[bytes], _Chunk]) -> None:
@@ -291,7 +294,7 @@ def main() -> None:
             break
     host.stop()
     server.stop(grace=None)
-    # A program that does not end in time is killed with this process (it asked for that): nothing is awaited.
+    # Nothing is awaited: the kernel kills a program that is still running when this process ends (see `executor.main`).
     os._exit(0)
 
 

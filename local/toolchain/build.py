@@ -1,4 +1,4 @@
-"""Executables from Go modules whose versions and checksums are committed, built once into the user's cache."""
+"""Builds executables from Go modules into the user's cache. The versions and checksums of the modules are committed."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _TAIL_LINES: Final = 25
 _FALLBACKS: Final = (Path("/usr/local/go/bin/go"), Path("/usr/lib/go/bin/go"))
 _HOW_TO_GET_GO: Final = (
     "install Go {version} or newer: the archive from https://go.dev/dl into /usr/local/go, or the package golang-go of Debian "
-    "and Ubuntu, which from 1.21 on fetches the version it needs by itself unless GOTOOLCHAIN=local is set"
+    "and Ubuntu, which from 1.21 on downloads the version that it needs, unless GOTOOLCHAIN=local is set"
 )
 
 
 @dataclass(frozen=True)
 class GoBuild:
-    """One executable.
+    """The build of one executable.
 
     Args:
-        name: of the executable and in the cache.
-        module: folder with go.mod, go.sum and the Go files.
-        package: what to build, as `go build` takes it.
-        ldflags: for the linker.
+        name: the name of the executable, and of its folder in the cache.
+        module: the folder with go.mod, go.sum and the Go files.
+        package: the package argument of `go build`.
+        ldflags: the flags for the linker.
     """
 
     name: str
@@ -46,22 +46,25 @@ class GoBuild:
 
     @property
     def result(self) -> Path:
-        """Where the executable is, once it is built."""
+        """The path of the executable in the cache. It exists after the build."""
         sources = sorted([*self.module.rglob("*.go"), self.module / "go.mod", self.module / "go.sum"])
         return paths.cache_entry(self.name, *sources, " ".join(self._arguments("."))) / self.name
 
     def make(self, progress: Progress) -> Path:
-        """The executable, built now if the cache has none. Safe to be killed, and to run twice at a time.
+        """Returns the executable, and builds it first if the cache does not have it.
+
+        It can be killed at any time, and can run in several processes at the same time.
 
         Raises:
-            UserError: Go is missing or too old, or a command failed: which, the end of its output, where all of it is.
+            UserError: Go is missing or too old, or a command failed. For a failed command, the error names the command and the
+                file with its output, and shows the end of the output.
         """
         result = self.result
         if result.is_file():
             return result
         cache = result.parent.parent
         with one_at_a_time(cache / f"{self.name}.lock", f"{self.name}: wait for another build", progress):
-            if result.is_file():  # another process has made it meanwhile
+            if result.is_file():  # another process has built it in the meantime
                 return result
             for abandoned in cache.glob(f"{self.name}-*.part-*"):
                 shutil.rmtree(abandoned, ignore_errors=True)
@@ -80,66 +83,75 @@ class GoBuild:
     def _build(self, output: Path, progress: Progress) -> None:
         run = _Runner(self._go(), self.module, paths.LOGS / f"build-{self.name}.log")
         with progress.step(f"{self.name}: modules") as step:
-            fetched = 0
+            downloads = 0
 
-            def fetching(line: str) -> None:
-                nonlocal fetched
+            def count_download(line: str) -> None:
+                nonlocal downloads
                 if line.startswith("go: downloading "):
-                    fetched += 1
-                    step.advance(fetched)
+                    downloads += 1
+                    step.advance(downloads)
                     step.note(line.removeprefix("go: downloading ").strip())
 
-            # `Stale`: what this machine has not compiled before; the other packages take no time.
-            stale = run(["list", "-mod=readonly", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", self.package], fetching)
+            # Only stale packages are compiled. The others are in Go's build cache and take no time.
+            list_stale = ["list", "-mod=readonly", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", self.package]
+            stale = run(list_stale, count_download)
         total = max(1, sum(1 for line in stale if line.strip() and not line.startswith("go: ")))
         with progress.step(f"{self.name}: build") as step:
             built = 0
             step.advance(0, total)
 
-            def building(line: str) -> None:
+            def count_package(line: str) -> None:
                 nonlocal built
                 if re.fullmatch(r"[\w./~-]+", line.strip()):
                     built += 1
                     step.advance(min(built, total), total)
                     step.note(line.strip().rsplit("/", 2)[-1])
 
-            run(self._arguments(str(output)), building)
+            run(self._arguments(str(output)), count_package)
 
     def _go(self) -> Path:
-        """A Go that can build the module: its own version is enough, or it fetches one that is."""
-        wanted = re.search(r"^go (\S+)", (self.module / "go.mod").read_text(), re.MULTILINE)
-        fix = _HOW_TO_GET_GO.format(version=wanted[1] if wanted else "")
+        """Returns a `go` command that can build the module: it is new enough itself, or it downloads a newer Go.
+
+        Raises:
+            UserError: Go is not installed, or it is too old and cannot download a newer one.
+        """
+        required = re.search(r"^go (\S+)", (self.module / "go.mod").read_text(), re.MULTILINE)
+        fix = _HOW_TO_GET_GO.format(version=required[1] if required else "")
         found = shutil.which("go")
         go = Path(found) if found else next((path for path in _FALLBACKS if path.is_file()), None)
         if go is None:
-            raise UserError(f"{self.name} has to be built, and Go is not installed.", where="PATH", fix=fix)
-        # In the module's folder Go switches to the version that go.mod asks for, or says why it cannot.
-        told = subprocess.run([go, "version"], cwd=self.module, capture_output=True, text=True, check=False)
-        if told.returncode:
+            raise UserError(f"{self.name} has to be built with Go, and Go is not installed.", where="PATH", fix=fix)
+        # In the module's folder, Go switches to the version that go.mod requires, or prints why it cannot.
+        result = subprocess.run([go, "version"], cwd=self.module, capture_output=True, text=True, check=False)
+        if result.returncode:
             raise UserError(
-                f"{self.name} has to be built, and the installed Go cannot do that.",
+                f"{self.name} has to be built with Go, and the installed Go cannot build it.",
                 where=str(go),
-                found=told.stderr.strip(),
+                found=result.stderr.strip(),
                 fix=fix,
             )
         return go
 
 
 class _Runner:
-    """Runs `go` and keeps its output in a file."""
+    """Runs `go` and writes its output to a file."""
 
     def __init__(self, go: Path, folder: Path, log: Path) -> None:
         self._go, self._folder, self._log = go, folder, log
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
 
-    def __call__(self, arguments: Sequence[str], line: Callable[[str], None]) -> list[str]:
-        """Returns the lines of output, each of which `line` is told as it comes."""
+    def __call__(self, arguments: Sequence[str], on_line: Callable[[str], None]) -> list[str]:
+        """Calls `on_line` with each line of output as soon as it is printed, and returns all lines.
+
+        Raises:
+            UserError: the command failed.
+        """
         lines: list[str] = []
         with (
             self._log.open("a", buffering=1) as log,
             subprocess.Popen(
-                # `go` goes when this process goes, by kill -9 too.
+                # `go` ends when this process ends, even by `kill -9`.
                 ["setpriv", "--pdeathsig", "TERM", self._go, *arguments],
                 cwd=self._folder,
                 env=_environment(),
@@ -155,24 +167,25 @@ class _Runner:
                 for text in process.stdout:
                     log.write(text)
                     lines.append(text.rstrip("\n"))
-                    line(text)
+                    on_line(text)
             except BaseException:
                 process.terminate()
                 raise
         if process.returncode:
             raise UserError(
                 f"`go {' '.join(arguments)}` failed with status {process.returncode}.",
-                where=f"{self._folder}, all of its output is in {self._log}",
+                where=f"{self._folder}; the complete output is in {self._log}",
                 found="\n" + "\n".join(f"    {row}" for row in lines[-_TAIL_LINES:]),
-                fix="mend what the output names (network, disk space), then run again; packages compiled so far are kept",
+                fix="fix what the output names (network, disk space), then run again; packages compiled so far are reused",
             )
         return lines
 
 
 def _environment() -> dict[str, str]:
-    """Go's environment without what would make another executable of the same sources."""
-    kept = {
+    """Returns the environment for `go`, without the variables that would change the executable built from the same sources."""
+    retained = {
         name: value for name, value in os.environ.items() if name not in ("GOFLAGS", "GOOS", "GOARCH", "GOWORK", "GO111MODULE")
     }
-    # Without cgo the executables are static: they run in the userland, whose C library is older than the host's may be.
-    return {**kept, "CGO_ENABLED": "0", "GOWORK": "off"}
+    # Without cgo the executables are statically linked: they also run in the userland, whose C library may be older than the
+    # host's.
+    return {**retained, "CGO_ENABLED": "0", "GOWORK": "off"}

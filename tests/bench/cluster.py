@@ -14,7 +14,7 @@ import psutil
 from common import paths
 from common.serving import PORT, PREDICTIONS
 from delivery.environments.environment import Environment
-from delivery.environments.held_out import held_out
+from delivery.environments.held_out import held_out_week
 from local.node.record import read_state
 from tests.bench.load import Target, once, rounds
 
@@ -33,7 +33,7 @@ def measure(stack: str, workload: str, folder: Path) -> Mapping[str, Load]:
     """Load borne by the endpoint, as `router` and `pod`. The request is the release's held-out week, its first row."""
     environment = Environment.open(stack)
     release = environment.outputs.endpoints[workload]
-    data = held_out(release.run, lambda: environment.model_registry).request["data"]
+    data = held_out_week(release.run, lambda: environment.model_registry).request["data"]
     body = {"data": {"names": data["names"], "ndarray": data["ndarray"][:1]}}
     services = {"router": (workload, 80), "pod": (f"{workload}-stable", PORT)}
     targets = [

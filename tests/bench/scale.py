@@ -26,7 +26,7 @@ from common import paths
 from delivery.stacks import backend, variables
 from tests.bench.endpoint import verdict
 from tests.bench.preview import BARE, PROJECT
-from tests.engine.conftest import control_plane
+from tests.engine.harness.control_plane import control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ LARGE = 300
 POLL_SECONDS = 0.1
 _WORKLOADS = """import pulumi
 from components.serving.endpoint import Endpoint, EndpointArgs
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 
 def unawaited(args):
     if args.type_.startswith("kubernetes:"):
@@ -50,7 +50,7 @@ pulumi.runtime.register_stack_transformation(unawaited)
 image = "registry.example/image@sha256:" + 64 * "0"
 capacity = Capacity(cpu="100m", memory="128Mi", workers=1, min_replicas=1, max_replicas=2, target_cpu_percent=70)
 for number in range(%d):
-    served = Served(image=image, version=1, run=32 * "0")
+    served = ServedRelease(image=image, version=1, run=32 * "0")
     Endpoint(f"w{number}", EndpointArgs(namespace="default", router_image=image, capacity=capacity, stable=served))
 """
 

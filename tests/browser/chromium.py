@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to by the DevTools protocol over a pair of pipes: no port, no driver, no dependency."""
+"""A headless Chromium, controlled with the DevTools protocol over two pipes: without a port, a driver or a dependency."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import Any
 from tests import debian
 
 SECONDS = 60.0
-"""For an answer. A busy machine may need some of them to start."""
+"""How long to wait for an answer. On a busy machine, the start may take several seconds."""
 INSTALLED = ("chromium", "google-chrome")
 FLAGS = (
     "--headless",
-    "--no-sandbox",  # which needs rights that a container has not; the pages are our own
+    "--no-sandbox",  # the sandbox needs privileges that containers lack; all pages are our own
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-quic",
@@ -38,18 +38,18 @@ FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <alias binding="same"><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>
 <alias binding="same"><family>sans-serif</family><prefer><family>DejaVu Sans</family></prefer></alias>
 <alias binding="same"><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias></fontconfig>"""
-"""The fonts of the machine or of Debian's package, found wherever they are. Chromium takes the one for formulas if it may."""
+"""Configures the fonts of the machine and of the Debian package, and excludes the math font, which Chromium would choose."""
 _TO, _FROM = 3, 4
-"""Descriptors that Chromium reads commands from and writes answers to."""
+"""File descriptors: Chromium reads commands from 3 and writes answers to 4."""
 
 
 class Browser:
-    """A browser with one page, and what that page has asked for and complained about since it was opened."""
+    """A browser with one page. Records the requests of the page and its console messages since it was opened."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.requests: list[str] = []
-        self.complaints: list[str] = []
+        self.console_messages: list[str] = []
         self._number, self._rest = 0, b""
         self._start()
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -58,7 +58,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Sends a command, and gives its answer."""
+        """Sends a command and returns its answer."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if session := getattr(self, "_session", None):
@@ -71,34 +71,34 @@ class Browser:
                 return answer["result"]
 
     def open(self, file: Path, *, width: int, scheme: str = "light", medium: str = "screen") -> None:
-        """Opens a file in a window of a width, for eyes that like it light or dark."""
+        """Opens a file in a window with the given width, in the light or the dark colour scheme."""
         self.requests.clear()
-        self.complaints.clear()
+        self.console_messages.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=medium, features=features)
         self.call("Page.navigate", url=file.as_uri())
-        end = time.monotonic() + SECONDS
+        deadline = time.monotonic() + SECONDS
         while self.evaluate("document.readyState") != "complete" or self.evaluate("location.href") != file.as_uri():
-            assert time.monotonic() < end, f"{file} was not loaded"
+            assert time.monotonic() < deadline, f"{file} was not loaded"
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression in the page."""
+        """Evaluates a JavaScript expression in the page and returns its value."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def picture(self, file: Path) -> None:
-        """The whole page as a PNG."""
-        made = self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        file.write_bytes(base64.b64decode(made["data"]))
+    def screenshot(self, file: Path) -> None:
+        """Writes the whole page to a PNG file."""
+        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(answer["data"]))
 
-    def printed(self, file: Path) -> None:
-        """The page as a PDF."""
+    def print_pdf(self, file: Path) -> None:
+        """Writes the page to a PDF file."""
         file.write_bytes(base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True)["data"]))
 
     def close(self) -> None:
-        """Ends it and all of its processes."""
+        """Ends the browser and all its processes."""
         for descriptor in (self._commands, self._answers):
             os.close(descriptor)
         os.killpg(self._pid, signal.SIGKILL)
@@ -106,47 +106,47 @@ class Browser:
         self._folder.cleanup()
 
     def _start(self) -> None:
-        found = next(filter(None, map(shutil.which, INSTALLED)), None)
-        program = found or debian.program("chromium-headless-shell")
+        installed = next(filter(None, map(shutil.which, INSTALLED)), None)
+        program = installed or debian.program("chromium-headless-shell")
         folder = Path(self._folder.name)
         fonts = folder / "fonts.conf"
         fonts.write_text(FONTS.format(root=debian.root_of("chromium-headless-shell"), cache=folder / "fonts"))
-        environment = (os.environ if found else debian.environment()) | {"FONTCONFIG_FILE": str(fonts), "HOME": str(folder)}
-        theirs, self._commands = os.pipe()
-        self._answers, theirs_too = os.pipe()
-        # Through numbers that are surely not 3 and 4 themselves, whatever was free: one must not close the other.
-        high, high_too = (os.dup2(end, number) for end, number in ((theirs, 203), (theirs_too, 204)))
+        environment = (os.environ if installed else debian.environment()) | {"FONTCONFIG_FILE": str(fonts), "HOME": str(folder)}
+        read_end, self._commands = os.pipe()
+        self._answers, write_end = os.pipe()
+        # Copies with high numbers: if an end of a pipe already were 3 or 4, the spawn would overwrite it with the other end.
+        high_read, high_write = (os.dup2(end, number) for end, number in ((read_end, 203), (write_end, 204)))
         log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT)
         actions = [
-            (os.POSIX_SPAWN_DUP2, high, _TO),
-            (os.POSIX_SPAWN_DUP2, high_too, _FROM),
+            (os.POSIX_SPAWN_DUP2, high_read, _TO),
+            (os.POSIX_SPAWN_DUP2, high_write, _FROM),
             (os.POSIX_SPAWN_DUP2, log, 2),
             (os.POSIX_SPAWN_DUP2, log, 1),
         ]
         command = [program, *FLAGS, f"--user-data-dir={folder / 'profile'}"]
         self._pid = os.posix_spawn(program, command, environment, file_actions=actions, setpgroup=0)
-        for descriptor in {theirs, theirs_too, high, high_too, log}:
+        for descriptor in {read_end, write_end, high_read, high_write, log}:
             os.close(descriptor)
 
     def _next(self) -> dict[str, Any]:
-        """The next message. Events are noted by the way."""
-        end = time.monotonic() + SECONDS
+        """Returns the next message. Records it if it is an event."""
+        deadline = time.monotonic() + SECONDS
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._answers], [], [], max(0.0, end - time.monotonic()))
+            ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"Chromium did not answer within {SECONDS:g} s: {self._log()}"
-            more = os.read(self._answers, 1 << 16)
-            assert more, f"Chromium ended: {self._log()}"
-            self._rest += more
+            chunk = os.read(self._answers, 1 << 16)
+            assert chunk, f"Chromium ended: {self._log()}"
+            self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\0")
         message = json.loads(line)
-        self._note(message.get("method"), message.get("params", {}))
+        self._record(message.get("method"), message.get("params", {}))
         return message
 
-    def _note(self, method: str | None, told: dict[str, Any]) -> None:
+    def _record(self, method: str | None, payload: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self.requests.append(payload["request"]["url"])
         elif method in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
-            self.complaints.append(json.dumps(told))
+            self.console_messages.append(json.dumps(payload))
 
     def _log(self) -> str:
         return (Path(self._folder.name) / "log").read_text(errors="replace")[-1000:]

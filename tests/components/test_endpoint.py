@@ -5,12 +5,12 @@ import pytest
 
 from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, routes
 from components.serving.router_config import config
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 from tests.harness import run
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"
-STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
-NEXT = Served(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
+STABLE = ServedRelease(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
+NEXT = ServedRelease(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
 CAPACITY = Capacity(cpu="100m", memory="384Mi", workers=1, min_replicas=1, max_replicas=2, target_cpu_percent=70)
 ARGS = {
     "namespace": "serving",
@@ -38,7 +38,7 @@ def names(declared, kind):
     return sorted(resource.inputs["metadata"]["name"] for resource in declared.all(kind))
 
 
-def test_people_find_it_at_the_node_port_and_pods_by_the_workload_s_name():
+def test_the_url_is_the_node_port_or_the_service_of_the_workload():
     assert declare().outputs["url"] == "http://localhost:30001"
     assert declare(host="", node_port=None).outputs["url"] == "http://markdown.serving.svc"
 
@@ -49,7 +49,7 @@ def test_without_canary_and_shadow_there_is_one_variant_and_the_router():
     assert names(declared, "Service") == ["markdown", "markdown-stable"]
 
 
-def test_each_variant_has_objects_of_its_own():
+def test_each_variant_has_its_own_objects():
     declared = declare(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT)
     variants = ["markdown-canary", "markdown-shadow", "markdown-stable"]
     assert names(declared, "HorizontalPodAutoscaler") == variants
@@ -57,7 +57,7 @@ def test_each_variant_has_objects_of_its_own():
     assert names(declared, "Service") == sorted(["markdown", *variants])
 
 
-def test_the_router_sends_the_canary_its_share_and_the_shadow_a_copy():
+def test_the_router_sends_a_share_to_the_canary_and_copies_to_the_shadow():
     text = config_of(declare(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT))
     assert "10% canary; * stable;" in text
     assert "mirror /shadow;" in text
@@ -68,48 +68,48 @@ def test_the_router_starts_after_every_variant_is_ready():
     declared = declare(canary=CanaryVariant(served=NEXT, percent=10))
     ready = {"markdown-stable-service", "markdown-canary-service"}
     assert ready <= declared.one("Deployment", "markdown-router-deployment").dependencies, (
-        "a canary that is asked before it can answer is an error for its share of the callers"
+        "requests to a canary that is not ready would fail"
     )
 
 
-def test_another_share_is_another_config_map_so_the_pods_are_rolled():
+def test_another_share_gets_another_config_map_so_the_pods_restart():
     before, after = (declare(canary=CanaryVariant(served=NEXT, percent=percent)) for percent in (10, 20))
     assert names(before, "ConfigMap") != names(after, "ConfigMap")
     assert [each.name for each in before.all("ConfigMap")] == [each.name for each in after.all("ConfigMap")], (
-        "to the engine it is the same resource, replaced: the new one is there before the old one goes"
+        "the engine replaces the resource: it creates the new config map before it deletes the old one"
     )
 
 
-def test_another_release_leaves_the_router_alone():
+def test_another_release_does_not_change_the_router():
     before, after = declare(), declare(stable=NEXT)
     router = [each.one("Deployment", "markdown-router-deployment").inputs for each in (before, after)]
-    assert router[0] == router[1], "rolling the router as well would be for nothing"
+    assert router[0] == router[1], "a restart of the router is not necessary"
 
 
-def test_only_the_router_may_ask_variants_and_they_may_ask_nobody():
+def test_only_the_router_may_send_requests_to_variants_and_they_may_send_none():
     policy = declare().one("NetworkPolicy", "markdown-variant-traffic").inputs["spec"]
     predictions = next(rule for rule in policy["ingress"] if rule["ports"] == [{"port": 9000}])
     assert predictions["from"] == [
         {"podSelector": {"matchLabels": {"modelstack.dev/workload": "markdown", "modelstack.dev/role": "router"}}}
     ]
-    assert policy.get("egress", []) == [], "a model answers from what it was asked"
+    assert policy.get("egress", []) == [], "a model needs nothing but the request"
     assert "Egress" in policy["policyTypes"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"canary": CanaryVariant(served=NEXT, percent=101)}, "canary_percent is 101"),
-        ({"host": ""}, "host and node_port go together"),
-        ({"node_port": None}, "host and node_port go together"),
+        ({"host": ""}, "host and node_port must be set together"),
+        ({"node_port": None}, "host and node_port must be set together"),
     ],
 )
-def test_arguments_that_make_no_endpoint_are_refused(changes, words):
-    with pytest.raises(ValueError, match=words):
+def test_invalid_arguments_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
         declare(**changes)
 
 
-def test_an_endpoint_of_one_variant_asks_no_other():
+def test_the_router_of_a_stable_variant_alone_knows_no_other_variant():
     text = config(routes("markdown", EndpointArgs(**ARGS)))
     assert "canary" not in text
     assert "shadow" not in text

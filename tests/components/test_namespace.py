@@ -12,17 +12,19 @@ def program():
 
 def test_pods_in_a_namespace_must_be_restricted():
     labels = run(program).one("Namespace", "serving-namespace").inputs["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "restricted", "the API server refuses what a review overlooks"
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted", (
+        "the API server must reject pods that a review overlooks"
+    )
 
 
-def test_no_traffic_flows_that_nobody_asked_for():
+def test_the_default_policy_allows_dns_only():
     policy = run(program).one("NetworkPolicy").inputs["spec"]
-    assert policy["podSelector"] == {}, "it is for every pod"
+    assert policy["podSelector"] == {}, "the policy applies to all pods"
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy
     ports = {(port["port"], port["protocol"]) for rule in policy["egress"] for port in rule["ports"]}
-    assert ports == {(53, "UDP"), (53, "TCP")}, "without names nothing works"
+    assert ports == {(53, "UDP"), (53, "TCP")}, "all pods need DNS"
 
 
-def test_whoever_uses_the_name_waits_for_the_namespace():
+def test_the_output_is_the_name_of_the_namespace():
     assert run(program).outputs["name"] == "serving"

@@ -31,29 +31,29 @@ def declare(**changes):
     return run(program)
 
 
-def test_the_password_is_random_and_a_secret_wherever_it_goes():
+def test_the_password_is_random_and_a_secret_everywhere():
     declared = declare()
     assert declared.one("Secret").inputs["stringData"] == Secret({"password": "password of postgres-password"})
-    assert isinstance(declared.outputs["url"], Secret), "the password is in the URL"
+    assert isinstance(declared.outputs["url"], Secret), "the URL contains the password"
     assert declared.outputs["url"].value == (
         "postgresql+psycopg2://modelstack:password of postgres-password@postgres.tracking.svc:5432/tracking"
     )
 
 
 def test_the_password_needs_no_quoting_anywhere():
-    assert declare().one("RandomPassword").inputs["special"] is False, "it goes into a URL, an ini file and SQL"
+    assert declare().one("RandomPassword").inputs["special"] is False, "a URL, an ini file and SQL contain it"
 
 
 def test_the_password_reaches_the_server_as_a_file():
     server = declare().one("StatefulSet")
-    assert "password" not in " ".join(environment_of(container_of(server))).lower(), "variables show up in diagnostics"
+    assert "password" not in " ".join(environment_of(container_of(server))).lower(), "diagnostics show environment variables"
     assert {"name": "password", "secret": {"secretName": "postgres"}} in pod_of(server)["volumes"]
 
 
-def test_whoever_connects_waits_for_the_server():
+def test_resources_that_use_the_host_depend_on_the_server():
     client = declare().one("ConfigMap", "client")
     assert client.inputs["data"] == {"host": "postgres.tracking.svc"}
-    assert "postgres-server" in client.dependencies, "a client that starts first would crash until the server is there"
+    assert "postgres-server" in client.dependencies, "a client that starts before the server would crash"
 
 
 def test_the_server_gets_one_volume_that_outlives_its_pods():
@@ -66,28 +66,28 @@ def test_the_server_gets_one_volume_that_outlives_its_pods():
 @pytest.mark.parametrize("protect", [True, False])
 def test_data_and_password_are_protected_together(protect):
     declared = declare(protect=protect)
-    kept = [declared.one("PersistentVolumeClaim"), declared.one("RandomPassword")]
-    assert [resource.protect for resource in kept] == [protect, protect], "one is of no use without the other"
+    resources = [declared.one("PersistentVolumeClaim"), declared.one("RandomPassword")]
+    assert [resource.protect for resource in resources] == [protect, protect], "data without its password is lost"
 
 
-def test_the_root_file_system_is_read_only_and_what_must_be_written_is_mounted():
+def test_only_mounted_volumes_are_writable():
     container = container_of(declare().one("StatefulSet"))
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     writable = {mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
     assert writable == {"/var/lib/postgresql", "/run/postgresql", "/tmp"}
 
 
-def test_probes_ask_over_the_network():
+def test_probes_connect_over_tcp():
     container = container_of(declare().one("StatefulSet"))
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         command = container[probe]["exec"]["command"]
         assert command[0] == "pg_isready"
-        assert "127.0.0.1" in command, "the socket answers in single-user set-up too, when nobody can connect yet"
+        assert "127.0.0.1" in command, "the socket already answers during the set-up, before clients can connect"
 
 
-def test_a_long_recovery_is_not_taken_for_a_hang():
+def test_the_startup_probe_allows_a_long_recovery():
     probe = container_of(declare().one("StatefulSet"))["startupProbe"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] >= 600, "replaying the log after a crash may take minutes"
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 600, "after a crash, the server replays its log for minutes"
 
 
 def test_only_the_named_clients_may_connect():
@@ -97,7 +97,7 @@ def test_only_the_named_clients_may_connect():
     ]
 
 
-def test_the_databases_are_made_by_the_image():
+def test_the_image_gets_the_names_of_the_databases_to_create():
     variables = environment_of(container_of(declare().one("StatefulSet")))
     assert variables["POSTGRES_DATABASES"] == "tracking accounts"
 

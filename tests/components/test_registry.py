@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import pulumi
 
-from components.container_registry import Registry, RegistryArgs
+from components.container_registry import ContainerRegistry, ContainerRegistryArgs
 from tests.harness import run
 
 
-def test_a_registry_tells_its_address():
-    declared = run(lambda: pulumi.export("address", Registry("registry", RegistryArgs(address="localhost:5000")).address))
+def test_the_output_is_the_address_of_the_container_registry():
+    declared = run(
+        lambda: pulumi.export("address", ContainerRegistry("registry", ContainerRegistryArgs(address="localhost:5000")).address)
+    )
     assert declared.outputs["address"] == "localhost:5000"
 
 
-def test_a_registry_of_others_waits_for_nothing():
+def test_an_external_container_registry_depends_on_no_resource():
     registries = []
-    run(lambda: registries.append(Registry("registry", RegistryArgs(address="registry.example"))))
+    run(lambda: registries.append(ContainerRegistry("registry", ContainerRegistryArgs(address="registry.example"))))
     assert registries[0].served_by == ()

@@ -22,31 +22,33 @@ def declare(**changes):
     return run(lambda: Router("markdown-router", RouterArgs(**(ARGS | changes))))
 
 
-def test_its_service_has_the_workload_s_name_and_the_node_port():
+def test_the_service_has_the_name_of_the_workload_and_the_node_port():
     service = declare().one("Service").inputs
     assert service["metadata"]["name"] == "markdown"
     assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": "http", "nodePort": 30001}]
 
 
-def test_without_a_node_port_it_is_reached_from_inside_only():
+def test_without_a_node_port_only_clients_in_the_cluster_reach_the_router():
     assert "type" not in declare(node_port=None).one("Service").inputs["spec"]
 
 
-def test_it_mounts_the_config_map_of_exactly_this_configuration():
+def test_the_pod_mounts_the_config_map_with_this_configuration():
     declared = declare()
     volumes = {volume["name"]: volume for volume in pod_of(declared.one("Deployment"))["volumes"]}
     assert volumes["config"]["configMap"]["name"] == declared.one("ConfigMap").inputs["metadata"]["name"]
-    assert declared.one("ConfigMap").inputs["immutable"] is True, "a change under running pods would reach half of them"
-
-
-def test_its_upstreams_are_known_without_dns():
-    aliases = pod_of(declare().one("Deployment"))["hostAliases"]
-    assert aliases == [{"ip": "10.0.0.7", "hostnames": ["markdown-stable"]}], (
-        "NGINX ends where a name is unknown when it starts"
+    assert declared.one("ConfigMap").inputs["immutable"] is True, (
+        "a changed config map would reach only some of the running pods"
     )
 
 
-def test_two_services_of_one_address_are_one_alias():
+def test_the_router_resolves_its_upstreams_without_dns():
+    aliases = pod_of(declare().one("Deployment"))["hostAliases"]
+    assert aliases == [{"ip": "10.0.0.7", "hostnames": ["markdown-stable"]}], (
+        "NGINX exits if it cannot resolve a name when it starts"
+    )
+
+
+def test_two_services_with_the_same_address_share_one_alias():
     targets = {role: Target(variant=role, address=f"markdown-{role}:9000") for role in ("stable", "canary", "shadow")}
     routes = Routes(workload="markdown", **targets)
     addresses = {"stable": "10.0.0.7", "canary": "10.0.0.0", "shadow": "10.0.0.0"}
@@ -54,21 +56,21 @@ def test_two_services_of_one_address_are_one_alias():
     assert aliases == [
         {"ip": "10.0.0.7", "hostnames": ["markdown-stable"]},
         {"ip": "10.0.0.0", "hostnames": ["markdown-canary", "markdown-shadow"]},
-    ], "a preview of a new canary beside a new shadow would be refused: the list is keyed by address"
+    ], "the API server would reject a preview of a new canary and a new shadow: the list is keyed by address"
 
 
-def test_a_service_that_was_made_anew_rolls_it():
+def test_a_recreated_service_restarts_the_pods():
     pods = [pod_of(declare(cluster_ips={"stable": address}).one("Deployment")) for address in ("10.0.0.7", "10.0.0.8")]
-    assert pods[0] != pods[1], "NGINX asks for addresses when it starts and never again"
+    assert pods[0] != pods[1], "NGINX resolves addresses only when it starts"
 
 
 @pytest.mark.parametrize(("replicas", "spread"), [(1, False), (2, True)])
-def test_several_are_spread_over_nodes(replicas, spread):
+def test_several_replicas_are_spread_over_nodes(replicas, spread):
     pod = pod_of(declare(replicas=replicas).one("Deployment"))
     assert ("topologySpreadConstraints" in pod) == spread
 
 
-def test_it_writes_nowhere_but_to_its_scratch_folder():
+def test_the_router_writes_only_to_its_scratch_folder():
     container = container_of(declare().one("Deployment"))
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]

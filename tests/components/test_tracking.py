@@ -35,22 +35,22 @@ def declare(**changes):
     return run(program)
 
 
-def test_people_and_pods_find_the_server():
+def test_the_server_has_a_url_for_people_and_one_for_pods():
     outputs = declare().outputs
     assert outputs["url"] == "http://localhost:30000"
     assert outputs["internal_url"] == "http://tracking.tracking.svc:5000"
 
 
-def test_every_secret_is_kept_and_none_is_in_the_pods_declaration():
+def test_passwords_are_in_a_secret_and_not_in_the_pod_spec():
     declared = declare()
     assert isinstance(declared.outputs["password"], Secret)
     assert isinstance(declared.one("Secret").inputs["stringData"], Secret)
     pod = str(pod_of(declared.one("Deployment")))
-    assert "password of" not in pod, "whoever may list pods must not learn the password"
-    assert "postgresql://" not in pod, "the database's password is in its URL"
+    assert "password of" not in pod, "a user that may list pods must not see the password"
+    assert "postgresql://" not in pod, "the URL contains the database's password"
 
 
-def test_nobody_gets_in_without_a_password():
+def test_the_server_requires_a_password():
     container = container_of(declare().one("Deployment"))
     assert "--app-name=basic-auth" in container["args"]
     assert environment_of(container)["MLFLOW_AUTH_ADMIN_PASSWORD"] == {
@@ -58,11 +58,11 @@ def test_nobody_gets_in_without_a_password():
     }
 
 
-def test_every_variable_from_the_secret_is_in_it():
+def test_the_secret_contains_all_keys_that_the_pod_uses():
     declared = declare()
-    there = set(revealed(declared.one("Secret").inputs["stringData"]))
-    asked = [value for value in environment_of(container_of(declared.one("Deployment"))).values() if isinstance(value, dict)]
-    assert {value["secretKeyRef"]["key"] for value in asked} <= there, "a missing key keeps the pod from starting"
+    keys = set(revealed(declared.one("Secret").inputs["stringData"]))
+    used = [value for value in environment_of(container_of(declared.one("Deployment"))).values() if isinstance(value, dict)]
+    assert {value["secretKeyRef"]["key"] for value in used} <= keys, "a pod with a missing key does not start"
 
 
 def test_sessions_survive_a_restart():
@@ -70,59 +70,61 @@ def test_sessions_survive_a_restart():
     assert data["MLFLOW_FLASK_SERVER_SECRET_KEY"] == "password of tracking-session-key", "MLflow refuses to start without one"
 
 
-def test_accounts_are_kept_in_the_database():
+def test_accounts_are_stored_in_the_database():
     config = configparser.ConfigParser()
     config.read_string(auth_config("postgresql://u:p@postgres/accounts"))
     assert config["mlflow"]["database_uri"] == "postgresql://u:p@postgres/accounts", "MLflow's default is a file in the pod"
 
 
-def test_artifacts_go_through_the_server_onto_the_share():
+def test_the_server_stores_artifacts_on_the_share():
     deployment = declare().one("Deployment")
     assert "--serve-artifacts" in container_of(deployment)["args"], "clients have no access to the storage itself"
     assert "--artifacts-destination=/artifacts" in container_of(deployment)["args"]
     assert {"name": "artifacts", "persistentVolumeClaim": {"claimName": "artifacts"}} in pod_of(deployment)["volumes"]
 
 
-def test_only_its_own_names_are_answered():
+def test_the_server_accepts_only_its_own_host_names():
     hosts = allowed_hosts("tracking", "tracking", "localhost:30000")
     assert "tracking.tracking.svc:5000" in hosts
     assert "localhost:30000" in hosts
-    assert not [host for host in hosts if "*" in host], "a wildcard would let a web page in by a name of its own"
+    assert not [host for host in hosts if "*" in host], "a wildcard would allow DNS rebinding"
     args = container_of(declare().one("Deployment"))["args"]
     assert f"--allowed-hosts={','.join(hosts)}" in args
 
 
-def test_two_versions_of_the_server_never_share_the_database():
+def test_two_versions_of_the_server_never_run_at_the_same_time():
     assert declare().one("Deployment").inputs["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_the_service_comes_after_the_server():
+def test_the_service_depends_on_the_server():
     service = declare().one("Service")
     assert service.inputs["spec"]["ports"][0]["nodePort"] == 30000
-    assert "tracking-server" in service.dependencies, "it is ready with its endpoints and would time out during a long build"
+    assert "tracking-server" in service.dependencies, "the engine waits for endpoints and would time out during a long build"
 
 
-def test_health_is_asked_where_no_password_is_needed():
+def test_probes_use_a_path_that_needs_no_password():
     container = container_of(declare().one("Deployment"))
     paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
     assert paths == {"/health"}
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_the_passwords_that_the_database_remembers_can_be_protected(protect):
+def test_the_passwords_can_be_protected(protect):
     assert {password.protect for password in declare(protect=protect).all("RandomPassword")} == {protect}
 
 
 def test_the_server_reaches_its_own_namespace_only():
     (policy,) = [each.inputs["spec"] for each in declare().all("NetworkPolicy")]
-    assert policy["egress"] == [{"to": [{"podSelector": {}}]}], "old servers could be made to fetch from elsewhere"
+    assert policy["egress"] == [{"to": [{"podSelector": {}}]}], (
+        "vulnerable versions of the server could be made to send requests elsewhere"
+    )
 
 
 def test_a_changed_secret_restarts_the_pods():
-    def mark(backend):
+    def annotation(backend):
         pod = declare(backend=backend).one("Deployment").inputs["spec"]["template"]
         return pod["metadata"]["annotations"]["modelstack.dev/secret"]
 
-    assert mark("postgresql://one") == mark("postgresql://one"), "an update without a change must not restart anything"
-    assert mark("postgresql://one") != mark("postgresql://other"), "Kubernetes leaves pods alone when their Secret changes"
-    assert isinstance(mark("postgresql://one"), str), "a hash of it is no secret and would hide the pods' whole declaration"
+    assert annotation("postgresql://one") == annotation("postgresql://one"), "an update without changes must restart no pod"
+    assert annotation("postgresql://one") != annotation("postgresql://other"), "a changed Secret alone restarts no pod"
+    assert isinstance(annotation("postgresql://one"), str), "as a secret, it would hide the whole pod spec in previews"

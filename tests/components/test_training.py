@@ -22,15 +22,15 @@ def program():
             tracking_namespace="tracking",
             data="data",
             jobs={"markdown": JOB},
-            keep_seconds=3600,
+            retention_seconds=3600,
         ),
     )
     pulumi.export("cron_jobs", training.cron_jobs)
 
 
-def test_a_training_run_starts_only_when_someone_starts_it():
+def test_an_update_starts_no_training_run():
     spec = run(program).one("CronJob").inputs["spec"]
-    assert spec["suspend"] is True, "an update of the platform must not train anything"
+    assert spec["suspend"] is True, "only a person or a command starts a training run"
     assert spec["concurrencyPolicy"] == "Forbid"
 
 
@@ -40,22 +40,22 @@ def test_a_failed_run_is_not_repeated():
     assert pod_of(run(program).one("CronJob"))["restartPolicy"] == "Never"
 
 
-def test_a_run_ends_and_goes():
+def test_a_run_has_a_deadline_and_is_deleted_after_it_has_finished():
     job = run(program).one("CronJob").inputs["spec"]["jobTemplate"]["spec"]
-    assert job["activeDeadlineSeconds"] == 1800, "a run that hangs would hold its memory for ever"
+    assert job["activeDeadlineSeconds"] == 1800, "a hanging run would occupy its memory forever"
     assert job["ttlSecondsAfterFinished"] == 3600
 
 
-def test_a_run_knows_its_workload_and_where_to_log():
+def test_a_run_gets_its_workload_and_the_tracking_server():
     container = container_of(run(program).one("CronJob"))
     assert container["command"] == ["python", "-m", "workloads.run", "markdown"]
     variables = environment_of(container)
     assert variables["MLFLOW_TRACKING_URI"] == "http://tracking.tracking.svc:5000"
     assert variables["MODELSTACK_DATA"] == "/data"
-    assert variables["MODELSTACK_IMAGE"] == DIGEST, "a run's record names the image it ran in"
+    assert variables["MODELSTACK_IMAGE"] == DIGEST, "the run records the digest of its image"
 
 
-def test_the_password_is_a_secret_and_not_in_the_pods_declaration():
+def test_the_password_is_in_a_secret_and_not_in_the_pod_spec():
     declared = run(program)
     assert declared.one("Secret").inputs["stringData"] == Secret(
         {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "p"}
@@ -65,16 +65,18 @@ def test_the_password_is_a_secret_and_not_in_the_pods_declaration():
 
 def test_a_run_has_no_access_to_the_cluster():
     declared = run(program)
-    assert not declared.all("RoleBinding") + declared.all("ClusterRoleBinding"), "training code has no business with the API"
+    assert not declared.all("RoleBinding") + declared.all("ClusterRoleBinding"), (
+        "training code does not need the Kubernetes API"
+    )
     assert declared.one("ServiceAccount").inputs["automountServiceAccountToken"] is False
     assert pod_of(declared.one("CronJob"))["automountServiceAccountToken"] is False
 
 
-def test_a_run_reaches_the_tracking_server_and_nothing_else():
+def test_a_run_reaches_only_the_tracking_server():
     policy = run(program).one("NetworkPolicy").inputs["spec"]
     namespace = {"matchLabels": {"kubernetes.io/metadata.name": "tracking"}}
     assert policy["egress"] == [{"to": [{"namespaceSelector": namespace}]}]
 
 
-def test_the_command_finds_the_cron_job_of_a_workload():
+def test_the_outputs_contain_the_cron_job_of_each_workload():
     assert run(program).outputs["cron_jobs"] == {"markdown": "markdown-training"}

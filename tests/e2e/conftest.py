@@ -116,9 +116,9 @@ class User:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that ill-treat a node of their own take a second node and minutes."""
+    """Marks the tests that start a second node, and take minutes, as chaos tests."""
     for item in items:
-        if "own" in getattr(item, "fixturenames", ()):
+        if "second_node" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.chaos)
 
 

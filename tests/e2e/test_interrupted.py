@@ -135,7 +135,7 @@ def test_an_interrupt_ends_the_engine_in_order_and_up_goes_on(user):
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does
     said, _ = command.communicate(timeout=120)
     assert command.returncode == 130, said
-    assert said.rstrip().endswith("it goes on from where it stopped.")
+    assert said.rstrip().endswith("it continues where it stopped.")
     assert "Traceback" not in said
     assert not list(recovery.lock_folder(paths.BACKEND, user.stack).glob("*.json")), "the engine released its lock itself"
     assert "Everything is up" in user.modelstack("up", "--stack", user.stack)

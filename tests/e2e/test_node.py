@@ -1,4 +1,4 @@
-"""The embedded node: that of the environment, as workloads see it, and one of its own that may be ill-treated."""
+"""A node of the tests' second_node, beside the environment's: it may be ill-treated."""
 
 from __future__ import annotations
 
@@ -9,105 +9,23 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
-import yaml
-from kubernetes import client, config
+from kubernetes import client
 
 from common.errors import UserError
-from local import node, userland
+from local import userland
 from local.node import record
 from local.node.cgroups import Cgroup
+from local.node.config import NodeConfig
+from local.node.lifecycle.start import start
+from local.node.lifecycle.status import processes, status
+from local.node.lifecycle.stop import stop
+from tests.e2e.nodes import Cluster, Silent, until
 
-OWN_PORTS = {"api_port": 17443, "registry_port": 15500, "node_ports": (32000, 32007)}
-NOBODY_SPECIAL = {"runAsUser": 10001, "runAsGroup": 0, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-CONFINED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    @contextmanager
-    def step(self, _name):
-        yield self
-
-    def advance(self, done, total=None):
-        pass
-
-    def note(self, text):
-        pass
-
-
-def until(holds, what, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.2)
-    return result
-
-
-class Cluster:
-    """A node and a client of it."""
-
-    def __init__(self, which, kubeconfig):
-        self.config = which
-        self.api = config.new_client_from_config_dict(yaml.safe_load(kubeconfig))
-        self.core = client.CoreV1Api(self.api)
-
-    @property
-    def ready(self):
-        return node.status(self.config).ready
-
-    def image(self):
-        return f"localhost:{self.config.registry_port}/base:bookworm"
-
-    def claim(self, namespace, name, mode="ReadWriteMany"):
-        spec = {"accessModes": [mode], "resources": {"requests": {"storage": "10Mi"}}}
-        self.core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": name}, "spec": spec})
-
-    def pod(self, namespace, name, script, claim=None, restart="Never"):
-        """A pod that a restricted namespace takes."""
-        container = {"name": "main", "image": self.image(), "command": ["bash", "-ec", script], "securityContext": CONFINED}
-        spec = {
-            "restartPolicy": restart,
-            "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": False,
-            "securityContext": NOBODY_SPECIAL,
-            "containers": [container],
-        }
-        if claim:
-            container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
-            spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
-        self.core.create_namespaced_pod(namespace, {"metadata": {"name": name, "labels": {"app": name}}, "spec": spec})
-
-    def phase(self, namespace, name):
-        return self.core.read_namespaced_pod(name, namespace).status.phase
-
-    def ended(self, namespace, name):
-        """The log of a pod that has ended well."""
-        phase = until(lambda: (p := self.phase(namespace, name)) in {"Succeeded", "Failed"} and p, f"pod {name} ends")
-        log = self.core.read_namespaced_pod_log(name, namespace)
-        assert phase == "Succeeded", log
-        return log
-
-    @contextmanager
-    def namespace(self, name):
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        self.core.create_namespace({"metadata": {"name": name, "labels": labels}})
-        # Pods are refused until the namespace's account is there.
-        until(lambda: self.core.list_namespaced_service_account(name).items, "the namespace is furnished")
-        try:
-            yield name
-        finally:
-            self.core.delete_namespace(name)
-
-            def gone():
-                return name not in {item.metadata.name for item in self.core.list_namespace().items}
-
-            until(gone, f"namespace {name} is gone", 90)
+SECOND_PORTS = {"api_port": 17443, "registry_port": 15500, "node_ports": (32000, 32007)}
 
 
 def machine_state(root):
@@ -122,101 +40,42 @@ def machine_state(root):
     return {"links": links, "mounts": Path("/proc/self/mounts").read_text(), "rules": counted}
 
 
-@pytest.fixture(scope="session")
-def environment():
-    """The environment's own node, which has to be up."""
-    which = node.NodeConfig()
-    seen = node.status(which)
-    assert seen.ready, f"the environment is not up: {seen}"
-    return Cluster(which, which.kubeconfig.read_text())
-
-
 @pytest.fixture(scope="module")
 def before():
     return machine_state(userland.ensure(Silent()))
 
 
 @pytest.fixture(scope="module")
-def own(before, tmp_path_factory):
+def second_node(before, tmp_path_factory):
     """A node beside it, for this file alone."""
-    which = node.NodeConfig(tmp_path_factory.mktemp("node"), **OWN_PORTS)
+    which = NodeConfig(tmp_path_factory.mktemp("node"), **SECOND_PORTS)
     try:
-        yield Cluster(which, node.start(which, Silent()))
+        yield Cluster(which, start(which, Silent()))
     finally:
-        node.stop(which)
+        stop(which)
 
 
-def test_names_of_services_are_known_in_pods(environment):
-    ask = "python3 -c 'import socket; print(socket.gethostbyname(\"kubernetes.default\"))'"
-    with environment.namespace("e2e-dns") as namespace:
-        environment.pod(namespace, "asks", ask)
-        assert environment.ended(namespace, "asks").strip() == "10.96.0.1"
-
-
-def test_a_service_made_a_moment_ago_is_known_though_it_was_asked_for_before(environment):
-    ask = "for n in $(seq 60); do getent hosts late && exit 0; sleep 0.5; done; exit 1"
-    with environment.namespace("e2e-late") as namespace:
-        environment.pod(namespace, "asks", ask)
-        until(lambda: environment.phase(namespace, "asks") == "Running", "it asks")
-        time.sleep(2)
-        spec = {"selector": {"app": "asks"}, "ports": [{"port": 80}]}
-        environment.core.create_namespaced_service(namespace, {"metadata": {"name": "late"}, "spec": spec})
-        assert "late" in environment.ended(namespace, "asks")
-
-
-def test_two_pods_share_a_volume_that_both_write(environment):
-    with environment.namespace("e2e-shared") as namespace:
-        environment.claim(namespace, "shared")
-        wait = "for n in $(seq 60); do [ -e /data/{other} ] && break; sleep 0.5; done; cat /data/{other}"
-        for mine, other in (("first", "second"), ("second", "first")):
-            environment.pod(namespace, mine, f"echo from {mine} > /data/{mine}; " + wait.format(other=other), claim="shared")
-        assert environment.ended(namespace, "first").strip() == "from second"
-        assert environment.ended(namespace, "second").strip() == "from first"
-        folders = environment.config.root / "volumes"
-        assert len(list(folders.glob(f"{namespace}-*"))) == 1
-    until(lambda: not list(folders.glob(f"{namespace}-*")), "the data of a deleted claim is deleted")
-
-
-@pytest.mark.parametrize(
-    "asked", [{"privileged": True}, {"runAsUser": 0, "runAsNonRoot": False}, {"capabilities": {"add": ["NET_ADMIN"]}}]
-)
-def test_a_restricted_namespace_refuses_what_is_too_much(environment, asked):
-    container = {"name": "main", "image": environment.image(), "securityContext": asked}
-    with environment.namespace("e2e-restricted") as namespace:
-        with pytest.raises(client.ApiException) as refused:
-            environment.core.create_namespaced_pod(
-                namespace, {"metadata": {"name": "asks"}, "spec": {"containers": [container]}}
-            )
-        assert refused.value.status == 403
-        assert "violates PodSecurity" in refused.value.body
-
-
-def test_nothing_is_told_to_who_has_no_name(environment):
-    bare = client.Configuration()
-    bare.host, bare.verify_ssl = environment.api.configuration.host, True
-    bare.ssl_ca_cert = environment.api.configuration.ssl_ca_cert
-    with client.ApiClient(bare) as nameless, pytest.raises(client.ApiException) as refused:
-        client.CoreV1Api(nameless).list_namespace()
-    assert refused.value.status == 401
-
-
-def test_a_secret_is_not_readable_in_the_store(own):
-    own.core.create_namespaced_secret("default", {"metadata": {"name": "hidden"}, "stringData": {"word": "xylophone-in-etcd"}})
-    store = b"".join(path.read_bytes() for path in (own.config.root / "etcd").rglob("*") if path.is_file())
+def test_a_secret_is_not_readable_in_the_store(second_node):
+    second_node.core.create_namespaced_secret(
+        "default", {"metadata": {"name": "hidden"}, "stringData": {"word": "xylophone-in-etcd"}}
+    )
+    store = b"".join(path.read_bytes() for path in (second_node.config.root / "etcd").rglob("*") if path.is_file())
     assert b"hidden" in store
     assert b"xylophone-in-etcd" not in store
 
 
-def test_the_use_of_a_pod_is_measured(own):
-    own.pod("default", "busy", "while :; do :; done")
+def test_the_use_of_a_pod_is_measured(second_node):
+    second_node.pod("default", "busy", "while :; do :; done")
 
     def usage():
-        found = client.CustomObjectsApi(own.api).list_namespaced_custom_object("metrics.k8s.io", "v1beta1", "default", "pods")
+        found = client.CustomObjectsApi(second_node.api).list_namespaced_custom_object(
+            "metrics.k8s.io", "v1beta1", "default", "pods"
+        )
         return {item["metadata"]["name"]: item["containers"][0]["usage"] for item in found["items"]}.get("busy")
 
     used = until(lambda: (seen := usage()) and int(seen["cpu"].rstrip("n")) > 10_000_000 and seen, "CPU use is seen", 90)
     assert used["memory"].endswith("Ki")
-    own.core.delete_namespaced_pod("busy", "default")
+    second_node.core.delete_namespaced_pod("busy", "default")
 
 
 SERVE = "cd /tmp 2>/dev/null || cd /; exec python3 -m http.server 8000"
@@ -230,34 +89,34 @@ def fetched(port):
         return None
 
 
-def test_a_node_port_is_reachable_on_the_machine_through_the_death_of_everything(own):
-    own.pod("default", "serves", SERVE, restart="Always")
+def test_a_node_port_is_reachable_on_the_machine_through_the_death_of_everything(second_node):
+    second_node.pod("default", "serves", SERVE, restart="Always")
     spec = {"type": "NodePort", "selector": {"app": "serves"}, "ports": [{"port": 80, "targetPort": 8000, "nodePort": 32001}]}
-    own.core.create_namespaced_service("default", {"metadata": {"name": "serves"}, "spec": spec})
+    second_node.core.create_namespaced_service("default", {"metadata": {"name": "serves"}, "spec": spec})
     until(lambda: fetched(32001) == 200, "the port answers")
-    for name, pid in node.processes(own.config).items():
+    for name, pid in processes(second_node.config).items():
         assert pid is not None, f"{name} does not run"
         os.kill(pid, signal.SIGKILL)
-        until(lambda name=name, pid=pid: node.processes(own.config).get(name) not in {None, pid}, f"another {name}")
-        until(lambda: own.ready, f"the node after the end of {name}")
+        until(lambda name=name, pid=pid: processes(second_node.config).get(name) not in {None, pid}, f"another {name}")
+        until(lambda: second_node.ready, f"the node after the end of {name}")
         assert fetched(32001) == 200, f"without {name} for a moment the pods go on"
 
 
-def test_network_policies_hold_between_pods_and_leave_node_ports_alone(own):
-    policies = client.NetworkingV1Api(own.api)
+def test_network_policies_hold_between_pods_and_leave_node_ports_alone(second_node):
+    policies = client.NetworkingV1Api(second_node.api)
     ask = "python3 -c 'import urllib.request as r; r.urlopen(\"http://serves\", timeout=3)' 2>/dev/null && echo in || echo out"
     spec = {"podSelector": {"matchLabels": {"app": "serves"}}, "policyTypes": ["Ingress"]}
     spec["ingress"] = [{"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}], "ports": [{"port": 8000}]}]
     policies.create_namespaced_network_policy("default", {"metadata": {"name": "friends"}, "spec": spec})
     # The rules follow the addresses of pods, which a pod has a moment before the rules know it.
     for name in ("friend", "stranger"):
-        own.pod("default", name, f"sleep 3; {ask}")
-    assert own.ended("default", "friend").strip() == "in"
-    assert own.ended("default", "stranger").strip() == "out"
+        second_node.pod("default", name, f"sleep 3; {ask}")
+    assert second_node.ended("default", "friend").strip() == "in"
+    assert second_node.ended("default", "stranger").strip() == "out"
     assert fetched(32001) == 200, "what comes from the machine itself is not a pod's traffic"
     policies.delete_namespaced_network_policy("friends", "default")
-    own.pod("default", "forgiven", f"sleep 3; {ask}")
-    assert own.ended("default", "forgiven").strip() == "in"
+    second_node.pod("default", "forgiven", f"sleep 3; {ask}")
+    assert second_node.ended("default", "forgiven").strip() == "in"
 
 
 def named(which, word):
@@ -265,105 +124,105 @@ def named(which, word):
     return [pid for pid in sorted(Cgroup(which.name).processes("outer")) if word in " ".join(psutil.Process(pid).cmdline())]
 
 
-def test_the_supervisor_of_a_service_may_die(own):
-    init = record.read_state(own.config.run).init
+def test_the_supervisor_of_a_service_may_die(second_node):
+    init = record.read_state(second_node.config.run).init
     keeper = next(child for child in psutil.Process(init.pid).children() if child.cmdline() == ["runsv", "etcd"])
-    etcd = node.processes(own.config)["etcd"]
+    etcd = processes(second_node.config)["etcd"]
     keeper.kill()
-    until(lambda: node.processes(own.config).get("etcd") not in {None, etcd}, "another etcd")
-    until(lambda: own.ready, "the node")
+    until(lambda: processes(second_node.config).get("etcd") not in {None, etcd}, "another etcd")
+    until(lambda: second_node.ready, "the node")
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_the_outer_supervisor_or_its_heir_may_die(own, which):
-    init = record.read_state(own.config.run).init
-    pair = named(own.config, "local.node.supervisor")
+def test_the_outer_supervisor_or_its_heir_may_die(second_node, which):
+    init = record.read_state(second_node.config.run).init
+    pair = named(second_node.config, "local.node.supervisor")
     assert len(pair) == 2
     os.kill(pair[which], signal.SIGKILL)
-    until(lambda: len(new := named(own.config, "local.node.supervisor")) == 2 and pair[which] not in new, "a new pair")
-    assert record.read_state(own.config.run).init == init, "the node itself does not notice"
-    assert own.ready
+    until(lambda: len(new := named(second_node.config, "local.node.supervisor")) == 2 and pair[which] not in new, "a new pair")
+    assert record.read_state(second_node.config.run).init == init, "the node itself does not notice"
+    assert second_node.ready
 
 
-def test_start_replaces_a_supervisor_that_died_with_its_heir(own):
-    init = record.read_state(own.config.run).init
-    for pid in named(own.config, "local.node.supervisor"):
+def test_start_replaces_a_supervisor_that_died_with_its_heir(second_node):
+    init = record.read_state(second_node.config.run).init
+    for pid in named(second_node.config, "local.node.supervisor"):
         os.kill(pid, signal.SIGSTOP)
-    for pid in named(own.config, "local.node.supervisor"):
+    for pid in named(second_node.config, "local.node.supervisor"):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not node.status(own.config).supervised, "nobody watches")
-    node.start(own.config, Silent())
-    assert node.status(own.config).supervised
-    assert record.read_state(own.config.run).init == init, "the node itself does not notice"
+    until(lambda: not status(second_node.config).supervised, "nobody watches")
+    start(second_node.config, Silent())
+    assert status(second_node.config).supervised
+    assert record.read_state(second_node.config.run).init == init, "the node itself does not notice"
 
 
 @pytest.mark.parametrize("what", ["relay", "uplink", "unshare", "init"])
-def test_the_connections_and_the_namespaces_may_die(own, what):
-    victim = getattr(record.read_state(own.config.run), what)
+def test_the_connections_and_the_namespaces_may_die(second_node, what):
+    victim = getattr(record.read_state(second_node.config.run), what)
     os.kill(victim.pid, signal.SIGKILL)
-    until(lambda: getattr(record.read_state(own.config.run), what) not in {None, victim}, f"another {what}")
-    until(lambda: own.ready, "the node")
+    until(lambda: getattr(record.read_state(second_node.config.run), what) not in {None, victim}, f"another {what}")
+    until(lambda: second_node.ready, "the node")
     until(lambda: fetched(32001) == 200, "the pods")
 
 
-def test_two_starts_at_once_make_one_node(own):
-    state = record.read_state(own.config.run)
-    command = [sys.executable, "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
+def test_two_starts_at_once_make_one_node(second_node):
+    state = record.read_state(second_node.config.run)
+    command = [sys.executable, "-m", "local.node", "start", "--root", str(second_node.config.root), "--api-port", "17443"]
     command += ["--registry-port", "15500", "--node-ports", "32000-32007"]
     starts = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate(timeout=120) for process in starts]
     assert [process.returncode for process in starts] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0], "both tell how to reach the same node"
-    assert record.read_state(own.config.run) == state, "what runs is left alone"
+    assert record.read_state(second_node.config.run) == state, "what runs is left alone"
 
 
-def test_a_start_that_was_killed_is_finished_by_the_next(own):
-    node.stop(own.config)
-    command = [sys.executable, "-m", "local.node", "start", "--root", str(own.config.root), "--api-port", "17443"]
+def test_a_start_that_was_killed_is_finished_by_the_next(second_node):
+    stop(second_node.config)
+    command = [sys.executable, "-m", "local.node", "start", "--root", str(second_node.config.root), "--api-port", "17443"]
     command += ["--registry-port", "15500", "--node-ports", "32000-32007"]
     for seconds in (0.3, 1, 3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(seconds)
         process.kill()
         process.wait()
-    node.start(own.config, Silent())
-    assert own.ready
-    assert len(named(own.config, "pasta")) == 1, "one of each"
+    start(second_node.config, Silent())
+    assert second_node.ready
+    assert len(named(second_node.config, "pasta")) == 1, "one of each"
 
 
-def test_a_restart_of_the_whole_node_keeps_data(own):
-    own.claim("default", "kept", "ReadWriteOnce")
-    own.pod("default", "writes", "echo kept > /data/file", claim="kept")
-    own.ended("default", "writes")
-    node.stop(own.config)
+def test_a_restart_of_the_whole_node_keeps_data(second_node):
+    second_node.claim("default", "kept", "ReadWriteOnce")
+    second_node.pod("default", "writes", "echo kept > /data/file", claim="kept")
+    second_node.ended("default", "writes")
+    stop(second_node.config)
     assert fetched(32001) is None
-    node.start(own.config, Silent())
-    own.pod("default", "reads", "cat /data/file", claim="kept")
-    assert own.ended("default", "reads").strip() == "kept", "volume, claim and image survive"
+    start(second_node.config, Silent())
+    second_node.pod("default", "reads", "cat /data/file", claim="kept")
+    assert second_node.ended("default", "reads").strip() == "kept", "volume, claim and image survive"
     until(lambda: fetched(32001) == 200, "pods that ran before run again")
 
 
-def test_a_taken_port_is_named_before_anything_is_started(own, tmp_path):
+def test_a_taken_port_is_named_before_anything_is_started(second_node, tmp_path):
     with socket.create_server(("127.0.0.1", 17999)):
-        other = node.NodeConfig(tmp_path, 17999, 15501, (32010, 32011))
+        other = NodeConfig(tmp_path, 17999, 15501, (32010, 32011))
         with pytest.raises(UserError, match=r"127\.0\.0\.1:17999") as refused:
-            node.start(other, Silent())
+            start(other, Silent())
     assert f"process {os.getpid()}" in str(refused.value)
     assert not Cgroup(other.name).exists()
-    own_port = node.NodeConfig(tmp_path, 17443, 15501, (32010, 32011))
+    own_port = NodeConfig(tmp_path, 17443, 15501, (32010, 32011))
     with pytest.raises(UserError, match=r"local\.node\.relay"):
-        node.start(own_port, Silent())
+        start(own_port, Silent())
 
 
-def test_stop_leaves_nothing_on_the_machine_but_data(own, before):
-    group = Cgroup(own.config.name)
+def test_stop_leaves_nothing_on_the_machine_but_data(second_node, before):
+    group = Cgroup(second_node.config.name)
     pids = group.processes()
     assert pids
-    node.stop(own.config)
+    stop(second_node.config)
     assert not group.exists()
     assert [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE] == []
     assert machine_state(userland.ensure(Silent())) == before
-    assert not node.status(own.config).running
+    assert not status(second_node.config).running
     with socket.create_server(("127.0.0.1", 17443)):
         pass
-    node.stop(own.config)
+    stop(second_node.config)

@@ -98,7 +98,7 @@ def environments(user, key):
             values = {"kubeconfig": paths.KUBECONFIG, "stack": stack, "tracking": tracking, "endpoint": endpoint}
             file.write_text(ENVIRONMENT % values)
             said = user.modelstack("up", "--stack", stack)
-            assert "nothing is released here yet" in said, "an environment can be there before its first model"
+            assert "no version is released yet" in said, "an environment can be there before its first model"
         yield {stack: User(stack) for stack in PORTS}
     finally:
         for stack in PORTS:
@@ -147,7 +147,7 @@ def test_a_release_comes_to_stage_and_answers_there(user, environments, held_out
     first = user.release()
     said = user.modelstack("promote", "markdown", "--to", "stage", "--apply")
     assert f"+      stable: {first['version']}" in said
-    assert "is in stage's MLflow, as version 1 there" in said
+    assert "to the MLflow of stage; its version number there is 1" in said
     assert "View run" not in said, "MLflow's library prints where a program may read"
     assert answering("stage", held_out["request"]) == first["version"]
     assert environments["stage"].release() == first, "the very same release"
@@ -199,7 +199,7 @@ def test_evidence_that_was_invented_is_refused(user, environments):
         said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
     finally:
         stack_file.write(user.stack_file, before)
-    assert "does not say what its run recorded" in said
+    assert "does not match what its run recorded" in said
     assert file.read_text() == stage
 
 
@@ -322,7 +322,7 @@ def test_what_answered_when_can_be_told(user, environments, second):
 
 
 def test_the_evidence_of_what_is_released_can_be_looked_at_again(user, environments):
-    assert "is what run" in user.modelstack("verify", "markdown", "--stack", "prod")
+    assert "matches its run" in user.modelstack("verify", "markdown", "--stack", "prod")
 
 
 def test_a_reviewer_gets_a_page_and_lines_for_the_pull_request(user, environments, tmp_path):

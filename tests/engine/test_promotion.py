@@ -10,7 +10,7 @@ import yaml
 
 from delivery.stacks import stack_file
 from tests.checkout import CHECKOUT, STACK_FILES
-from tests.engine.plain import opened, template
+from tests.engine.harness.plain import opened, template
 from tests.releases import APPROVER, approved, image, outputs, release, released
 
 __all__ = ["template"]  # a fixture
@@ -42,18 +42,18 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     return made
 
 
-def has_been_up(checkout, stack, told):
-    """Gives a stack the outputs of an update."""
+def has_been_up(checkout, stack, stack_outputs):
+    """Imports a state with these outputs into a stack, as if it had been updated."""
     urn = f"urn:pulumi:{stack}::modelstack::pulumi:pulumi:Stack::modelstack-{stack}"
-    resource = {"urn": urn, "custom": False, "type": "pulumi:pulumi:Stack", "outputs": told}
+    resource = {"urn": urn, "custom": False, "type": "pulumi:pulumi:Stack", "outputs": stack_outputs}
     file = checkout.folder.parent / "deployment.json"
     file.write_text(json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": [resource]}}))
-    status, said = checkout.run("stack", "import", "--stack", stack, "--file", str(file))
-    assert status == 0, said
+    status, printed = checkout.run("stack", "import", "--stack", stack, "--file", str(file))
+    assert status == 0, printed
 
 
-def releases(checkout, stack, block):
-    """Writes releases into a stack file, beside whatever is committed."""
+def write_releases(checkout, stack, block):
+    """Writes releases into a stack file, in addition to its committed content."""
     text = (STACK_FILES / f"Pulumi.{stack}.yaml").read_text()
     file = checkout.folder / f"Pulumi.{stack}.yaml"
     salt = stack_file.salt(file.read_text())
@@ -61,47 +61,47 @@ def releases(checkout, stack, block):
 
 
 def preview(checkout, stack, block):
-    releases(checkout, stack, block)
+    write_releases(checkout, stack, block)
     return checkout.operation("preview", None, "--stack", stack)
 
 
 def refusal(checkout, stack, block):
-    seen = preview(checkout, stack, block)
-    assert seen.failed
-    assert seen.operations == {}, "no resource is registered"
-    assert "Traceback" not in seen.error
-    return seen.error
+    previewed = preview(checkout, stack, block)
+    assert previewed.failed
+    assert previewed.operations == {}, "no resource is registered"
+    assert "Traceback" not in previewed.error
+    return previewed.error
 
 
-def test_prod_refuses_what_nobody_has_approved(checkout):
-    said = refusal(checkout, "prod", released(3))
-    assert "which is not approved for prod" in said
-    assert "modelstack approve markdown --version 3 --stack prod" in said
+def test_prod_refuses_a_release_without_an_approval(checkout):
+    message = refusal(checkout, "prod", released(3))
+    assert "which is not approved for prod" in message
+    assert "modelstack approve markdown --version 3 --stack prod" in message
 
 
-def test_prod_refuses_what_stage_does_not_run(checkout):
-    said = refusal(checkout, "prod", approved("prod", released(4)))
-    assert f"found: version 3, image {image(3)}" in said
-    assert "modelstack promote markdown --to stage --version 4" in said
+def test_prod_refuses_a_release_that_is_not_stable_in_stage(checkout):
+    message = refusal(checkout, "prod", approved("prod", released(4)))
+    assert f"found: version 3, image {image(3)}" in message
+    assert "modelstack promote markdown --to stage --version 4" in message
 
 
 def test_stage_refuses_a_version_whose_evidence_does_not_pass(checkout):
     bad = release(4)
     bad["evidence"]["metrics"] = {**bad["evidence"]["metrics"], "wape": 0.415}
-    said = refusal(checkout, "stage", {"stable": 4, "versions": [bad]})
-    assert "wape <= 1.02 x wape of the stable version: found 0.415, bound 0.408" in said, (
-        "stage itself knows its stable version"
+    message = refusal(checkout, "stage", {"stable": 4, "versions": [bad]})
+    assert "wape <= 1.02 x wape of the stable version: found 0.415, bound 0.408" in message, (
+        "the baseline comes from the outputs of stage"
     )
 
 
-def test_the_day_of_the_data_reaches_the_program_as_it_was_signed(checkout):
+def test_the_program_verifies_a_signature_over_the_day_of_the_data(checkout):
     block = released(3)
     block["versions"][0]["evidence"]["until"] = "1992-10-07"
-    seen = preview(checkout, "prod", approved("prod", block))
-    assert not seen.failed, seen.error
+    previewed = preview(checkout, "prod", approved("prod", block))
+    assert not previewed.failed, previewed.error
 
 
-def test_prod_takes_what_is_approved_and_stable_in_stage(checkout):
-    seen = preview(checkout, "prod", approved("prod", released(3)))
-    assert not seen.failed, seen.error
-    assert seen.operations["markdown-stable-deployment"] == ["create"]
+def test_prod_accepts_a_release_that_is_approved_and_stable_in_stage(checkout):
+    previewed = preview(checkout, "prod", approved("prod", released(3)))
+    assert not previewed.failed, previewed.error
+    assert previewed.operations["markdown-stable-deployment"] == ["create"]

@@ -19,12 +19,12 @@ import pytest
 import yaml
 
 # All that this test calls of the product. The rest of it is files: what `pulumi preview` reads in a checkout.
-from delivery.environments.outputs import read as read_outputs
+from delivery.environments.outputs import parse as parse_outputs
 from infra.promotion.approval import objection
 from infra.promotion.deployed import parse as parse_releases
 from infra.settings.loading import load as load_settings
-from tests.engine.conftest import connected, control_plane
-from tests.engine.plain import opened, template
+from tests.engine.harness.control_plane import connected, control_plane
+from tests.engine.harness.plain import opened, template
 from tests.harness import CHECKOUT
 from workloads.declaration import read_approvers
 
@@ -258,7 +258,7 @@ def test_old_stack_files_are_read(release, stack):
 def test_old_outputs_are_read(release, stack):
     found, settings = outputs(release, stack), load_settings(stack_file(release, stack))
     stable = {workload: releases.stable for workload, releases in settings.releases.items()}
-    assert {workload: endpoint.version for workload, endpoint in read_outputs(stack, found).endpoints.items()} == stable
+    assert {workload: endpoint.version for workload, endpoint in parse_outputs(stack, found).endpoints.items()} == stable
     assert {workload: one.version for workload, one in parse_releases(found).items()} == stable
 
 

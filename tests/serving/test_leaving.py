@@ -13,6 +13,8 @@ from tests.serving import tiny
 from tests.serving.microservice import ask, free_ports, running
 
 CALLERS = 4
+MIN_ANSWERS = 200
+"""Answers before and after one of the two is told to stop."""
 GOOD = {"data": {"names": ["price", "stock", "deal", "brand"], "ndarray": [[2.5, 3, False, "own"]]}}
 
 
@@ -54,6 +56,12 @@ def test_no_request_fails_when_a_replica_ends(tmp_path):
     answers = []
     finished = threading.Event()
 
+    def await_answers(count):
+        deadline = time.monotonic() + 60
+        while len(answers) < count:
+            assert time.monotonic() < deadline, f"{len(answers)} answers within a minute"
+            time.sleep(0.01)
+
     def call(port):
         while not finished.is_set():
             answers.append(ask(port, GOOD))
@@ -70,10 +78,10 @@ def test_no_request_fails_when_a_replica_ends(tmp_path):
         callers = [threading.Thread(target=call, args=(port,)) for _ in range(CALLERS)]
         for caller in callers:
             caller.start()
-        time.sleep(1)
+        await_answers(MIN_ANSWERS)
         before = len(answers)
         assert one.stop() == 0
-        time.sleep(1)
+        await_answers(len(answers) + MIN_ANSWERS)
         finished.set()
         for caller in callers:
             caller.join()

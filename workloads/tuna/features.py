@@ -70,7 +70,7 @@ def features(columns: Mapping[str, Any]) -> npt.NDArray[np.float32]:
 
 
 def level(columns: Mapping[str, Any]) -> Floats:
-    """Returns the log of a brand's units in a week at its usual price: the median of such weeks, or of all if there are none."""
+    """Returns the log of a brand's units in a week at its usual price: the median of such weeks, or of all if none."""
     units, prices, _ = _past(columns)
     at_usual_price = prices - _log(_own(columns, "usual_price"))[:, None] > -OFFER
     return _median(np.where(at_usual_price, units, np.nan), _median(units, np.zeros(len(units))))

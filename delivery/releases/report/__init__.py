@@ -1,1 +1,1 @@
-"""What a reviewer reads before a version gets anywhere: a page (`document`), and lines for a pull request (`pull`)."""
+"""The review of a version: a page with its evidence (`document`), and text for a pull request (`pull`)."""

@@ -1,7 +1,7 @@
-"""Charts as inline SVG: pure functions of numbers. Colours are the page's (`page.css`), by class.
+"""Charts as inline SVG: pure functions of numbers. The style sheet `page.css` sets the colours by class.
 
-A chart is drawn twice, for a wide place and for a narrow one, and the page shows one of them: a picture that is merely scaled
-has letters too small to read on a telephone.
+Each chart is drawn twice, for wide and for narrow screens, and the page shows one of the two. A single drawing that is scaled
+down would have text that is too small to read on a telephone.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ if TYPE_CHECKING:
 
 WIDE, HALF, NARROW = 1040, 500, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 12.0, 32.0, 44.0
-_LETTER = 7.0
-"""About the width of a letter."""
+_CHARACTER = 7.0
+"""Approximate width of a character."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """What a chart is, for those who do not see it: `title` names it, `says` tells what can be seen in it."""
+    """The texts of a chart: `title` and `description` for readers who cannot see it, `x` and `y` as labels of the axes."""
 
     title: str
-    says: str
+    description: str
     x: str
-    """Of the horizontal axis."""
     y: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line; `kind` is a class of the page. A value of None is a gap."""
+    """A line of a chart. `kind` is its class in the style sheet. A value of None is a gap in the line."""
 
     name: str
     kind: str
@@ -43,7 +42,7 @@ class Line:
 
 
 def responsive(draw: Callable[[int], Html], wide: int = WIDE) -> Html:
-    """A chart for both kinds of places."""
+    """Returns two drawings of a chart, for wide and for narrow screens. `draw` takes the width."""
     return join(
         element("div", draw(wide), class_="wide-only"),
         element("div", draw(NARROW), class_="narrow-only"),
@@ -51,142 +50,153 @@ def responsive(draw: Callable[[int], Html], wide: int = WIDE) -> Html:
 
 
 def legend(lines: Sequence[Line]) -> Html:
-    """Which line is which: each has its own dashes as well as its colour."""
+    """Returns the legend of the lines. Each line has its own dashes as well as its own colour."""
     items = [element("li", _sample(line.kind), line.name) for line in lines]
     return element("ul", *items, class_="legend")
 
 
-def over_periods(lines: Sequence[Line], periods: Sequence[str], text: Text, width: int) -> Html:
-    """Lines over periods, the same place for each."""
+def line_chart(lines: Sequence[Line], periods: Sequence[str], text: Text, width: int) -> Html:
+    """Draws lines over periods. All periods have the same width."""
     height = 300
-    known = [value for line in lines for value in line.values if value is not None]
-    y = scales.linear(known, height - _BOTTOM, _TOP)
+    values = [value for line in lines for value in line.values if value is not None]
+    y = scales.linear(values, height - _BOTTOM, _TOP)
     x = scales.bands(len(periods), _LEFT, width - _RIGHT)
-    widest = max((len(_cut(period)) for period in periods), default=1) * _LETTER + 8
+    widest = max((len(_truncated(period)) for period in periods), default=1) * _CHARACTER + 8
     every = max(1, -(-len(periods) * int(widest) // int(width - _LEFT - _RIGHT)))
-    labels = [_text(x(n), height - _BOTTOM + 18, _cut(p), "middle") for n, p in enumerate(periods) if n % every == 0]
-    drawn = [_line(line.kind, [(x(n), y.place(v)) for n, v in enumerate(line.values) if v is not None]) for line in lines]
-    return _picture(text, width, height, _rows(y, width), *labels, *drawn, key=[line.name for line in lines])
+    labels = [_text(x(n), height - _BOTTOM + 18, _truncated(p), "middle") for n, p in enumerate(periods) if n % every == 0]
+    drawn = [_line(line.kind, [(x(n), y.position(v)) for n, v in enumerate(line.values) if v is not None]) for line in lines]
+    return _chart(text, width, height, _y_axis(y, width), *labels, *drawn, key=[line.name for line in lines])
 
 
 def curve(points: Sequence[tuple[float, float]], kind: str, text: Text, width: int, *, marked: float | None = None) -> Html:
-    """A curve over numbers. `marked` is an x that a vertical line shows."""
+    """Draws a curve. A vertical line marks the x value `marked`."""
     height = 260
     y = scales.linear([value for _, value in points], height - _BOTTOM, _TOP)
     x = scales.linear([value for value, _ in points], _LEFT, width - _RIGHT, zero=False, ticks=max(3, width // 110))
-    places = [(x.place(one), y.place(other)) for one, other in points]
+    positions = [(x.position(x_value), y.position(y_value)) for x_value, y_value in points]
     mark = None
     if marked is not None:
-        at = x.place(marked)
-        mark = element("line", x1=at, x2=at, y1=_TOP, y2=height - _BOTTOM, class_="mark")
-    return _picture(text, width, height, _rows(y, width), *_below(x, height), mark, _line(kind, places))
+        x_mark = x.position(marked)
+        mark = element("line", x1=x_mark, x2=x_mark, y1=_TOP, y2=height - _BOTTOM, class_="mark")
+    return _chart(text, width, height, _y_axis(y, width), *_x_axis(x, height), mark, _line(kind, positions))
 
 
-def against(points: Sequence[tuple[float, float]], kind: str, text: Text, width: int) -> Html:
-    """Points of two quantities of one kind, and the line on which both are the same. Logarithmic where that is possible."""
+def scatter(points: Sequence[tuple[float, float]], kind: str, text: Text, width: int) -> Html:
+    """Draws points of two comparable quantities, and the diagonal on which both are equal.
+
+    The axes are logarithmic if all values are above zero.
+    """
     height = 320
     values = [value for point in points for value in point]
-    most = max(2, width // 90)
-    x = scales.logarithmic(values, _LEFT, width - _RIGHT, most=most) or scales.linear(values, _LEFT, width - _RIGHT, ticks=most)
+    ticks = max(2, width // 90)
+    x = scales.logarithmic(values, _LEFT, width - _RIGHT, max_ticks=ticks) or scales.linear(
+        values, _LEFT, width - _RIGHT, ticks=ticks
+    )
     y = scales.logarithmic(values, height - _BOTTOM, _TOP) or scales.linear(values, height - _BOTTOM, _TOP)
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    same = element("line", x1=x.place(low), y1=y.place(low), x2=x.place(high), y2=y.place(high), class_="mark")
-    drawn = _line(kind, [(x.place(one), y.place(other)) for one, other in points])
-    return _picture(text, width, height, _rows(y, width), *_below(x, height), same, drawn)
+    diagonal = element("line", x1=x.position(low), y1=y.position(low), x2=x.position(high), y2=y.position(high), class_="mark")
+    drawn = _line(kind, [(x.position(x_value), y.position(y_value)) for x_value, y_value in points])
+    return _chart(text, width, height, _y_axis(y, width), *_x_axis(x, height), diagonal, drawn)
 
 
-def columns(entries: Sequence[tuple[str, float]], level: float, text: Text, width: int) -> Html:
-    """A column for each entry, the first one marked, and a line at `level`. The first and the last are named."""
+def column_chart(entries: Sequence[tuple[str, float]], reference: float, text: Text, width: int) -> Html:
+    """Draws a column for each entry, and a horizontal line at `reference`.
+
+    The first column has another colour. The first and the last column have labels.
+    """
     values = [value for _, value in entries]
     height = 220
-    y = scales.linear([*values, level], height - _BOTTOM, _TOP)
+    y = scales.linear([*values, reference], height - _BOTTOM, _TOP)
     x = scales.bands(len(values), _LEFT, width - _RIGHT)
-    thick = max(1.0, (width - _LEFT - _RIGHT) / max(len(values), 1) * 0.72)
-    zero = y.place(0.0)
+    column_width = max(1.0, (width - _LEFT - _RIGHT) / max(len(values), 1) * 0.72)
+    zero = y.position(0.0)
     drawn = [
         element(
             "rect",
-            x=round(x(n) - thick / 2, 2),
-            y=min(zero, y.place(value)),
-            width=round(thick, 2),
-            height=round(abs(zero - y.place(value)), 2),
+            x=round(x(n) - column_width / 2, 2),
+            y=min(zero, y.position(value)),
+            width=round(column_width, 2),
+            height=round(abs(zero - y.position(value)), 2),
             class_="column worst" if n == 0 else "column",
         )
         for n, value in enumerate(values)
     ]
-    at = y.place(level)
-    line = element("line", x1=_LEFT, x2=width - _RIGHT, y1=at, y2=at, class_="mark")
-    names = [
-        _text(at, height - _BOTTOM + 18, _cut(entries[place][0]), anchor)
-        for place, at, anchor in ((0, _LEFT, "start"), (-1, width - _RIGHT, "end"))
+    y_reference = y.position(reference)
+    line = element("line", x1=_LEFT, x2=width - _RIGHT, y1=y_reference, y2=y_reference, class_="mark")
+    labels = [
+        _text(x_label, height - _BOTTOM + 18, _truncated(entries[index][0]), anchor)
+        for index, x_label, anchor in ((0, _LEFT, "start"), (-1, width - _RIGHT, "end"))
     ]
-    return _picture(text, width, height, _rows(y, width), *drawn, line, *names)
+    return _chart(text, width, height, _y_axis(y, width), *drawn, line, *labels)
 
 
 def bar(value: float, longest: float, *, worst: bool) -> Html:
-    """A bar for a cell of a table, whose figure stands beside it."""
+    """Draws a bar for a table cell. The figure itself is in the cell beside the bar."""
     share = min(1.0, max(0.0, value / longest)) if longest > 0 else 0.0
     drawn = element("rect", width=round(100 * share, 1), height=10, class_="column worst" if worst else "column")
     return element("svg", drawn, viewBox="0 0 100 10", preserveAspectRatio="none", class_="bar", aria_hidden="true")
 
 
-def ranges(pairs: Sequence[tuple[str, Sequence[float]]]) -> Html:
-    """Where values lie, one above the other on one axis: a line from the 5 % to the 95 % quantile, thick from 25 % to 75 %.
+def quantile_ranges(distributions: Sequence[tuple[str, Sequence[float]]]) -> Html:
+    """Draws distributions one above the other on one axis.
+
+    Each has a thin line from the 5 % to the 95 % quantile, a thick line from 25 % to 75 %, and a dot at the median.
 
     Args:
-        pairs: a class of the page, and the five quantiles.
+        distributions: for each distribution its class in the style sheet, and its quantiles at 5, 25, 50, 75 and 95 %.
     """
-    axis = scales.linear([value for _, places in pairs for value in places], 4, 116, zero=False)
+    axis = scales.linear([value for _, quantiles in distributions for value in quantiles], 4, 116, zero=False)
     drawn: list[Html] = []
-    for row, (kind, quantiles) in enumerate(pairs):
+    for row, (kind, quantiles) in enumerate(distributions):
         y = 6 + 12 * row
-        p05, p25, p50, p75, p95 = (axis.place(value) for value in quantiles)
+        p05, p25, p50, p75, p95 = (axis.position(value) for value in quantiles)
         drawn.append(element("line", x1=p05, x2=p95, y1=y, y2=y, class_=f"range {kind}"))
         drawn.append(element("line", x1=p25, x2=p75, y1=y, y2=y, class_=f"range thick {kind}"))
         drawn.append(element("circle", cx=p50, cy=y, r=2.5, class_=f"middle {kind}"))
-    return element("svg", *drawn, viewBox=f"0 0 120 {12 * len(pairs)}", class_="ranges", aria_hidden="true")
+    return element("svg", *drawn, viewBox=f"0 0 120 {12 * len(distributions)}", class_="ranges", aria_hidden="true")
 
 
-def _picture(text: Text, width: int, height: int, *drawn: Html | None, key: Sequence[str] = ()) -> Html:
-    # Both drawings of a chart are on the page, and what names them must have a name of its own.
-    mark = hashlib.sha256("|".join((text.title, text.says, str(width), *key)).encode("utf-8", "replace")).hexdigest()[:10]
+def _chart(text: Text, width: int, height: int, *drawn: Html | None, key: Sequence[str] = ()) -> Html:
+    # The page contains both drawings of a chart, so the ids of the title and the description need the width and the key.
+    suffix = hashlib.sha256("|".join((text.title, text.description, str(width), *key)).encode("utf-8", "replace")).hexdigest()[
+        :10
+    ]
     axes = (
         _text((_LEFT + width - _RIGHT) / 2, height - 6, text.x, "middle", "axis"),
         _text(0, 14, text.y, "start", "axis"),
     )
     return element(
         "svg",
-        element("title", text.title, id=f"t-{mark}"),
-        element("desc", text.says, id=f"d-{mark}"),
+        element("title", text.title, id=f"t-{suffix}"),
+        element("desc", text.description, id=f"d-{suffix}"),
         *drawn,
         *axes,
         viewBox=f"0 0 {width} {height}",
         role="img",
-        aria_labelledby=f"t-{mark} d-{mark}",
+        aria_labelledby=f"t-{suffix} d-{suffix}",
         class_="chart",
     )
 
 
-def _rows(axis: scales.Axis, width: int) -> Html:
-    """Lines across the picture, each with its value at the left."""
+def _y_axis(axis: scales.Axis, width: int) -> Html:
+    """Draws the horizontal grid lines, each with its value at the left."""
     drawn: list[Html] = []
-    for tick, written in zip(axis.ticks, figures.alike(axis.ticks), strict=True):
-        y = axis.place(tick)
+    for tick, label in zip(axis.ticks, figures.tick_labels(axis.ticks), strict=True):
+        y = axis.position(tick)
         drawn.append(element("line", x1=_LEFT, x2=width - _RIGHT, y1=y, y2=y, class_="grid"))
-        drawn.append(_text(_LEFT - 8, y + 4, written, "end"))
+        drawn.append(_text(_LEFT - 8, y + 4, label, "end"))
     return join(*drawn)
 
 
-def _below(axis: scales.Axis, height: int) -> list[Html]:
+def _x_axis(axis: scales.Axis, height: int) -> list[Html]:
     y = height - _BOTTOM + 18
-    return [
-        _text(axis.place(tick), y, says, "middle") for tick, says in zip(axis.ticks, figures.alike(axis.ticks), strict=True)
-    ]
+    labels = figures.tick_labels(axis.ticks)
+    return [_text(axis.position(tick), y, label, "middle") for tick, label in zip(axis.ticks, labels, strict=True)]
 
 
-def _line(kind: str, places: Sequence[tuple[float, float]]) -> Html:
-    path = " ".join(f"{'L' if n else 'M'}{round(x, 2)} {round(y, 2)}" for n, (x, y) in enumerate(places))
-    dots = [element("circle", cx=round(x, 2), cy=round(y, 2), r=3, class_=f"dot {kind}") for x, y in places]
+def _line(kind: str, positions: Sequence[tuple[float, float]]) -> Html:
+    path = " ".join(f"{'L' if n else 'M'}{round(x, 2)} {round(y, 2)}" for n, (x, y) in enumerate(positions))
+    dots = [element("circle", cx=round(x, 2), cy=round(y, 2), r=3, class_=f"dot {kind}") for x, y in positions]
     return join(element("path", d=path, class_=f"line {kind}") if path else None, *dots)
 
 
@@ -198,5 +208,5 @@ def _text(x: float, y: float, content: str, anchor: str, kind: str = "tick") -> 
     return element("text", content, x=round(x, 2), y=round(y, 2), text_anchor=anchor, class_=kind)
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= 12 else f"{name[:11]}…"  # noqa: PLR2004 more would run into its neighbour
+def _truncated(name: str) -> str:
+    return name if len(name) <= 12 else f"{name[:11]}…"  # noqa: PLR2004 a longer label would overlap the next one

@@ -1,4 +1,4 @@
-"""The page: one file that needs nothing else, no network and no script."""
+"""The review page: a single HTML file without scripts, which loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from delivery.releases.report.model import Review
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-"""Were anything to get past the escaping, the browser would not run or fetch it."""
+"""Content security policy: if an error in the escaping let a script pass, the browser would not run it and fetch nothing."""
 
 
 def page(review: Review) -> str:
-    """The page for reviewers and approvers."""
+    """Returns the HTML of the page for reviewers and approvers."""
     title = f"{review.version.workload} v{review.version.version}"
     style = Html(resources.files("delivery.releases.report").joinpath("page.css").read_text(encoding="utf-8"))
     head = element(
@@ -35,31 +35,36 @@ def page(review: Review) -> str:
 
 
 def verdict(review: Review) -> str:
-    """What the gate says, in a few words."""
+    """Returns the verdict of the gate in a few words."""
     if not review.findings:
-        return "no gate asked"
+        return "gate not checked"
     failed = sum(not finding.passed for finding in review.findings)
     return "gate passed" if not failed else f"gate failed, {failed} of {figures.plural(len(review.findings), 'rule')}"
 
 
 def summary(review: Review) -> str:
-    """The outcome of the back-test in two sentences."""
+    """Returns the result of the back-test in a few sentences: the error, and how it compares with other errors."""
     report = review.version.report
     error = report.metrics["wape"]
-    says = f"Error {figures.error(error)} over {figures.plural(len(report.periods), PERIOD)} ({comparison.span(report)})"
+    periods = figures.plural(len(report.periods), PERIOD)
+    sentences = [f"The error is {figures.error(error)} over {periods} ({comparison.span(report)})."]
     if review.stable is None:
-        says += "; nothing is stable here to compare with."
+        sentences.append("There is no report of another stable version to compare with.")
     else:
         old = review.stable.report.metrics["wape"]
-        change = comparison.relative(error, old)
-        says += f"; v{review.stable.version}, which is stable, has {figures.error(old)}" + (f": {change}." if change else ".")
-    naive = comparison.best_baseline(report)
-    if naive is not None:
-        change = comparison.relative(error, naive[1])
-        says += f" The best baseline, {figures.words(naive[0])}, has {figures.error(naive[1])}" + (
-            f": {change}." if change else "."
-        )
-    return says
+        sentences.append(_compared(error, old, f"the stable version, v{review.stable.version}"))
+    baseline = comparison.best_baseline(report)
+    if baseline is not None:
+        sentences.append(_compared(error, baseline[1], f"the best baseline, {figures.words(baseline[0])}"))
+    return " ".join(sentences)
+
+
+def _compared(error: float, other: float, name: str) -> str:
+    """Returns a sentence that compares the error of the version with another error."""
+    change = comparison.relative(error, other)
+    if change is None:
+        return f"The error of {name}, is {figures.error(other)}."
+    return f"This is {change} the error of {name} ({figures.error(other)})."
 
 
 def _sections(review: Review) -> list[Html | None]:
@@ -78,13 +83,16 @@ def _sections(review: Review) -> list[Html | None]:
 def _header(review: Review, title: str) -> Html:
     caveat = comparison.caveat(review)
     kind = "good" if review.passed else "bad" if review.findings else "warn"
-    said = verdict(review)
-    where = " ".join(part for part in ("Evidence", f"for {review.environment}" if review.environment else None) if part)
+    outcome = verdict(review)
+    scope = f"Evidence for {review.environment}" if review.environment else "Evidence"
     return element(
         "header",
-        element("p", where, class_="over"),
+        element("p", scope, class_="eyebrow"),
         element(
-            "div", element("h1", title), element("p", said[0].upper() + said[1:], class_=f"verdict {kind}"), class_="title"
+            "div",
+            element("h1", title),
+            element("p", outcome[0].upper() + outcome[1:], class_=f"verdict {kind}"),
+            class_="title",
         ),
         element("p", summary(review), class_="summary"),
         element("p", caveat, class_="note warn") if caveat else None,
@@ -93,7 +101,7 @@ def _header(review: Review, title: str) -> Html:
 
 
 def _tiles(review: Review) -> list[Html]:
-    """The figures that decide."""
+    """Returns the most important figures, each as a tile."""
     report, stable = review.version.report, review.stable
     tiles: list[Html] = []
     shown = [("wape", "error"), ("bias", "bias")]
@@ -107,16 +115,16 @@ def _tiles(review: Review) -> list[Html]:
         )
         note = join("v", str(stable.version), " ", data(old, before)) if stable and old is not None and before else None
         tiles.append(_tile(label, data(value, text), note))
-    if (traffic := comparison.traffic_words(review)) is not None:
+    if (traffic := comparison.traffic_change(review)) is not None:
         role, _, change = traffic.partition(" ")
         tiles.append(_tile("traffic, " + role.rstrip(","), escape(change), None))
     if stable is None:
-        tiles.append(_tile("stable version", Html("none"), Html("nothing to compare with")))
+        tiles.append(_tile("comparison", Html("none"), Html("no report of another stable version")))
     return tiles
 
 
 def _tile(label: str, value: Html, note: Html | None) -> Html:
-    return element("div", element("dt", label), element("dd", value), element("dd", note, class_="quiet") if note else None)
+    return element("div", element("dt", label), element("dd", value), element("dd", note, class_="muted") if note else None)
 
 
 def _contents(review: Review) -> Html:
@@ -138,9 +146,11 @@ def _contents(review: Review) -> Html:
 
 def _footer(review: Review) -> Html:
     report = review.version.report
-    says = (
-        "Error is the sum of absolute errors over the sum of what came (WAPE): 0 is perfect, and a forecast of nothing has 1. "
-        "Bias is what was forecast over what came, less one: below zero, too little was forecast. "
-        f"Back-test of {figures.plural(report.rows, 'row')}; every figure shows its exact value when pointed at."
+    explanation = (
+        "Error is the weighted absolute percentage error (WAPE): the sum of the absolute errors divided by the sum of the "
+        "actual values. An error of 0 is perfect; a forecast of zero for every row has an error of 1. "
+        "Bias is the sum of the forecasts divided by the sum of the actual values, minus 1. A bias below zero means that the "
+        "forecasts are too low in total. "
+        f"The back-test has {figures.plural(report.rows, 'row')}. Point at a figure to see its value with six digits."
     )
-    return element("footer", element("p", says), element("p", "Report ", element("code", review.version.digest)))
+    return element("footer", element("p", explanation), element("p", "Report ", element("code", review.version.digest)))

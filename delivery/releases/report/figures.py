@@ -1,4 +1,4 @@
-"""How figures are written for people."""
+"""Formats numbers for people."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MANY: Final = 1e6
 
 
 def number(value: float) -> str:
-    """Any figure in a few characters: `12`, `0.406`, `9,120`, `3.2e+09`."""
+    """Formats any number in a few characters: `12`, `0.406`, `9,120`, `3.20e+09`."""
     size = abs(value)
-    if size >= _MANY or 0 < size < 1e-3:  # noqa: PLR2004 what would be 0.000
+    if size >= _MANY or 0 < size < 1e-3:  # noqa: PLR2004 smaller numbers would be shown as 0.000
         text = f"{size:.2e}"
     elif size == int(size) or size >= 1000:  # noqa: PLR2004 four digits are enough
         text = f"{size:,.0f}"
@@ -24,10 +24,10 @@ def number(value: float) -> str:
     return (MINUS if value < 0 else "") + text
 
 
-def alike(values: Sequence[float]) -> list[str]:
-    """Round values as an axis shows them: all with as many places as the one that needs most."""
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """Formats the round values of an axis, all with the same number of decimal places."""
     largest = max(map(abs, values), default=0.0)
-    # Zero is zero, whatever adding up steps has left of it.
+    # The sum of several steps may differ from zero by a rounding error: it is shown as zero.
     exact = [0.0 if abs(value) < largest * 1e-9 else float(f"{value:.6g}") for value in values]
     texts = [f"{abs(value):.6g}" for value in exact]
     if largest >= _MANY or any("e" in text for text in texts):
@@ -37,26 +37,26 @@ def alike(values: Sequence[float]) -> list[str]:
 
 
 def error(value: float) -> str:
-    """An error, a share: three places, so that columns of them align."""
-    return number(value) if abs(value) >= 10 else _signed(f"{abs(value):.3f}", value < 0)  # noqa: PLR2004 no share
+    """Formats an error with three decimal places, so that the figures of a column align."""
+    return number(value) if abs(value) >= 10 else _signed(f"{abs(value):.3f}", value < 0)  # noqa: PLR2004 too large for decimal places
 
 
 def signed(value: float) -> str:
-    """A difference or a bias: always with its sign."""
+    """Formats a difference or a bias, always with its sign."""
     return ("+" if value > 0 else "") + error(value)
 
 
 def percent(share: float) -> str:
-    """A share in whole percent, without a sign."""
+    """Formats a share in whole per cent, without a sign."""
     value = 100 * abs(share)
     return f"{value:.0f} %" if value < _MANY else f"{value:.1e} %"
 
 
-def errors_apart(one: float, other: float) -> tuple[str, str]:
-    """Two errors with as many places as it takes to tell them apart, from two to four."""
+def distinct_errors(first: float, second: float) -> tuple[str, str]:
+    """Formats two errors with two to four decimal places: as few as possible, but enough to show a difference."""
     for places in (2, 3, 4):
         texts = tuple(
-            _signed(f"{abs(value):.{places}f}", value < 0) if abs(value) < _MANY else number(value) for value in (one, other)
+            _signed(f"{abs(value):.{places}f}", value < 0) if abs(value) < _MANY else number(value) for value in (first, second)
         )
         if texts[0] != texts[1]:
             break
@@ -64,17 +64,17 @@ def errors_apart(one: float, other: float) -> tuple[str, str]:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 week`, `12 weeks`."""
+    """Returns a count with its noun: `1 week`, `12 weeks`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def words(name: str) -> str:
-    """A metric's or a baseline's name for people: `last_week` is `last week`."""
+    """Returns the name of a metric, a baseline or a dimension for people: `last_week` becomes `last week`."""
     return name.replace("_", " ")
 
 
 def short(digest: str) -> str:
-    """The beginning of a digest, for a line."""
+    """Returns the first 12 characters of a digest, with its algorithm if it has one."""
     kind, _, rest = digest.rpartition(":")
     return f"{kind}:{rest[:12]}" if kind else rest[:12]
 

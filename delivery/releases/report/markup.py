@@ -1,4 +1,4 @@
-"""HTML and SVG, built so that nothing that comes from outside can become markup: text is escaped unless it is `Html`."""
+"""Builds HTML and SVG. All text is escaped unless it is an `Html` object, so data from outside cannot become markup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ VOID = frozenset({"meta", "link", "br"})
 
 
 class Html(str):
-    """Markup, made by `element`."""
+    """Markup, as returned by `element`."""
 
     __slots__ = ()
 
@@ -19,13 +19,13 @@ Attribute = str | int | float | bool | None
 
 
 def element(name: str, /, *children: Content, **attributes: Attribute) -> Html:
-    """An element.
+    """Returns an element.
 
     Args:
-        name: of the tag.
-        children: markup, or text to be escaped; None is left out.
-        attributes: `class_` is `class`, `stroke_width` is `stroke-width`; True is an attribute without a value, None and False
-            are left out.
+        name: the name of the tag.
+        children: markup, or text that is escaped; None is omitted.
+        attributes: the attributes; `class_` becomes `class`, `stroke_width` becomes `stroke-width`. True gives an attribute
+            without a value; attributes with None or False are omitted.
     """
     written = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in VOID:
@@ -34,26 +34,26 @@ def element(name: str, /, *children: Content, **attributes: Attribute) -> Html:
 
 
 def join(*children: Content) -> Html:
-    """Markup and text, one after the other."""
+    """Returns the children as one piece of markup. Text is escaped; None is omitted."""
     return Html("".join(child if isinstance(child, Html) else escape(child) for child in children if child is not None))
 
 
 def escape(text: str) -> Html:
-    """Text as markup that shows it."""
+    """Returns the escaped text as markup."""
     return Html(html.escape(readable(text)))
 
 
 def readable(text: str) -> str:
-    """Text without what hides or turns other text: control characters and marks of direction become a visible sign."""
-    return "".join("�" if _hides(character) else character for character in text)
+    """Replaces characters that hide or reverse other text (control characters, direction marks) with a visible sign."""
+    return "".join("�" if _is_deceptive(character) else character for character in text)
 
 
 def data(value: float, text: str) -> Html:
-    """A figure to read, and the exact one for whoever copies it or points at it."""
+    """Returns a formatted figure. Its value attribute and its tooltip contain the value with six significant digits."""
     return element("data", text, value=f"{value:.6g}", title=f"{value:.6g}")
 
 
-def _hides(character: str) -> bool:
+def _is_deceptive(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs"} and character not in "\n\t"
 
 

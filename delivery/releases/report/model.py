@@ -1,4 +1,4 @@
-"""What there is to say about a version under review."""
+"""The data of a review."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """A model version, where it comes from, and its evidence."""
+    """The reviewed model version with its origin and its evidence."""
 
     workload: str
     version: int
@@ -20,22 +20,22 @@ class Version:
     data: str
     """Fingerprint of the source data."""
     revision: str
-    """Of the code that trained it."""
+    """Revision of the code that trained the version."""
     report: Report
     digest: str
-    """Of the report, as it was read."""
+    """Digest of the report file."""
     image: str | None = None
-    """Digest of the serving image; None where none was built yet."""
+    """Digest of the serving image; None if no image is built yet."""
     trainer: str | None = None
     approval: str | None = None
-    """Who has approved it, and when; None where nobody has."""
+    """The approver and the time of the approval; None if the version is not approved."""
     confirmed: str | None = None
-    """When the evidence was last made again from the registered model, and by whom; None where it never was."""
+    """When and by whom the back-test was last repeated with the registered model; None if it was not repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedVersion:
-    """The version that answers now."""
+    """The stable version of the environment, which the reviewed version is compared with."""
 
     version: int
     report: Report
@@ -43,45 +43,45 @@ class ServedVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which versions an endpoint answers with."""
+    """The versions that an endpoint serves, and the share of the requests that each answers."""
 
     stable: int | None
     canary: int | None = None
     percent: int = 0
-    """Of the requests, to the canary."""
+    """Per cent of the requests that the canary answers."""
     shadow: int | None = None
 
     def share(self, version: int) -> int:
-        """Percent of the requests that a version answers."""
+        """Returns the per cent of the requests that a version answers."""
         canary = self.percent if self.canary is not None else 0
         return (canary if version == self.canary else 0) + (100 - canary if version == self.stable else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """What a change does to an endpoint."""
+    """The versions that an endpoint serves before and after a change."""
 
     before: Split | None
-    """None: there is no endpoint yet."""
+    """None if the environment serves no version of the workload yet."""
     after: Split
 
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """All that a page or a pull request is made from."""
+    """All data for the page and for the text of a pull request."""
 
     version: Version
     stable: ServedVersion | None
-    """None: nothing is stable in this environment."""
+    """None if no other version is stable, or if its report is not available."""
     findings: tuple[Finding, ...]
-    """Of the workload's gate; empty where none was asked."""
+    """The results of the workload's gate, one for each rule; empty if no gate was checked."""
     environment: str | None = None
-    """The stack that is to change."""
+    """The name of the environment that is changed."""
     traffic: Traffic | None = None
     preview: str | None = None
-    """What the infrastructure would change, as plain text."""
+    """The output of `pulumi preview`, as plain text; None if no preview was run."""
 
     @property
     def passed(self) -> bool:
-        """Whether the gate lets the version through. A gate that was not asked lets nothing through."""
+        """Whether the version passes the gate. Without a checked gate, the version does not pass."""
         return bool(self.findings) and all(finding.passed for finding in self.findings)

@@ -1,4 +1,4 @@
-"""The review in a pull request: a line, and a short text in GitHub's Markdown."""
+"""The review in a pull request: a summary line, and a short text in GitHub's Markdown."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from workloads.evidence import PERIOD
 if TYPE_CHECKING:
     from delivery.releases.report.model import Review
 
-LONGEST_PREVIEW = 40_000
-"""Characters. A comment may have 65,536."""
+MAX_PREVIEW = 40_000
+"""Maximum length of the preview, in characters. GitHub accepts comments of up to 65,536 characters."""
 
 
 def digest_line(review: Review) -> str:
-    """All that matters in one line: `markdown v7 to v8, canary 0 to 10 %, error 0.43 to 0.41, gate passed`."""
+    """Summarises the review in one line: `markdown v7 to v8, canary 0 to 10 %, error 0.43 to 0.41, gate passed`."""
     version, stable = review.version, review.stable
     error = version.report.metrics["wape"]
     if stable is None:
-        name, change = f"{version.workload} v{version.version}", f"error {figures.errors_apart(error, error + 1)[0]}"
+        name, change = f"{version.workload} v{version.version}", f"error {figures.distinct_errors(error, error + 1)[0]}"
     else:
-        old, new = figures.errors_apart(stable.report.metrics["wape"], error)
+        old, new = figures.distinct_errors(stable.report.metrics["wape"], error)
         name = f"{version.workload} v{stable.version} to v{version.version}"
         change = f"error {old} to {new}" if old != new else f"error {figures.error(error)} as before"
-    return ", ".join(part for part in (name, comparison.traffic_words(review), change, verdict(review)) if part)
+    return ", ".join(part for part in (name, comparison.traffic_change(review), change, verdict(review)) if part)
 
 
 def markdown(review: Review) -> str:
-    """The line, the gate, the figures beside the stable version's, where it comes from, and the preview."""
+    """Returns the summary line, the gate, the figures with those of the stable version, the origin and the preview."""
     caveat = comparison.caveat(review)
     parts = [f"**{digest_line(review)}**", _gate(review), _figures(review), caveat, _lineage(review), _preview(review)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def code(text: str) -> str:
-    """Text from outside as code, so that it is neither markup nor a mention, in one line and in a table."""
+    """Formats text from outside as code on one line, so that it is not read as markup, a mention or the border of a cell."""
     line = re.sub(r"\s+", " ", readable(text)).strip().replace("`", "'").replace("|", "\\|")
     return f"`{line or ' '}`"
 
@@ -49,13 +49,13 @@ def _gate(review: Review) -> str | None:
     rows = [
         (
             code(finding.rule),
-            "nothing" if finding.value is None else figures.number(finding.value),
+            "none" if finding.value is None else figures.number(finding.value),
             "none" if finding.bound is None else figures.number(finding.bound),
             "passed" if finding.passed else "**failed**",
         )
         for finding in review.findings
     ]
-    return _table(("rule", "found", "bound", "gate"), rows)
+    return _table(("rule", "value", "bound", "result"), rows)
 
 
 def _figures(review: Review) -> str:
@@ -66,9 +66,9 @@ def _figures(review: Review) -> str:
     rows = [(label, report.metrics[name], stable and stable.report.metrics.get(name)) for name, label in metrics.items()]
     for dimension in sorted(report.slices):
         if dimension != PERIOD:
-            name, found = comparison.sorted_slices(report.slices[dimension])[0]
+            name, worst = comparison.sorted_slices(report.slices[dimension])[0]
             label = f"worst {figures.words(dimension)}, {code(name)}"
-            rows.append((label, found["wape"], (comparison.slice_of(stable, dimension, name) or {}).get("wape")))
+            rows.append((label, worst["wape"], (comparison.slice_of(stable, dimension, name) or {}).get("wape")))
     heading = f"back-test, {figures.plural(len(report.periods), PERIOD)}"
     if stable is None:
         return _table((heading, f"v{review.version.version}"), [(label, figures.error(new)) for label, new, _ in rows])
@@ -92,9 +92,9 @@ def _preview(review: Review) -> str | None:
     if review.preview is None or not review.preview.strip():
         return None
     text = review.preview.replace("\r\n", "\n").strip("\n")
-    rest = len(text) - LONGEST_PREVIEW
-    if rest > 0:
-        text = text[:LONGEST_PREVIEW] + f"\n... and {rest:,} characters more"
+    excess = len(text) - MAX_PREVIEW
+    if excess > 0:
+        text = text[:MAX_PREVIEW] + f"\n... and {excess:,} more characters"
     text = "\n".join(map(readable, text.split("\n")))
     longest = max(map(len, re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)

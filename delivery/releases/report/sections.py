@@ -1,4 +1,4 @@
-"""Sections of the page, from the verdict to the infrastructure."""
+"""The sections of the page, from the gate to the infrastructure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from delivery.releases.report import charts, comparison, figures, tables
 from delivery.releases.report.charts import Line, Text
 from delivery.releases.report.markup import Html, data, element, escape, join
-from delivery.releases.report.tables import Column, folded, table
+from delivery.releases.report.tables import Column, collapsible, table
 from workloads.evidence import PERIOD
 
 if TYPE_CHECKING:
@@ -16,137 +16,143 @@ if TYPE_CHECKING:
     from delivery.releases.report.model import Review
 
 _SHOWN_DRIFT = 8
+"""Number of features in the drift table. A second, collapsed table contains all features."""
 _BASELINES = ("base-1", "base-2", "base-3")
-"""Classes of the page. More baselines than these share the last."""
+"""Classes in the style sheet. The third and all further baselines share the last class."""
 
 
 def section(name: str, title: str, lead: str, *content: Html | None) -> Html:
-    """A section with a heading, a sentence about it, and what it shows."""
+    """Returns a section with a heading, an introduction (`lead`) and its content."""
     heading = element("h2", title, id=f"{name}-title")
     return element("section", heading, element("p", lead, class_="lead"), *content, id=name, aria_labelledby=f"{name}-title")
 
 
 def gate(review: Review) -> Html:
-    """What each rule of the gate has found."""
+    """Shows the result of each rule of the gate."""
     if not review.findings:
-        return section("gate", "Gate", "No gate was asked about this version.", tables.of_metrics(review))
-    columns = [Column(name="rule"), Column(name="found"), Column(name="bound"), Column(name="", kind=None)]
+        return section("gate", "Gate", "No gate was checked for this version.", tables.of_metrics(review))
+    columns = [Column(name="rule"), Column(name="value"), Column(name="bound"), Column(name="result", kind=None)]
     rows: list[tuple[str, list[Html]]] = []
     for finding in review.findings:
         value, bound = (
-            tables.NONE if number is None else data(number, figures.number(number)) for number in (finding.value, finding.bound)
+            tables.EMPTY if number is None else data(number, figures.number(number))
+            for number in (finding.value, finding.bound)
         )
-        says = element("span", "passed" if finding.passed else "failed", class_="good" if finding.passed else "bad")
+        result = element("span", "passed" if finding.passed else "failed", class_="good" if finding.passed else "bad")
         note = element("span", finding.note, class_="note") if finding.note else None
-        rows.append(("" if finding.passed else "failed", [join(element("code", finding.rule), note), value, bound, says]))
-    lead = "The rules that evidence has to pass, as the workload declares them."
+        rows.append(("" if finding.passed else "failed", [join(element("code", finding.rule), note), value, bound, result]))
+    lead = "The workload declares these rules. The evidence must pass all of them."
     return section(
-        "gate", "Gate", lead, table("Rules of the gate", columns, rows), folded("All metrics", tables.of_metrics(review))
+        "gate", "Gate", lead, table("Rules of the gate", columns, rows), collapsible("All metrics", tables.of_metrics(review))
     )
 
 
 def periods(review: Review) -> Html:
-    """The version against the stable one and the baselines, week by week."""
+    """Compares the version with the stable version and the baselines, period by period."""
     report, stable = review.version.report, review.stable
     slices = report.slices[PERIOD]
     lines = [Line(name=f"v{review.version.version}", kind="new", values=_errors(slices, report.periods, "wape"))]
     if stable is not None:
         old = tuple(
-            (found or {}).get("wape") for found in (comparison.slice_of(stable, PERIOD, name) for name in report.periods)
+            (metrics or {}).get("wape") for metrics in (comparison.slice_of(stable, PERIOD, name) for name in report.periods)
         )
         lines.append(Line(name=f"v{stable.version}, stable", kind="old", values=old))
     lines += [
-        Line(name=figures.words(name), kind=_BASELINES[min(place, 2)], values=_errors(slices, report.periods, f"wape_{name}"))
-        for place, name in enumerate(report.baselines)
+        Line(name=figures.words(name), kind=_BASELINES[min(index, 2)], values=_errors(slices, report.periods, f"wape_{name}"))
+        for index, name in enumerate(report.baselines)
     ]
     shown = [line for line in lines if any(value is not None for value in line.values)]
-    says = f"Error by {PERIOD}, {comparison.span(report)}. " + " ".join(_tells(line) for line in shown)
-    text = Text(title=f"Error by {PERIOD}", says=says, x=PERIOD, y="error")
-    won = comparison.better_in(review)
-    if won is not None and stable is not None:
-        lead = f"Better than v{stable.version} in {won[0]} of {figures.plural(won[1], PERIOD)}."
-    else:
-        lead = "Nothing is stable here: the baselines are all there is to compare with."
-    if stable is not None and won is None:
+    description = f"Error by {PERIOD}, {comparison.span(report)}. " + " ".join(_range_of(line) for line in shown)
+    text = Text(title=f"Error by {PERIOD}", description=description, x=PERIOD, y="error")
+    improved = comparison.improved_periods(review)
+    if stable is None:
+        lead = "There is no report of another stable version, so only the baselines are compared."
+    elif improved is None:
         lead = f"v{stable.version} was back-tested on none of these {PERIOD}s."
-    drawing = charts.responsive(lambda width: charts.over_periods(shown, report.periods, text, width))
+    else:
+        lead = f"The error is smaller than that of v{stable.version} in {improved[0]} of {figures.plural(improved[1], PERIOD)}."
+    drawing = charts.responsive(lambda width: charts.line_chart(shown, report.periods, text, width))
     figure = element("figure", charts.legend(shown), drawing)
-    details = folded(f"Figures by {PERIOD}", tables.of_periods(review))
+    details = collapsible(f"Figures by {PERIOD}", tables.of_periods(review))
     return section("periods", f"{PERIOD.capitalize()} by {PERIOD}", f"{lead} {report.method.capitalize()}.", figure, details)
 
 
 def slices(review: Review) -> Html:
-    """Errors by every dimension but the period."""
+    """Shows the errors by each dimension except the period."""
     report = review.version.report
     return join(*(_dimension(review, name) for name in sorted(report.slices) if name != PERIOD))
 
 
 def calibration(review: Review) -> Html:
-    """What was forecast against what came."""
+    """Compares the forecasts with the actual values, in bins by the size of the forecast."""
     report = review.version.report
     if not report.calibration:
-        return section("calibration", "Calibration", "The back-test says nothing about it.")
-    points = [(found.forecast, found.actual) for found in report.calibration]
+        return section("calibration", "Calibration", "The report has no calibration figures.")
+    points = [(each.forecast, each.actual) for each in report.calibration]
     above = sum(actual > forecast for forecast, actual in points)
     lead = (
-        f"More came than was forecast in {above} of {figures.plural(len(points), 'bin')}; the line is where both are the same."
+        f"The mean actual value is above the mean forecast in {above} of {figures.plural(len(points), 'bin')}. "
+        "On the dashed line, both are equal."
     )
-    text = Text(title="Calibration", says=lead, x=f"mean forecast, {report.unit}", y=f"mean actual, {report.unit}")
+    text = Text(title="Calibration", description=lead, x=f"mean forecast, {report.unit}", y=f"mean actual, {report.unit}")
     drawing = element(
-        "div", charts.responsive(lambda width: charts.against(points, "new", text, width), charts.HALF), class_="half"
+        "div", charts.responsive(lambda width: charts.scatter(points, "new", text, width), charts.HALF), class_="half"
     )
     return section(
-        "calibration", "Calibration", lead, element("figure", drawing), folded("Figures by bin", tables.of_calibration(report))
+        "calibration",
+        "Calibration",
+        lead,
+        element("figure", drawing),
+        collapsible("Figures by bin", tables.of_calibration(report)),
     )
 
 
 def response(review: Review) -> Html | None:
-    """What the model says a price does."""
+    """Shows the effect of a price that the model predicts. Returns None for workloads without prices."""
     report = review.version.report
     if report.response is None:
         return None
     points = sorted(report.response.points, key=lambda point: point.price)
     best = max(points, key=lambda point: point.earnings)
     lead = (
-        f"By the model, a row's mean if all prices were a share of their usual ones. It earns most at {best.price:g} times the "
-        f"usual price: {figures.number(best.earnings)} {report.response.earnings_unit}."
+        "The model's mean prediction per row if all prices are the same multiple of the usual prices. Earnings are "
+        f"highest at {best.price:g} times the usual price: {figures.number(best.earnings)} {report.response.earnings_unit}."
     )
     drawn: list[Html] = []
     for unit, values in (
         (report.unit, [p.units for p in points]),
         (report.response.earnings_unit, [p.earnings for p in points]),
     ):
-        says = (
-            f"From {figures.number(values[0])} at {points[0].price:g} to {figures.number(values[-1])} at {points[-1].price:g}."
-        )
-        text = Text(title=f"Price response: {unit}", says=says, x="price / usual price", y=unit)
+        first, last = points[0], points[-1]
+        description = f"From {figures.number(values[0])} at {first.price:g} to {figures.number(values[-1])} at {last.price:g}."
+        text = Text(title=f"Price response: {unit}", description=description, x="price / usual price", y=unit)
         pairs = list(zip([point.price for point in points], values, strict=True))
         drawn.append(element("figure", _curve(pairs, text)))
     shown = element("div", *drawn, class_="pair")
-    return section("response", "Price response", lead, shown, folded("Figures by price", tables.of_response(report)))
+    return section("response", "Price response", lead, shown, collapsible("Figures by price", tables.of_response(report)))
 
 
 def drift(review: Review) -> Html:
-    """Whether the back-test's rows are like those that were learned from."""
+    """Compares the distributions of the features in the training rows and in the back-test rows."""
     report = review.version.report
     if not report.drift:
-        return section("drift", "Drift", "The back-test says nothing about it.")
+        return section("drift", "Drift", "The report has no drift figures.")
     ordered = sorted(report.drift, key=lambda name: (-report.drift[name].psi, comparison.natural(name)))
-    moved = sum(report.drift[name].psi > 0.25 for name in ordered)  # noqa: PLR2004 the custom of the index
+    moved = sum(report.drift[name].psi > 0.25 for name in ordered)  # noqa: PLR2004 the usual threshold
     lead = (
-        f"{moved} of {figures.plural(len(ordered), 'feature')} moved between training and back-test: a population stability "
-        "index above 0.25. Below 0.1 little has changed."
+        f"{moved} of {figures.plural(len(ordered), 'feature')} changed strongly between training and back-test: the population "
+        "stability index (PSI) is above 0.25. An index below 0.1 means little change."
     )
-    caption = "Features that moved most" if len(ordered) > _SHOWN_DRIFT else "Features"
+    caption = "Features with the largest drift" if len(ordered) > _SHOWN_DRIFT else "Features"
     legend = charts.legend([Line(name="training", kind="old", values=()), Line(name="back-test", kind="new", values=())])
     return section(
         "drift", "Drift", lead, legend, tables.of_drift(report, ordered[:_SHOWN_DRIFT], caption),
-        folded(f"Quantiles of {figures.plural(len(ordered), 'feature')}", tables.of_quantiles(report)),
+        collapsible(f"Quantiles of {figures.plural(len(ordered), 'feature')}", tables.of_quantiles(report)),
     )  # fmt: skip
 
 
 def lineage(review: Review) -> Html:
-    """Where the version comes from."""
+    """Shows the origin of the version."""
     version, report = review.version, review.version.report
     facts: list[tuple[str, str | None]] = [
         ("data", version.data),
@@ -157,27 +163,29 @@ def lineage(review: Review) -> Html:
         ("run", version.run),
         ("image", version.image or "not built yet"),
         ("back-test report", version.digest),
-        ("back-tested again", version.confirmed or "not since training"),
+        ("back-test repeated", version.confirmed or "not since training"),
         ("trained by", version.trainer),
         ("approved by", version.approval or "nobody yet"),
     ]
     rows = [join(element("dt", name), element("dd", element("code", value))) for name, value in facts if value]
     warning = None
     if version.data != report.data:
-        says = f"The report is of other data than the version: {report.data}."
-        warning = element("p", says, class_="note bad")
-    lead = "What this version is made from. The same identifiers are in the stack file, in the image and in every answer."
+        mismatch = f"The report was made with other data than the version: {report.data}."
+        warning = element("p", mismatch, class_="note bad")
+    lead = (
+        "The origin of this version. The stack file, the image and every answer of the endpoint contain the same identifiers."
+    )
     return section("lineage", "Lineage", lead, warning, element("dl", *rows))
 
 
 def infrastructure(review: Review) -> Html:
-    """What the infrastructure would change."""
-    where = f" of {review.environment}" if review.environment else ""
+    """Shows the changes of the infrastructure that the preview found."""
+    scope = f" of {review.environment}" if review.environment else ""
     if review.preview is None:
-        return section("infrastructure", "Infrastructure", f"No preview{where} was made for this page.")
+        return section("infrastructure", "Infrastructure", f"No preview{scope} was run for this page.")
     text = review.preview.replace("\r\n", "\n")
     if not text.strip():
-        return section("infrastructure", "Infrastructure", f"The preview{where} changes nothing.")
+        return section("infrastructure", "Infrastructure", f"The preview{scope} shows no changes.")
     shown = element(
         "pre",
         element("code", *map(_diff_line, text.splitlines(keepends=True))),
@@ -185,28 +193,28 @@ def infrastructure(review: Review) -> Html:
         role="region",
         aria_label="Preview",
     )
-    return section("infrastructure", "Infrastructure", f"What the preview{where} says will change.", shown)
+    return section("infrastructure", "Infrastructure", f"The changes that the preview{scope} shows.", shown)
 
 
 def _dimension(review: Review, dimension: str) -> Html:
     report = review.version.report
-    found = comparison.sorted_slices(report.slices[dimension])
-    (worst, most), (best, least) = ((name, metrics["wape"]) for name, metrics in (found[0], found[-1]))
+    ordered = comparison.sorted_slices(report.slices[dimension])
+    (worst, largest), (best, smallest) = ((name, metrics["wape"]) for name, metrics in (ordered[0], ordered[-1]))
     noun, overall = figures.words(dimension), report.metrics["wape"]
-    above = sum(metrics["wape"] > overall for _, metrics in found)
+    above = sum(metrics["wape"] > overall for _, metrics in ordered)
     lead = (
-        f"From {figures.error(least)} ({noun} {best}) to {figures.error(most)} ({noun} {worst}, the worst). "
-        f"{above} of {len(found)} are above the error of all, {figures.error(overall)}"
+        f"The error ranges from {figures.error(smallest)} ({noun} {best}) to {figures.error(largest)} ({noun} {worst}). "
+        f"{above} of {figures.plural(len(ordered), noun)} are above the overall error of {figures.error(overall)}"
     )
     content = tables.of_slices(review, dimension)
-    if len(found) <= tables.OPEN_ROWS:
+    if len(ordered) <= tables.OPEN_ROWS:
         return section(f"by-{dimension}", f"By {noun}", f"{lead}.", content)
-    lead += ", the dashed line."
-    text = Text(title=f"Error by {noun}, the worst first", says=lead, x=f"{noun}s, the worst first", y="error")
-    entries = [(name, metrics["wape"]) for name, metrics in found]
-    drawing = charts.responsive(lambda width: charts.columns(entries, overall, text, width))
+    lead += " (dashed line)."
+    text = Text(title=f"Error by {noun}, largest first", description=lead, x=f"{noun}s, largest error first", y="error")
+    entries = [(name, metrics["wape"]) for name, metrics in ordered]
+    drawing = charts.responsive(lambda width: charts.column_chart(entries, overall, text, width))
     return section(
-        f"by-{dimension}", f"By {noun}", lead, element("figure", drawing), folded(f"All {len(found)} {noun}s", content)
+        f"by-{dimension}", f"By {noun}", lead, element("figure", drawing), collapsible(f"All {len(ordered)} {noun}s", content)
     )
 
 
@@ -218,9 +226,9 @@ def _errors(slices: dict[str, dict[str, float]], names: Sequence[str], metric: s
     return tuple(slices[name].get(metric) for name in names)
 
 
-def _tells(line: Line) -> str:
-    known = [value for value in line.values if value is not None]
-    return f"{line.name}: {figures.error(min(known))} to {figures.error(max(known))}."
+def _range_of(line: Line) -> str:
+    values = [value for value in line.values if value is not None]
+    return f"{line.name}: {figures.error(min(values))} to {figures.error(max(values))}."
 
 
 def _diff_line(line: str) -> Html:

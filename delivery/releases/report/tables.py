@@ -1,4 +1,4 @@
-"""Tables of the page."""
+"""The tables of the page."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from workloads.evidence import Metrics, Report
 
 OPEN_ROWS = 20
-"""A table of more rows is folded."""
-NONE = Html('<span class="quiet" aria-label="none">–</span>')  # noqa: RUF001 the sign for nothing in a table
+"""A table with more rows than this is collapsed."""
+EMPTY = Html('<span class="muted" aria-label="none">–</span>')  # noqa: RUF001 an en dash, as usual for an empty cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column's heading, and the class of its cells."""
+    """The heading of a column, and the class of its cells in the style sheet."""
 
     name: str
     kind: str | None = "figure"
 
 
 def table(caption: str, columns: Sequence[Column], rows: Iterable[tuple[str, Sequence[Html]]], *, kind: str = "") -> Html:
-    """A table whose first column is the heading of its rows. It scrolls by itself where it is wider than the page.
+    """Returns a table whose first column contains the row headings. A table that is wider than the page scrolls on its own.
 
     Args:
-        caption: what the table is.
+        caption: the title of the table.
         columns: the headings.
-        rows: a class (or none) and the cells of each.
-        kind: class of the table.
+        rows: for each row its class (may be empty) and its cells.
+        kind: the class of the table.
     """
     head = element("tr", *(element("th", column.name, scope="col", class_=column.kind) for column in columns))
     body = [
@@ -48,17 +48,19 @@ def table(caption: str, columns: Sequence[Column], rows: Iterable[tuple[str, Seq
         )
         for row, cells in rows
     ]
-    whole = element("table", element("caption", caption), element("thead", head), element("tbody", *body), class_=kind or None)
-    return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=caption)
+    content = element(
+        "table", element("caption", caption), element("thead", head), element("tbody", *body), class_=kind or None
+    )
+    return element("div", content, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
-def folded(summary: str, content: Html) -> Html:
-    """Content that is shown when asked for, and always in print."""
+def collapsible(summary: str, content: Html) -> Html:
+    """Returns content that the reader can expand. In print it is always expanded."""
     return element("details", element("summary", summary), content)
 
 
 def of_periods(review: Review) -> Html:
-    """Errors week by week: this version's, the stable one's, the baselines'."""
+    """Shows the errors by period: of this version, of the stable version and of the baselines."""
     report, stable = review.version.report, review.stable
     names = [
         f"v{review.version.version}",
@@ -77,25 +79,25 @@ def of_periods(review: Review) -> Html:
 
 
 def of_slices(review: Review, dimension: str) -> Html:
-    """Errors of a dimension's slices, the worst first."""
+    """Shows the errors of a dimension's slices, the largest error first."""
     report, stable = review.version.report, review.stable
-    found = sorted_slices(report.slices[dimension])
-    longest = max(metrics["wape"] for _, metrics in found)
+    ordered = sorted_slices(report.slices[dimension])
+    longest = max(metrics["wape"] for _, metrics in ordered)
     columns = [
         Column(name=dimension),
         Column(name="error"),
         Column(name="", kind="drawn"),
-        *([Column(name=f"to v{stable.version}")] if stable else []),
+        *([Column(name=f"difference to v{stable.version}")] if stable else []),
         Column(name="bias"),
         *(Column(name=figures.words(name)) for name in report.baselines),
         Column(name="rows"),
     ]
     rows: list[tuple[str, list[Html]]] = []
-    for place, (name, metrics) in enumerate(found):
+    for index, (name, metrics) in enumerate(ordered):
         worst = metrics["wape"] == longest
         old = slice_of(stable, dimension, name)
         cells = [
-            join(escape(name), Html(' <span class="flag">worst</span>') if place == 0 else None),
+            join(escape(name), Html(' <span class="flag">worst</span>') if index == 0 else None),
             _error(metrics["wape"]),
             charts.bar(metrics["wape"], longest, worst=worst),
             *([_change(metrics["wape"], old["wape"] if old else None)] if stable else []),
@@ -104,92 +106,94 @@ def of_slices(review: Review, dimension: str) -> Html:
             _number(metrics.get("rows")),
         ]
         rows.append(("worst" if worst else "", cells))
-    return table(f"Error by {figures.words(dimension)}, the worst first", columns, rows)
+    return table(f"Error by {figures.words(dimension)}, largest first", columns, rows)
 
 
 def of_calibration(report: Report) -> Html:
-    """Bins of the calibration."""
+    """Shows the bins of the calibration."""
     columns = [
         Column(name="bin"),
         Column(name="mean forecast"),
         Column(name="mean actual"),
-        Column(name="ratio"),
+        Column(name="actual / forecast"),
         Column(name="rows"),
     ]
     rows = [
         (
             "",
             [
-                escape(str(place)),
-                _number(found.forecast),
-                _number(found.actual),
-                _number(found.actual / found.forecast) if found.forecast else NONE,
-                _number(found.rows),
+                escape(str(number)),
+                _number(each.forecast),
+                _number(each.actual),
+                _number(each.actual / each.forecast) if each.forecast else EMPTY,
+                _number(each.rows),
             ],
         )
-        for place, found in enumerate(report.calibration, start=1)
+        for number, each in enumerate(report.calibration, start=1)
     ]
-    return table(f"Bins by size of the forecast, {report.unit}", columns, rows)
+    return table(f"Bins by size of the forecast, in {report.unit}", columns, rows)
 
 
 def of_response(report: Report) -> Html:
-    """Points of the price response."""
+    """Shows the points of the price response. Empty for workloads without prices."""
     if report.response is None:
         return Html()
-    columns = [Column(name="price / usual"), Column(name=report.unit), Column(name=report.response.earnings_unit)]
+    columns = [Column(name="price / usual price"), Column(name=report.unit), Column(name=report.response.earnings_unit)]
     rows = [
         ("", [_number(point.price), _number(point.units), _number(point.earnings)])
         for point in sorted(report.response.points, key=lambda point: point.price)
     ]
-    return table("Expected at a price, mean of a row", columns, rows)
+    return table("Predicted mean per row at each price", columns, rows)
 
 
 def of_drift(report: Report, names: Sequence[str], caption: str) -> Html:
-    """How far features have moved, with a picture of both distributions."""
+    """Shows the drift of features, with a drawing of both distributions."""
     columns = [
         Column(name="feature"),
         Column(name="index"),
-        Column(name="", kind=None),
-        Column(name="training over back-test", kind=None),
+        Column(name="drift", kind=None),
+        Column(name="training above, back-test below", kind=None),
         Column(name="median in training"),
-        Column(name="in back-test"),
+        Column(name="median in back-test"),
     ]
     rows: list[tuple[str, list[Html]]] = []
     for name in names:
-        found = report.drift[name]
-        pairs = [(kind, (q.p05, q.p25, q.p50, q.p75, q.p95)) for kind, q in (("old", found.training), ("new", found.backtest))]
+        drift = report.drift[name]
+        distributions = [
+            (kind, (q.p05, q.p25, q.p50, q.p75, q.p95)) for kind, q in (("old", drift.training), ("new", drift.backtest))
+        ]
         cells = [
-            _number(found.psi),
-            _level(found.psi),
-            charts.ranges(pairs),
-            _number(found.training.p50),
-            _number(found.backtest.p50),
+            _number(drift.psi),
+            _level(drift.psi),
+            charts.quantile_ranges(distributions),
+            _number(drift.training.p50),
+            _number(drift.backtest.p50),
         ]
         rows.append(("", [element("code", name), *cells]))
     return table(caption, columns, rows, kind="drift")
 
 
 def of_quantiles(report: Report) -> Html:
-    """All quantiles of all features, a row for each of the two distributions."""
-    places = ("p05", "p25", "p50", "p75", "p95", "missing")
-    headings = ("5 %", "25 %", "median", "75 %", "95 %", "not known")
+    """Shows all quantiles of all features, with one row for training and one for the back-test."""
+    quantile_names = ("p05", "p25", "p50", "p75", "p95", "missing")
+    headings = ("5 %", "25 %", "median", "75 %", "95 %", "missing")
     columns = [
         Column(name="feature"),
-        Column(name="rows of", kind=None),
+        Column(name="rows from", kind=None),
         Column(name="index"),
         *(Column(name=n) for n in headings),
     ]
     rows: list[tuple[str, list[Html]]] = []
     for name in sorted(report.drift, key=lambda name: (-report.drift[name].psi, natural(name))):
-        found = report.drift[name]
-        for where, quantiles in (("training", found.training), ("back-test", found.backtest)):
-            values = [_number(getattr(quantiles, place)) for place in places]
-            rows.append(("", [element("code", name), escape(where), _number(found.psi), *values]))
+        drift = report.drift[name]
+        for source, quantiles in (("training", drift.training), ("back-test", drift.backtest)):
+            values = [_number(getattr(quantiles, quantile)) for quantile in quantile_names]
+            rows.append(("", [element("code", name), escape(source), _number(drift.psi), *values]))
     return table("Quantiles of all features", columns, rows)
 
 
 def of_metrics(review: Review) -> Html:
-    """All that the gate sees."""
+    """Shows all metrics that the gate can use."""
     report, stable = review.version.report, review.stable
     columns = [
         Column(name="metric"),
@@ -205,24 +209,24 @@ def of_metrics(review: Review) -> Html:
 
 
 def _level(psi: float) -> Html:
-    kind, says = ("bad", "moved") if psi > 0.25 else ("warn", "moving") if psi >= 0.1 else ("good", "steady")  # noqa: PLR2004 custom
-    return element("span", says, class_=f"level {kind}")
+    kind, label = ("bad", "large") if psi > 0.25 else ("warn", "moderate") if psi >= 0.1 else ("good", "small")  # noqa: PLR2004 usual
+    return element("span", label, class_=f"level {kind}")
 
 
 def _change(new: float, old: float | None) -> Html:
     if old is None:
-        return NONE
+        return EMPTY
     kind = "better" if new < old else "worse" if new > old else None
     return element("span", data(new - old, figures.signed(new - old)), class_=kind)
 
 
 def _error(value: float | None) -> Html:
-    return NONE if value is None else data(value, figures.error(value))
+    return EMPTY if value is None else data(value, figures.error(value))
 
 
 def _signed(value: float | None) -> Html:
-    return NONE if value is None else data(value, figures.signed(value))
+    return EMPTY if value is None else data(value, figures.signed(value))
 
 
 def _number(value: float | None) -> Html:
-    return NONE if value is None else data(value, figures.number(value))
+    return EMPTY if value is None else data(value, figures.number(value))

@@ -1,1 +1,1 @@
-"""The Kubernetes inside the node: services, their files, keys, and the objects every cluster needs."""
+"""The Kubernetes cluster inside the node: services, configuration files, keys, and the objects that every cluster needs."""

@@ -1,4 +1,4 @@
-"""The configuration files of a node's services. Pure, but for the key that encrypts secrets, which is handed in."""
+"""Renders the configuration files of a node's services. All functions are pure; the encryption key is an argument."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def render(config: NodeConfig, machine: Machine, secrets_key: str) -> dict[str, str]:
-    """All files below `etc`, by their path there.
+    """Returns the content of each configuration file by its path below the folder `etc`.
 
     Args:
         config: the node.
-        machine: what the machine can and cannot do.
-        secrets_key: 32 bytes in base64, with which secrets are encrypted in etcd.
+        machine: the properties of the machine.
+        secrets_key: the key that encrypts Secrets in etcd: 32 bytes in base64.
     """
     files = {
         "Corefile": _corefile(),
@@ -44,7 +44,8 @@ def _json(document: object) -> str:
 
 
 def _corefile() -> str:
-    # Names of the cluster that do not exist are not remembered: a Service made a moment ago must be found.
+    # Negative responses for names of the cluster are not cached: a new Service must be found at once, also by a client that
+    # has queried its name before.
     return f""".:53 {{
     bind {NODE_ADDRESS}
     errors
@@ -74,8 +75,8 @@ def _authentication() -> dict[str, object]:
 
 
 def _encryption(key: str) -> dict[str, object]:
-    nothing: dict[str, object] = {}
-    providers = [{"secretbox": {"keys": [{"name": "1", "secret": key}]}}, {"identity": nothing}]
+    no_options: dict[str, object] = {}
+    providers = [{"secretbox": {"keys": [{"name": "1", "secret": key}]}}, {"identity": no_options}]
     return {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "EncryptionConfiguration",
@@ -84,8 +85,8 @@ def _encryption(key: str) -> dict[str, object]:
 
 
 def _network() -> dict[str, object]:
-    # Point to point rather than a bridge: replies from one pod to another pass the node's connection tracking without
-    # br_netfilter, a module that the machine might lack.
+    # Point-to-point links instead of a bridge: with a bridge, replies between pods pass the node's connection tracking only if
+    # the kernel has the module br_netfilter, which some machines lack.
     return {
         "cniVersion": "0.4.0",
         "name": "node",
@@ -121,12 +122,12 @@ def _kubelet(machine: Machine) -> dict[str, object]:
         "resolvConf": f"{INSIDE}/etc/resolv.conf",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "volumePluginDir": f"{INSIDE}/kubelet-plugins",
-        # Lowering a score needs a capability that some machines deny; 0 needs none.
+        # A negative score needs the capability CAP_SYS_RESOURCE, which some machines do not grant; 0 needs no capability.
         "oomScoreAdj": -999 if machine.sys_resource else 0,
         "serializeImagePulls": False,
-        # The disk is the machine's own and may well be fuller than a cluster's would be.
+        # The node shares the machine's disk, which may be fuller than the disk of a usual cluster node: the limits are low.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
-        # Five minutes unless told: whoever has made room would wait for them before a pod starts again.
+        # The default is five minutes. After disk space has been freed, no pod would start for that long.
         "evictionPressureTransitionPeriod": "10s",
         "imageGCHighThresholdPercent": 98,
         "imageGCLowThresholdPercent": 96,

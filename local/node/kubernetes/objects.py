@@ -1,4 +1,4 @@
-"""The objects of the cluster that make a node whole: rights of its components, DNS, metrics and the storage class."""
+"""The Kubernetes objects that every node needs: roles of its components, DNS, metrics and the storage class."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SYSTEM: Final = "kube-system"
 
 
 def manifests(ca_bundle: str) -> list[tuple[str, Manifest]]:
-    """What is applied at each start: path of the object, and the object.
+    """Returns the objects to apply at each start, each with its API path.
 
     Args:
-        ca_bundle: certificate of the cluster's authority in base64, by which the API server knows the metrics server.
+        ca_bundle: the certificate of the cluster's authority, in base64. The API server uses it to verify the metrics server.
     """
     return [
         *_role(
@@ -71,7 +71,7 @@ def _binding(name: str, role: str, user: str) -> tuple[str, Manifest]:
 
 
 def _readable_metrics() -> list[tuple[str, Manifest]]:
-    """Who may view workloads may see what they use, autoscalers included."""
+    """Grants access to metrics, which autoscalers use as well, to everybody who may view, edit or administer workloads."""
     name = "modelstack:metrics-reader"
     labels = {f"{_RBAC}/aggregate-to-{role}": "true" for role in ("view", "edit", "admin")}
     role = {
@@ -98,7 +98,7 @@ def _storage_class() -> tuple[str, Manifest]:
 
 
 def _service(name: str, address: str | None, ports: list[tuple[str, str, int, int]]) -> list[tuple[str, Manifest]]:
-    """A Service for a process of the node, which no selector can find."""
+    """Returns a Service for a process that runs outside of pods, and its EndpointSlice: a selector matches only pods."""
     labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "modelstack-node"}
     spec: Manifest = {
         "ports": [

@@ -1,4 +1,4 @@
-"""Keys and certificates of a node, made once: who each component is, and whom it believes."""
+"""The keys and certificates of a node: the identity of each component, and the authorities that it trusts. Created once."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 _DAYS: Final = 3650
 AUTHORITIES: Final = ("ca", "etcd-ca", "front-proxy-ca")
-"""etcd and the aggregation layer have authorities of their own: no other certificate of the cluster opens them."""
+"""etcd and the aggregation layer have their own authorities, so they accept no other certificate of the cluster."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate for serving and for being a client.
+    """A certificate that is valid for servers and for clients.
 
     Args:
-        name: of its files.
-        user: common name; for a client, the Kubernetes user.
-        group: organisation; for a client, the Kubernetes group.
-        hosts: names and addresses it serves as, in openssl's words.
-        authority: who signs it.
+        name: the name of its files, without the extension.
+        user: the common name; for a client, this is the Kubernetes user.
+        group: the organisation; for a client, this is the Kubernetes group.
+        hosts: the server's names and addresses, in the format of openssl's `subjectAltName`.
+        authority: the name of the authority that signs it.
     """
 
     name: str
@@ -74,22 +74,22 @@ CLIENTS: Final = (
     "metrics",
     "network-policy",
 )
-"""Components that talk to the API server, each with a kubeconfig of its name."""
+"""The components that are clients of the API server. Each has a kubeconfig with its name."""
 
 
 def script() -> str:
-    """The shell script that makes the keys that are missing in the current folder."""
+    """Returns the shell script that creates the missing keys and certificates in the current folder."""
     lines = ["set -eu", "umask 077"]
     for authority in AUTHORITIES:
         request = f"openssl req -x509 -new -sha256 -key {authority}.key -subj /CN=modelstack-{authority} -days {_DAYS}"
-        lines += _unless(f"{authority}.crt", _new_key(authority), f"{request} -out {authority}.crt")
+        lines += _if_missing(f"{authority}.crt", _new_key(authority), f"{request} -out {authority}.crt")
     for item in CERTIFICATES:
         subject = (f"/O={item.group}" if item.group else "") + f"/CN={item.user}"
         extensions = ["basicConstraints=CA:FALSE", "extendedKeyUsage=clientAuth,serverAuth"]
         if item.hosts:
             extensions.append("subjectAltName=" + ",".join(item.hosts))
         signer = f"-CA {item.authority}.crt -CAkey {item.authority}.key -CAcreateserial"
-        lines += _unless(
+        lines += _if_missing(
             f"{item.name}.crt",
             _new_key(item.name),
             f"openssl req -new -sha256 -key {item.name}.key -subj {subject} -out request",
@@ -97,13 +97,13 @@ def script() -> str:
             f"openssl x509 -req -sha256 -in request {signer} -days {_DAYS} -extfile extensions -out {item.name}.crt",
         )
     public = "openssl ec -in service-accounts.key -pubout -out service-accounts.pub"
-    lines += _unless("service-accounts.pub", _new_key("service-accounts"), public)
-    lines += _unless("secrets.key", "openssl rand -base64 32 > secrets.key")
+    lines += _if_missing("service-accounts.pub", _new_key("service-accounts"), public)
+    lines += _if_missing("secrets.key", "openssl rand -base64 32 > secrets.key")
     lines.append("rm -f request extensions *.srl")
     return "\n".join(lines) + "\n"
 
 
-def _unless(file: str, *commands: str) -> list[str]:
+def _if_missing(file: str, *commands: str) -> list[str]:
     return [f"if [ ! -e {file} ]; then", *commands, "fi"]
 
 
@@ -112,19 +112,22 @@ def _new_key(name: str) -> str:
 
 
 def ensure(config: NodeConfig, root: Path) -> None:
-    """Makes the keys of `config` that are missing. Half-made ones of an interrupted start are thrown away.
+    """Creates the missing keys and certificates of a node. Incomplete ones of an interrupted start are deleted.
 
     Args:
         config: the node.
-        root: of the userland, whose openssl is used.
+        root: the root of the userland, whose openssl is used.
+
+    Raises:
+        UserError: openssl failed.
     """
-    wanted = [config.keys / f"{name}.crt" for name in (*AUTHORITIES, *(item.name for item in CERTIFICATES))]
-    if all(path.exists() for path in (*wanted, config.keys / "secrets.key")):
+    required = [config.keys / f"{name}.crt" for name in (*AUTHORITIES, *(item.name for item in CERTIFICATES))]
+    if all(path.exists() for path in (*required, config.keys / "secrets.key")):
         return
     part, old = config.root / "pki.part", config.root / "pki.old"
     shutil.rmtree(part, ignore_errors=True)
     if old.exists() and not config.keys.exists():
-        # The start that put them aside was interrupted before the new ones took their place.
+        # An earlier start was interrupted after it had renamed the old keys and before it put the new ones in their place.
         old.rename(config.keys)
     if config.keys.exists():
         shutil.copytree(config.keys, part)
@@ -133,7 +136,7 @@ def ensure(config: NodeConfig, root: Path) -> None:
     command = userland.argv(root, ["sh", "-c", f"cd {INSIDE}\n{script()}"], [(part, INSIDE)])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise UserError("Making the node's keys failed.", where=str(config.keys), found=done.stderr[-1000:])
+        raise UserError("The keys of the node cannot be created.", where=str(config.keys), found=done.stderr[-1000:])
     shutil.rmtree(old, ignore_errors=True)
     if config.keys.exists():
         config.keys.rename(old)
@@ -142,7 +145,7 @@ def ensure(config: NodeConfig, root: Path) -> None:
 
 
 def component_kubeconfig(config: NodeConfig, name: str) -> str:
-    """Access of a component, by files as they are found inside the node."""
+    """Returns the kubeconfig of a component. It refers to the certificate files by their paths inside the node."""
     keys = f"{INSIDE}/pki"
     return _kubeconfig(
         config,
@@ -152,7 +155,7 @@ def component_kubeconfig(config: NodeConfig, name: str) -> str:
 
 
 def admin_kubeconfig(config: NodeConfig) -> str:
-    """Access of the administrator, complete in itself, as the machine reaches the node."""
+    """Returns the kubeconfig of the administrator for use on the machine. It contains the certificates and the key."""
 
     def data(name: str) -> str:
         return base64.b64encode((config.keys / name).read_bytes()).decode()
@@ -165,7 +168,7 @@ def admin_kubeconfig(config: NodeConfig) -> str:
 
 
 def _kubeconfig(config: NodeConfig, authority: dict[str, str], user: dict[str, str]) -> str:
-    # JSON is YAML; Kubernetes' own clients and Python's read both.
+    # JSON is a subset of YAML, so all Kubernetes clients can read it.
     name = NODE_NAME
     document = {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""The command lines of what runs in a node, as runit's service folders. Pure: everything follows from the configuration."""
+"""Renders the command lines and runit scripts of the node's services. All functions are pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from local.node.config import NodeConfig
 
 BINARY: Final = "/usr/local/bin/hyperkube"
-"""Where hyperkube is found inside the node."""
+"""The path of hyperkube inside the node."""
 PROVISIONER: Final = "modelstack.dev/local"
 _KEYS: Final = f"{INSIDE}/pki"
 _ETC: Final = f"{INSIDE}/etc"
@@ -29,11 +29,11 @@ MEMORY: Final = {
     "metrics": 60,
     "network-policy": 60,
 }
-"""Soft limits in MiB. Go's collector works harder when a process comes near; it never fails for it."""
+"""Soft memory limits in MiB (`GOMEMLIMIT`). Near its limit, a process collects garbage more often; above it, it still runs."""
 
 
 def commands(config: NodeConfig) -> dict[str, list[str]]:
-    """The command line of each service by its name."""
+    """Returns the command line of each service by its name."""
     return {
         "etcd": _etcd(),
         "kube-apiserver": _api_server(config),
@@ -51,14 +51,17 @@ def commands(config: NodeConfig) -> dict[str, list[str]]:
 
 
 def run_script(name: str, command: list[str]) -> str:
-    """What runit starts. The service dies with its supervisor, so that the next supervisor can start it again."""
+    """Returns the script that runit starts for a service.
+
+    The service is killed when its supervisor (`runsv`) ends: the next supervisor could not start it a second time otherwise.
+    """
     environment = [f"GOMEMLIMIT={MEMORY[name]}MiB", "GOGC=60"] if name in MEMORY else []
-    words = ["exec", "setpriv", "--pdeathsig", "KILL", "env", *environment, *(f"'{word}'" for word in command)]
-    return "#!/bin/sh\nexec 2>&1\nulimit -n $(ulimit -H -n)\n" + " \\\n  ".join(words) + "\n"
+    arguments = ["exec", "setpriv", "--pdeathsig", "KILL", "env", *environment, *(f"'{argument}'" for argument in command)]
+    return "#!/bin/sh\nexec 2>&1\nulimit -n $(ulimit -H -n)\n" + " \\\n  ".join(arguments) + "\n"
 
 
 def log_script(name: str) -> str:
-    """What receives a service's output: rotated, ten times one megabyte."""
+    """Returns the script that writes a service's output to log files: up to ten files of one megabyte each, rotated."""
     folder = f"{INSIDE}/logs/{name}"
     return f"#!/bin/sh\nmkdir -p {folder}\nexec svlogd -tt {folder}\n"
 
@@ -85,7 +88,8 @@ def _etcd() -> list[str]:
         *_pair("etcd", "--cert-file", "--key-file"),
         "--client-cert-auth",
         f"--trusted-ca-file={_KEYS}/etcd-ca.crt",
-        # Two thirds of etcd's memory are entries since the last snapshot; a small cluster needs few.
+        # etcd keeps the entries since its last snapshot in memory. With the default count they are two thirds of its memory,
+        # and a small cluster needs few of them.
         "--snapshot-count=2000",
         "--auto-compaction-retention=1h",
         "--log-level=warn",
@@ -176,7 +180,7 @@ def _proxy() -> list[str]:
         f"--cluster-cidr={POD_RANGE}",
         f"--hostname-override={NODE_NAME}",
         "--healthz-bind-address=127.0.0.1:10256",
-        # The machine's connection tracking is the machine's business.
+        # 0: kube-proxy must not change the machine's settings for connection tracking.
         "--conntrack-max-per-core=0",
         "--conntrack-tcp-timeout-established=0",
         "--conntrack-tcp-timeout-close-wait=0",

@@ -1,1 +1,1 @@
-"""Start, stop and state of a node."""
+"""Starts and stops a node, and reads its state."""

@@ -1,4 +1,4 @@
-"""Waits for each part of a starting node, and tells which one does not come."""
+"""Waits until a starting node is ready, and names the part that does not become ready."""
 
 from __future__ import annotations
 
@@ -26,23 +26,32 @@ if TYPE_CHECKING:
     from common.progress import Step
     from local.node.config import NodeConfig
 
-_PATIENCE: Final = 180.0
-"""Seconds until a part of a starting node counts as failed."""
+_TIMEOUT: Final = 180.0
+"""Seconds to wait for each part of a starting node."""
 
 
-def bring_up(config: NodeConfig, base: Path, step: Step) -> None:
-    """Waits for each part in turn, and tells which one does not come."""
+def wait_until_ready(config: NodeConfig, base: Path, step: Step) -> None:
+    """Waits for each part of the node in turn, applies the cluster's objects and uploads the images that every node has.
+
+    Args:
+        config: the node.
+        base: the tar file of the base image.
+        step: shows which part is waited for.
+
+    Raises:
+        UserError: a part is not ready in time. The error names the part and shows the end of the logs.
+    """
     api = NodeApi(config.api_port, config.keys)
     _wait(config, step, "API server", api.healthy)
-    _wait(config, step, "rights and services", lambda: _apply(config, api))
+    _wait(config, step, "roles and services", lambda: _apply(config, api))
     registry = NodeRegistry(config.registry_port)
-    _wait(config, step, "registry", registry.answers)
+    _wait(config, step, "container registry", registry.answers)
     step.note("base image")
     try:
         seed.ensure(config, base)
     except (OSError, NodeRegistryError) as error:
         raise UserError(
-            "The base image does not get into the registry.", where=str(config.root / "registry"), found=error
+            "The base image cannot be uploaded to the container registry.", where=str(config.root / "registry"), found=error
         ) from error
     _wait(config, step, "kubelet", lambda: node_ready(config))
     _wait(config, step, "DNS", lambda: _resolves(config))
@@ -54,13 +63,14 @@ def _apply(config: NodeConfig, api: NodeApi) -> bool:
         for path, manifest in objects.manifests(bundle):
             api.apply(path, manifest)
     except (OSError, NodeApiError):
-        # The namespace of the system appears a moment after the server; a refusal that stays is seen in the end.
+        # The server creates the namespace `kube-system` a moment after it is healthy, so the first attempts may fail. If they
+        # continue to fail, the wait for this part times out.
         return False
     return True
 
 
 def _resolves(config: NodeConfig) -> bool:
-    """Whether the cluster's DNS knows the API server, asked by the address that pods use."""
+    """Returns whether the cluster's DNS resolves the name of the API server. The query goes to the address that pods use."""
     init = record.read_state(config.run).init
     if init is None:
         return False
@@ -74,25 +84,25 @@ def _resolves(config: NodeConfig) -> bool:
     )
 
 
-def _wait(config: NodeConfig, step: Step, what: str, holds: Callable[[], bool]) -> None:
-    step.note(what)
-    deadline = time.monotonic() + _PATIENCE
-    while not holds():
+def _wait(config: NodeConfig, step: Step, part: str, is_ready: Callable[[], bool]) -> None:
+    step.note(part)
+    deadline = time.monotonic() + _TIMEOUT
+    while not is_ready():
         if time.monotonic() > deadline:
             raise UserError(
-                f"The node does not come up: {what} is not ready after {_PATIENCE:.0f} s.",
+                f"The node does not start: the part `{part}` is not ready after {_TIMEOUT:.0f} s.",
                 where=str(config.logs),
-                found=_last_words(config),
-                fix="read the logs there (NAME/current), then start again",
+                found=_diagnosis(config),
+                fix="read the services' logs in this folder (NAME/current), then start the node again",
             )
         time.sleep(0.3)
 
 
-def _last_words(config: NodeConfig) -> str:
-    """Services that are down, and the end of the log of what started the node."""
+def _diagnosis(config: NodeConfig) -> str:
+    """Returns the names of services that do not run, and the ends of the logs of the namespaces, the relay and the uplink."""
     down = [name for name, pid in processes(config).items() if pid is None]
-    words = [f"not running: {', '.join(down)}"] if down else []
+    lines = [f"not running: {', '.join(down)}"] if down else []
     for name in ("node", "relay", "uplink"):
         with suppress(OSError):
-            words += (config.logs / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
-    return "\n    ".join(words) or "all services run"
+            lines += (config.logs / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
+    return "\n    ".join(lines) or "all services run"

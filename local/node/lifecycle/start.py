@@ -1,4 +1,4 @@
-"""Starts a node."""
+"""Starts a node, or restarts it if its configuration has changed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from common import paths
 from local import userland
 from local.node import machine, namespace, ports, record
 from local.node.kubernetes import files, pki
-from local.node.lifecycle.readiness import bring_up
+from local.node.lifecycle.readiness import wait_until_ready
 from local.node.lifecycle.status import running, supervised
-from local.node.lifecycle.stop import clean, end, one_command
+from local.node.lifecycle.stop import command_lock, kill_remaining, shut_down
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,42 +25,42 @@ if TYPE_CHECKING:
 
 
 def start(config: NodeConfig, progress: Progress, *, hyperkube: Path | None = None) -> str:
-    """Makes the node of `config` run and waits until it is ready; whatever already holds is left alone.
+    """Starts the node and waits until it is ready. Does nothing to a node that already runs with this configuration.
 
     Args:
         config: the node.
-        progress: told what takes long.
-        hyperkube: the binary, by default the toolchain's.
+        progress: shows the steps that take long.
+        hyperkube: the binary to run. Defaults to the toolchain's, which is built if the cache does not have it.
 
     Returns:
         The administrator's kubeconfig.
 
     Raises:
-        UserError: not root, a port taken, something does not come up.
+        UserError: the user is not root, a port is in use, or a part of the node does not become ready.
     """
     machine.require_root()
     if hyperkube is None:
-        from local import toolchain  # noqa: PLC0415 - heavy, and not needed with a binary at hand
+        from local import toolchain  # noqa: PLC0415 - a heavy import, and not needed if the caller passes a binary
 
         hyperkube = toolchain.hyperkube(progress)
     root = userland.ensure(progress)
     base = userland.base_image(progress)
-    with one_command(config, progress):
+    with command_lock(config, progress):
         with progress.step("node: start") as step:
             _prepare(config, root)
             task = _task(config, root, hyperkube, _render(config))
-            # Another task, or a stop that did not get to its end.
+            # No node runs with this task, or a `stop` command was interrupted.
             if record.read_task(config.run) != task or (config.run / "stop").exists():
-                end(config, step)
+                shut_down(config, step)
                 _write_files(config)
             if not supervised(config):
                 if not running(config):
-                    clean(config)
+                    kill_remaining(config)
                     ports.require_free(config.ports())
                 (config.run / "stop").unlink(missing_ok=True)
                 record.write_task(config.run, task)
                 _spawn_supervisor(config)
-            bring_up(config, base, step)
+            wait_until_ready(config, base, step)
         kubeconfig = pki.admin_kubeconfig(config)
         _write_secret(config.kubeconfig, kubeconfig)
     return kubeconfig
@@ -69,7 +69,7 @@ def start(config: NodeConfig, progress: Progress, *, hyperkube: Path | None = No
 def _prepare(config: NodeConfig, root: Path) -> None:
     for name in ("etcd", "containerd", "kubelet", "volumes", "registry", "logs", "logs/pods"):
         (config.root / name).mkdir(parents=True, exist_ok=True)
-    # Others on the machine see nothing of what pods keep.
+    # Other users of the machine must not read the data of pods.
     for name in ("", "etcd", "run"):
         (config.root / name).chmod(0o700)
     pki.ensure(config, root)
@@ -81,12 +81,12 @@ def _render(config: NodeConfig) -> dict[str, str]:
 
 
 def _task(config: NodeConfig, root: Path, hyperkube: Path, rendered: dict[str, str]) -> record.Task:
-    """Another task than the running node's means that it has to be started anew."""
+    """Returns the task for the supervisor. If it differs from the task of the running node, the node has to be restarted."""
     parts = [text for item in sorted(rendered.items()) for text in item]
     content = "\0".join((*parts, namespace.SCRIPTS, str(hyperkube.stat().st_mtime_ns)))
     generation = hashlib.sha256(content.encode()).hexdigest()
-    where = (str(config.root.resolve()), config.api_port, config.registry_port, config.node_ports)
-    return record.Task(*where, str(root), str(hyperkube), generation)
+    address = (str(config.root.resolve()), config.api_port, config.registry_port, config.node_ports)
+    return record.Task(*address, str(root), str(hyperkube), generation)
 
 
 def _write_files(config: NodeConfig) -> None:
@@ -113,7 +113,7 @@ def _write_secret(path: Path, text: str) -> None:
 
 
 def _spawn_supervisor(config: NodeConfig) -> None:
-    """Away from this process and its terminal, so that neither's end is the supervisor's."""
+    """Starts the supervisor in its own session, so that it does not end with this process or its terminal."""
     command = [sys.executable, "-m", "local.node.supervisor", str(config.run.resolve())]
     environment = {
         "PATH": os.environ.get("PATH", ""),
@@ -121,6 +121,7 @@ def _spawn_supervisor(config: NodeConfig) -> None:
         "PYTHONPATH": str(paths.CHECKOUT),
     }
     with (config.logs / "supervisor.log").open("ab") as log:
-        # Two steps, so that it is no child of ours: a caller that waits for its children does not wait for it.
+        # The shell starts the supervisor in the background and ends. The supervisor is then no child of this process: callers
+        # that wait for their child processes do not wait for it.
         script = 'setsid "$@" < /dev/null & '
         subprocess.run(["sh", "-c", script, "sh", *command], env=environment, stdout=log, stderr=log, cwd="/", check=True)

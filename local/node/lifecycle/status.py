@@ -1,4 +1,4 @@
-"""What can be seen of a node."""
+"""Reads the state of a node from its processes and its API server."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Status:
-    """What can be seen of a node.
+    """The state of a node.
 
     Args:
-        running: its namespaces exist.
-        supervised: its supervisor lives.
-        ready: its API server says so of itself and of the node.
-        services: process id on the machine by service; None for a service that is not running.
+        running: whether the node's namespaces exist.
+        supervised: whether the node's supervisor runs.
+        ready: whether the API server is healthy and reports the node as ready.
+        services: the process id of each service on the machine; None for a service that does not run.
     """
 
     running: bool
@@ -34,7 +34,7 @@ class Status:
 
 
 def status(config: NodeConfig) -> Status:
-    """What is seen of the node now."""
+    """Returns the current state of the node."""
     if not running(config):
         return Status(running=False, supervised=supervised(config), ready=False, services={})
     ready = False
@@ -44,35 +44,38 @@ def status(config: NodeConfig) -> Status:
 
 
 def processes(config: NodeConfig) -> dict[str, int | None]:
-    """Process id on this machine of each service."""
+    """Returns the process id of each service on this machine, or None if the service does not run."""
     init = record.read_state(config.run).init
     if init is None or not init.alive:
         return {}
     numbers = _numbers_inside(Cgroup(config.name).processes("node"))
-    found: dict[str, int | None] = {}
-    # Empty for a moment: the first process has more to do before it becomes runit's.
+    pids: dict[str, int | None] = {}
+    # The folder does not exist until the first process has prepared the file systems and has become runit's `runsvdir`.
     for folder in sorted(Path(f"/proc/{init.pid}/root/run/service").glob("*")):
         text = ""
         with suppress(OSError):
             text = (folder / "supervise" / "pid").read_text().strip()
-        found[folder.name] = numbers.get(int(text)) if text else None
-    return found
+        pids[folder.name] = numbers.get(int(text)) if text else None
+    return pids
 
 
 def _numbers_inside(pids: set[int]) -> dict[int, int]:
-    """Process id on the machine by process id in the node. Containers have further numbers, which do not matter."""
-    found: dict[int, int] = {}
+    """Returns the process ids on the machine by the process ids inside the node.
+
+    Processes of containers are omitted: they have a third id, inside the container.
+    """
+    ids: dict[int, int] = {}
     for pid in pids:
         with suppress(OSError, StopIteration):
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()
             numbers = next(line.split()[1:] for line in lines if line.startswith("NSpid:"))
-            if len(numbers) == 2:  # noqa: PLR2004 - its number here, its number in the node
-                found[int(numbers[1])] = pid
-    return found
+            if len(numbers) == 2:  # noqa: PLR2004 - the id on the machine and the id in the node
+                ids[int(numbers[1])] = pid
+    return ids
 
 
 def supervised(config: NodeConfig) -> bool:
-    """Whether its supervisor lives: it holds a lock."""
+    """Returns whether the node's supervisor runs: a running supervisor holds the lock."""
     if not config.run.exists():
         return False
     lock = record.lock(config.run)
@@ -82,13 +85,13 @@ def supervised(config: NodeConfig) -> bool:
 
 
 def running(config: NodeConfig) -> bool:
-    """Whether its first process lives, and with it its namespaces."""
+    """Returns whether the node's first process runs: its namespaces exist for as long as this process runs."""
     init = record.read_state(config.run).init
     return init is not None and init.alive
 
 
 def node_ready(config: NodeConfig) -> bool:
-    """Whether the API server says that the node is ready."""
+    """Returns whether the API server reports the node as ready."""
     try:
         conditions = NodeApi(config.api_port, config.keys).get(f"/api/v1/nodes/{NODE_NAME}")["status"]["conditions"]
     except (OSError, NodeApiError, KeyError):

@@ -1,4 +1,4 @@
-"""Ends a node."""
+"""Stops a node and removes its data."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from common.progress import Progress, Step
     from local.node.config import NodeConfig
 
-_POLITENESS: Final = 10.0
-"""Seconds that pods get to end by themselves."""
+_GRACE_PERIOD: Final = 10.0
+"""Seconds that pods have to end after SIGTERM."""
 
 
 def stop(config: NodeConfig, progress: Progress | None = None) -> None:
-    """Ends the node and all that belongs to it on this machine. Its data stays.
+    """Stops the node: ends all its processes and removes its kubeconfig. Its data is retained.
 
     Raises:
-        UserError: a process does not end.
+        UserError: the user is not root, or a process does not end.
     """
     machine.require_root()
     if not config.root.exists():
         return
-    with one_command(config, progress):
+    with command_lock(config, progress):
         if progress is None:
-            end(config, None)
+            shut_down(config, None)
         else:
             with progress.step("node: stop") as step:
-                end(config, step)
+                shut_down(config, step)
         config.kubeconfig.unlink(missing_ok=True)
 
 
@@ -49,37 +49,42 @@ def remove(config: NodeConfig, progress: Progress) -> None:
     """Removes the data of a stopped node.
 
     Raises:
-        UserError: it runs.
+        UserError: the node runs.
     """
     if running(config):
-        raise UserError("The node runs: its data cannot be removed.", where=str(config.root), fix="run `modelstack node stop`")
+        raise UserError(
+            "The data of a running node cannot be removed.", where=str(config.root), fix="run `modelstack node stop`"
+        )
     with progress.step("node: remove its data"):
         shutil.rmtree(config.root, ignore_errors=True)
 
 
-def one_command(config: NodeConfig, progress: Progress | None) -> AbstractContextManager[None]:
-    """One start or stop at a time for each root."""
-    return one_at_a_time(config.run / "command.lock", "node: wait for another start or stop", progress)
+def command_lock(config: NodeConfig, progress: Progress | None) -> AbstractContextManager[None]:
+    """Returns a context that allows only one `start` or `stop` at a time for each root."""
+    return one_at_a_time(config.run / "command.lock", "node: wait for another start or stop command", progress)
 
 
-def end(config: NodeConfig, step: Step | None) -> None:
-    """Supervisor first, then the pods with notice, then all the rest."""
+def shut_down(config: NodeConfig, step: Step | None) -> None:
+    """Ends the supervisor, then the pods (with a grace period), then all other processes of the node."""
     (config.run / "stop").touch()
     deadline = time.monotonic() + 5
     while supervised(config) and time.monotonic() < deadline:
         time.sleep(0.1)
     if running(config):
         if step is not None:
-            step.note("pods are ending")
+            step.note("wait for pods to end")
         _end_pods(config)
-    clean(config)
+    kill_remaining(config)
     (config.run / "stop").unlink()
 
 
 def _end_pods(config: NodeConfig) -> None:
-    """The kubelet, which would start them again, is ended with them: its supervisor is stopped before."""
+    """Sends SIGTERM to the processes of all pods and waits for the grace period.
+
+    Stops the kubelet first, because it would restart the pods. `sv` also stops runit from restarting the kubelet.
+    """
     init = record.read_state(config.run).init
-    assert init is not None, "the caller has seen it"
+    assert init is not None, "the caller has checked that the node runs"
     inside = ["nsenter", f"--target={init.pid}", "--mount", "--pid", "--root", "--wd=/"]
     stop_kubelet = [*inside, "sv", "force-stop", "/run/service/kubelet"]
     subprocess.run(stop_kubelet, capture_output=True, check=False, timeout=20)
@@ -87,8 +92,8 @@ def _end_pods(config: NodeConfig) -> None:
     for pid in group.processes("node/kubepods"):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _POLITENESS
-    # The processes that hold a pod's namespaces ignore the signal; a pod without other processes has ended.
+    deadline = time.monotonic() + _GRACE_PERIOD
+    # The `sleep` process of each pod, which holds its namespaces, ignores SIGTERM. A pod without other processes has ended.
     while any(_busy(pid) for pid in group.processes("node/kubepods")) and time.monotonic() < deadline:
         time.sleep(0.2)
 
@@ -100,16 +105,25 @@ def _busy(pid: int) -> bool:
         return False
 
 
-def clean(config: NodeConfig) -> None:
-    """Ends what is left of a node, finished or not. With its processes go its mounts, interfaces and rules."""
+def kill_remaining(config: NodeConfig) -> None:
+    """Kills all remaining processes of a node, also of one that is only partly started, and removes its control group.
+
+    The mounts, network interfaces and firewall rules of the node end with its namespaces.
+
+    Raises:
+        UserError: a process does not end.
+    """
     state = record.read_state(config.run)
     if state.init is not None and state.init.alive:
         os.kill(state.init.pid, signal.SIGKILL)
     group = Cgroup(config.name)
     if not group.kill("", seconds=20):
-        left = ", ".join(map(str, sorted(group.processes())))
+        remaining = ", ".join(map(str, sorted(group.processes())))
         raise UserError(
-            "Processes of the node do not end.", where=str(config.root), found=left, fix="look at them; restart the machine"
+            "Some processes of the node do not end.",
+            where=str(config.root),
+            found=f"process ids {remaining}",
+            fix="check why these processes do not end; if nothing else helps, restart the machine",
         )
     group.remove()
     for name in ("state.json", "task.json"):

@@ -1,1 +1,1 @@
-"""The Kubernetes provider's plugin: what `pulumi-kubernetes` asks of its engine, on the API server's own rules."""
+"""Stand-in for the `kubernetes` provider: serves the resources of `pulumi-kubernetes` by the API server's own rules."""

@@ -1,4 +1,4 @@
-"""How to reach a cluster: the connection that a kubeconfig describes."""
+"""Reads a kubeconfig and prepares the connection to a cluster that it describes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXEC_SECONDS = 60
 
 @dataclass(frozen=True)
 class Access:
-    """One cluster as one user."""
+    """The connection to one cluster as one user."""
 
     server: str
     namespace: str
@@ -35,7 +35,15 @@ class Access:
 
 
 def load(kubeconfig: Value) -> Object:
-    """A kubeconfig: its text (YAML or JSON), the path of its file, or the mapping itself; None: the usual places."""
+    """Loads a kubeconfig.
+
+    Args:
+        kubeconfig: its text (YAML or JSON), the path of its file, or the mapping itself. None or an empty text stands for the
+            first existing file of `KUBECONFIG`, by default `~/.kube/config`.
+
+    Raises:
+        UserError: there is no kubeconfig, or it cannot be read.
+    """
     if isinstance(kubeconfig, dict):
         return cast("Object", kubeconfig)
     if not kubeconfig:
@@ -43,7 +51,9 @@ def load(kubeconfig: Value) -> Object:
         source = next((place.expanduser() for place in places if place.expanduser().is_file()), None)
         if source is None:
             raise UserError(
-                "There is no kubeconfig", where=" or ".join(str(place) for place in places), fix="give the provider one"
+                "There is no kubeconfig",
+                where=" or ".join(str(place) for place in places),
+                fix="set KUBECONFIG, or the `kubeconfig` of the provider",
             )
         content = source.read_text()
     else:
@@ -62,28 +72,37 @@ def load(kubeconfig: Value) -> Object:
     return cast("Object", loaded)
 
 
-def _named(config: Object, section: str, wanted: str, what: str) -> Object:
+def _entry(config: Object, section: str, name: str, kind: str) -> Object:
+    """Returns the entry with this name: its field `kind` (`cluster`, `user`, `context`) in a section (`clusters`, ...)."""
     for entry in objects.items(config, section):
-        if entry.get("name") == wanted:
-            found = entry.get(what)
-            return cast("Object", found) if isinstance(found, dict) else {}
+        if entry.get("name") == name:
+            content = entry.get(kind)
+            return cast("Object", content) if isinstance(content, dict) else {}
     names = ", ".join(str(entry.get("name")) for entry in objects.items(config, section)) or "none"
-    raise UserError(f"The kubeconfig has no {what} of this name", where=section, found=wanted, example=names)
+    raise UserError(f"The kubeconfig has no {kind} of this name", where=section, found=name, example=names)
 
 
 def cluster(config: Object, context: str = "", cluster_name: str = "") -> Object:
-    """The cluster that the context (default: the current one) points to: what identifies it for the provider."""
-    entry = _named(config, "contexts", context or str(config.get("current-context")), "context")
-    return _named(config, "clusters", cluster_name or str(entry.get("cluster")), "cluster")
+    """Returns the cluster entry of a context (default: the current context). The provider identifies a cluster by its entry.
+
+    Raises:
+        UserError: the kubeconfig has no such context or cluster.
+    """
+    entry = _entry(config, "contexts", context or str(config.get("current-context")), "context")
+    return _entry(config, "clusters", cluster_name or str(entry.get("cluster")), "cluster")
 
 
 def connect(config: Object, context: str = "", cluster_name: str = "", namespace: str = "") -> Access:
-    """The access that a kubeconfig gives."""
-    entry = _named(config, "contexts", context or str(config.get("current-context")), "context")
+    """Prepares the access to a cluster that a kubeconfig describes.
+
+    Raises:
+        UserError: an entry is missing, a certificate cannot be read, or the credential program fails.
+    """
+    entry = _entry(config, "contexts", context or str(config.get("current-context")), "context")
     target = cluster(config, context, cluster_name)
-    user = _named(config, "users", str(entry.get("user")), "user") if entry.get("user") else {}
+    user = _entry(config, "users", str(entry.get("user")), "user") if entry.get("user") else {}
     if isinstance(user.get("exec"), dict):
-        user = {**user, **_ask(cast("Object", user["exec"]))}
+        user = {**user, **_exec_credentials(cast("Object", user["exec"]))}
     headers: dict[str, str] = {}
     if token := _token(user):
         headers["Authorization"] = f"Bearer {token}"
@@ -107,7 +126,7 @@ def _token(user: Object) -> str:
 
 
 def _pem(holder: Object, key: str) -> bytes | None:
-    """Certificate or key: inline as base64, or the file it is in."""
+    """Returns a certificate or a key, which an entry contains inline as base64 or as the path of a file."""
     if holder.get(f"{key}-data"):
         return base64.b64decode(str(holder[f"{key}-data"]))
     return Path(str(holder[key])).read_bytes() if holder.get(key) else None
@@ -132,13 +151,13 @@ def _tls(target: Object, user: Object) -> ssl.SSLContext:
     return context
 
 
-def _ask(plugin: Object) -> Object:
-    """Credentials from the program that the kubeconfig names (`exec`), as the user fields they stand for."""
+def _exec_credentials(plugin: Object) -> Object:
+    """Runs the credential program of the kubeconfig (`exec`) and returns its credentials as fields of the user entry."""
     command = [str(plugin.get("command")), *[str(arg) for arg in cast("list[Value]", plugin.get("args") or [])]]
     info = {"apiVersion": plugin.get("apiVersion"), "kind": "ExecCredential", "spec": {"interactive": False}}
     environment = {str(pair["name"]): str(pair.get("value", "")) for pair in objects.items(plugin, "env")}
     try:
-        done = subprocess.run(  # the user's own kubeconfig names it
+        done = subprocess.run(  # the user's own kubeconfig names the program
             command,
             env={**os.environ, **environment, "KUBERNETES_EXEC_INFO": json.dumps(info)},
             capture_output=True,

@@ -1,4 +1,4 @@
-"""The API server over HTTPS: one pool of kept connections, used by all threads."""
+"""Requests to the API server over HTTPS, through one pool of persistent connections for all threads."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ MERGE: Final = "application/merge-patch+json"
 
 _CONNECTIONS: Final = 64
 _TIMEOUT: Final = urllib3.Timeout(connect=10, read=60)
-_BUSY: Final = frozenset({429, 503, 504})
-"""Answers of a server that wants to be asked again."""
-_PATIENCE: Final = 30
-"""Seconds that a server may be busy or restarting."""
+_RETRIED: Final = frozenset({429, 503, 504})
+"""HTTP status codes after which a request is sent again."""
+_RETRY_SECONDS: Final = 30
+"""Seconds during which requests are repeated, while the API server is busy or restarts."""
 _FIRST_PAUSE: Final = 0.2
 _LAST_PAUSE: Final = 3.0
 _NOT_FOUND, _CONFLICT, _INVALID, _FORBIDDEN, _ERROR = 404, 409, 422, 403, 400
 
 
 class Unreachable(Failed):
-    """No answer from the API server. The text says which and why."""
+    """The API server does not respond. The message names the server and the reason."""
 
 
 class ApiServerError(Failed):
-    """The API server refused, with a reason."""
+    """The API server refused a request. The message is the one of the server."""
 
     def __init__(self, code: int, status: Object) -> None:
         self.code, self.status = code, status
@@ -55,7 +55,7 @@ class ApiServerError(Failed):
 
     @property
     def conflict(self) -> bool:
-        """Somebody else owns a field that we want to set (or holds a newer version)."""
+        """Whether another field manager owns a field that the request sets, or the object has a newer version."""
         return self.code == _CONFLICT and self.reason == "Conflict"
 
     @property
@@ -72,12 +72,12 @@ class ApiServerError(Failed):
 
 
 class NoSuchKind(Failed):
-    """The API server does not know the kind: its definition is not there (yet)."""
+    """The API server does not know the kind: its definition does not exist, or does not exist yet."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where objects of a kind live."""
+    """The path of a kind in the API."""
 
     prefix: str
     """`/api/v1` or `/apis/GROUP/VERSION`."""
@@ -90,7 +90,7 @@ class Endpoint:
 
 
 class Api:
-    """A cluster's API. Safe for use by many threads."""
+    """The API of a cluster. May be used by several threads."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
@@ -104,57 +104,62 @@ class Api:
         )
         self._kinds: dict[str, dict[str, Endpoint]] = {}
         self._lock = threading.Lock()
-        self._answered = False
+        self._has_responded = False
 
     def request(
         self, method: str, path: str, body: Value = None, *, content_type: str = "application/json", **query: str
     ) -> str:
-        """One request; what it answers. Asked again for a while when the server is busy or restarting.
+        """Sends a request and returns the body of the response. Repeats it for a while if the server is busy or restarts.
 
         Raises:
-            ApiServerError: the server refused.
-            Unreachable: nobody answered.
+            ApiServerError: the server refused the request.
+            Unreachable: the server does not respond.
         """
         url = self.access.server + path + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         headers = {**self._pool.headers, "Content-Type": content_type}
         started, pause = time.monotonic(), _FIRST_PAUSE
         while True:
-            patient = time.monotonic() - started < _PATIENCE
+            may_retry = time.monotonic() - started < _RETRY_SECONDS
             try:
-                answer = self._pool.request(method, url, body=data, headers=headers, timeout=_TIMEOUT)
+                response = self._pool.request(method, url, body=data, headers=headers, timeout=_TIMEOUT)
             except (HTTPError, OSError) as error:
-                # A server that answered before may be restarting. What is asked twice does no harm, but for creating.
-                if not patient or not self._answered or method == "POST":
-                    raise Unreachable(self._why(error)) from error
+                # A server that has responded before may be restarting. Repeating a request is harmless, except for a POST,
+                # which creates an object.
+                if not may_retry or not self._has_responded or method == "POST":
+                    raise Unreachable(self._unreachable_message(error)) from error
             else:
-                self._answered = True
-                if answer.status not in _BUSY or not patient:
-                    return _text(answer.status, answer.data)
+                self._has_responded = True
+                if response.status not in _RETRIED or not may_retry:
+                    return _text(response.status, response.data)
             time.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE)
 
     def json(
         self, method: str, path: str, body: Value = None, *, content_type: str = "application/json", **query: str
     ) -> Object:
-        """`request` whose answer is an object."""
+        """Sends a request and returns the JSON object in the response. Raises the same errors as `request`."""
         return cast("Object", json.loads(self.request(method, path, body, content_type=content_type, **query)))
 
     def endpoint(self, api_version: str, kind: str) -> Endpoint:
-        """Where objects of this kind live; asked once for each API version, and again when the kind is not among them."""
-        known = self._kinds.get(api_version, {}).get(kind)
-        if known is not None:
-            return known
+        """Returns the path of a kind. Asks the server once for each API version, and again if the kind is unknown.
+
+        Raises:
+            NoSuchKind: the server does not know the kind.
+        """
+        cached = self._kinds.get(api_version, {}).get(kind)
+        if cached is not None:
+            return cached
         with self._lock:
-            found = self._kinds.get(api_version, {})
-            if kind not in found:
-                found = self._kinds[api_version] = self._discover(api_version)
-        if kind not in found:
+            kinds = self._kinds.get(api_version, {})
+            if kind not in kinds:
+                kinds = self._kinds[api_version] = self._discover(api_version)
+        if kind not in kinds:
             raise NoSuchKind(
-                f"the cluster has no kind {kind} in {api_version}; if a CustomResourceDefinition brings it, that has to be "
-                "created first (`depends_on`)"
+                f"the cluster has no kind {kind} in {api_version}. If a CustomResourceDefinition defines the kind, create the "
+                "definition first (`depends_on`)"
             )
-        return found[kind]
+        return kinds[kind]
 
     def _discover(self, api_version: str) -> dict[str, Endpoint]:
         prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
@@ -170,13 +175,13 @@ class Api:
             if "/" not in str(entry["name"])
         }
 
-    def _why(self, error: Exception) -> str:
+    def _unreachable_message(self, error: Exception) -> str:
         cause: BaseException = error
         while (inner := getattr(cause, "reason", None)) is not None and isinstance(inner, BaseException):
             cause = inner
-        said = str(cause).rsplit(": ", 1)[-1] if "NewConnectionError" in repr(cause) else str(cause)
-        where = urlsplit(self.access.server).netloc or self.access.server
-        return f"the Kubernetes API server at {where} cannot be reached: {said}"
+        reason = str(cause).rsplit(": ", 1)[-1] if "NewConnectionError" in repr(cause) else str(cause)
+        address = urlsplit(self.access.server).netloc or self.access.server
+        return f"the Kubernetes API server at {address} cannot be reached: {reason}"
 
 
 def _text(status: int, data: bytes) -> str:

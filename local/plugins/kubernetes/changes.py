@@ -1,4 +1,4 @@
-"""Creating and updating one object on the cluster, for real or as a dry run."""
+"""Creates and updates one object on the cluster, or previews this with a dry run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from local.plugins.kubernetes.api import ApiServerError, NoSuchKind
 from local.plugins.kubernetes.manifests import naming, objects
-from local.plugins.kubernetes.readiness.waiting import Patience, until_deleted
+from local.plugins.kubernetes.readiness.waiting import WaitOptions, wait_until_deleted
 
 if TYPE_CHECKING:
     import threading
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from local.plugins.protocol.values import Object, Value
 
 _PAUSES: Final = (0.5, 1, 2, 4, 8)
-"""Seconds between tries to create something whose namespace or definition is just being made."""
+"""Seconds between attempts to create an object whose namespace or definition does not exist yet."""
 _TERMINATING_SECONDS: Final = 120
 _CONFLICT: Final = 409
 _IMMUTABLE: Final = "field is immutable"
@@ -29,41 +29,50 @@ _MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 @dataclass(frozen=True)
 class Change:
-    """What one operation works with."""
+    """The context of one operation."""
 
     cluster: Cluster
     settings: Settings
     manager: str
     preview: bool
     patch: bool
-    """A `...Patch` resource: it sets fields of an object that is not its own."""
+    """Whether this is a `...Patch` resource, which sets fields of an object that it does not own."""
     cancelled: threading.Event
-    say: Callable[[str], None]
+    show_status: Callable[[str], None]
 
 
 def force(inputs: Object, change: Change) -> bool:
-    """Whether fields that others own are taken from them. Always in previews: what conflicts is only known when it is tried."""
+    """Returns whether the operation takes over fields of other field managers.
+
+    Always in a preview, because only the update itself shows whether there is a conflict.
+    """
     return change.preview or objects.flagged(inputs, objects.PATCH_FORCE)
 
 
 def create(inputs: Object, change: Change) -> Object:
-    """Makes the object; tried again while its namespace or its definition is not there yet."""
+    """Creates the object. Tries again while its namespace or its definition does not exist yet.
+
+    Raises:
+        ApiServerError: the server refuses the object, or another object with its name exists.
+        NoSuchKind: the definition still does not exist after the last attempt.
+        Unreachable: the server does not respond.
+    """
     for attempt, pause in enumerate((*_PAUSES, None), start=1):
         try:
             if change.preview:
                 return _preview(inputs, change)
-            _make_way(inputs, change)
+            _check_existing(inputs, change)
             if change.settings.server_side:
                 return change.cluster.apply(inputs, change.manager, force=force(inputs, change))
             return change.cluster.create(inputs, change.manager)
         except (ApiServerError, NoSuchKind) as error:
-            waits = isinstance(error, NoSuchKind) or error.not_found
-            if change.preview or not waits or pause is None:
+            may_retry = isinstance(error, NoSuchKind) or error.not_found
+            if change.preview or not may_retry or pause is None:
                 raise
-            change.say(f"not yet ({error}); tries again ({attempt})")
+            change.show_status(f"not created yet, will retry (attempt {attempt}): {error}")
             if change.cancelled.wait(pause):
                 raise
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _preview(inputs: Object, change: Change) -> Object:
@@ -74,47 +83,47 @@ def _preview(inputs: Object, change: Change) -> Object:
     except ApiServerError as error:
         if not error.invalid or _IMMUTABLE not in str(error):
             raise
-    # The one it replaces is still there. Under another name, the server checks the rest.
+    # The object that will be replaced still exists. The server checks all other fields under another name.
     name = objects.name(inputs)
-    other = objects.with_metadata(inputs, name=f"{name}{secrets.token_hex(3)}")
-    return objects.with_metadata(change.cluster.apply(other, change.manager, force=True, preview=True), name=name)
+    renamed = objects.with_metadata(inputs, name=f"{name}{secrets.token_hex(3)}")
+    return objects.with_metadata(change.cluster.apply(renamed, change.manager, force=True, preview=True), name=name)
 
 
-def _make_way(inputs: Object, change: Change) -> None:
-    """Lets an object of this name finish its deletion; refuses to take over one that somebody else made."""
+def _check_existing(inputs: Object, change: Change) -> None:
+    """Waits for the deletion of an object with this name, and refuses to take over an object that somebody else created."""
     if change.patch or change.settings.upsert or objects.flagged(inputs, objects.PATCH_FORCE):
         return
     live = change.cluster.find(inputs)
     if live is None:
         return
     if objects.text(live, "metadata", "deletionTimestamp"):
-        patience = Patience(_TERMINATING_SECONDS, change.cancelled, change.say)
-        until_deleted(change.cluster, live, patience)
-    elif naming.is_ours(live, change.manager):
-        change.say("goes on with a creation that was interrupted")
+        options = WaitOptions(_TERMINATING_SECONDS, change.cancelled, change.show_status)
+        wait_until_deleted(change.cluster, live, options)
+    elif naming.is_applied_by(live, change.manager):
+        change.show_status("continues a creation that was interrupted")
     else:
         plural = change.cluster.api.endpoint(objects.text(inputs, "apiVersion"), objects.kind(inputs)).plural
         group = objects.group(inputs)
         message = (
-            f'{plural}{f".{group}" if group else ""} "{objects.name(inputs)}" already exists. Bring it under the program with '
-            f"`pulumi import`, give the resource another name, or take it over with the annotation {objects.PATCH_FORCE}: "
-            '"true"'
+            f'{plural}{f".{group}" if group else ""} "{objects.name(inputs)}" already exists. Import it with '
+            "`pulumi import`, give the resource another name, or take over the object with the annotation "
+            f'{objects.PATCH_FORCE}: "true"'
         )
         raise ApiServerError(_CONFLICT, {"reason": "AlreadyExists", "message": message})
 
 
 def update(inputs: Object, old_inputs: Object, live: Object, ignore: list[str], change: Change) -> Object:
-    """Changes the object as it is now (`live`) into what the inputs want."""
+    """Changes the current object (`live`) to match the inputs, and returns the result."""
     if objects.is_kind(inputs, "apiextensions.k8s.io", "CustomResourceDefinition"):
         return change.cluster.replace(inputs, live, preview=change.preview)
-    wanted = _without_ignored(inputs, live, ignore, change.manager)
+    desired = _without_ignored(inputs, live, ignore, change.manager)
     if change.settings.server_side:
-        return change.cluster.apply(wanted, change.manager, force=force(inputs, change), preview=change.preview)
-    return change.cluster.merge(wanted, merge_patch(old_inputs, wanted), change.manager, preview=change.preview)
+        return change.cluster.apply(desired, change.manager, force=force(inputs, change), preview=change.preview)
+    return change.cluster.merge(desired, merge_patch(old_inputs, desired), change.manager, preview=change.preview)
 
 
 def merge_patch(old: Object, new: Object) -> Object:
-    """The JSON merge patch from one to the other; what identifies the object stays in it."""
+    """Returns the JSON merge patch that changes `old` to `new`. A field that was removed is null in the patch."""
     patch: Object = {}
     for key in {*old, *new}:
         before, after = old.get(key), new.get(key)
@@ -127,21 +136,21 @@ def merge_patch(old: Object, new: Object) -> Object:
 
 
 def _without_ignored(inputs: Object, live: Object, ignore: list[str], manager: str) -> Object:
-    """Inputs whose ignored fields have the values they have on the cluster, or are left to the controller that owns them."""
-    wanted = inputs
+    """Returns the inputs with the cluster's value in each ignored field. Omits the fields that another field manager owns."""
+    desired = inputs
     for path in ignore:
         steps = path.split(".")
         if any("[" in step for step in steps):
-            continue  # list items have no name to find them by
+            continue  # items of lists have no names, so they cannot be matched
         value = objects.at(live, *steps)
         if value is not None:
-            owned = _owned(live, steps, manager)
-            wanted = cast("Object", _placed(wanted, steps, value if owned else None))
-    return wanted
+            is_owner = _is_owner(live, steps, manager)
+            desired = cast("Object", _with_value(desired, steps, value if is_owner else None))
+    return desired
 
 
-def _owned(live: Object, steps: list[str], manager: str) -> bool:
-    """Whether nobody but us owns the field."""
+def _is_owner(live: Object, steps: list[str], manager: str) -> bool:
+    """Returns whether `manager` owns the field, or nobody does."""
     owners = [
         entry.get("manager")
         for entry in objects.items(live, "metadata", "managedFields")
@@ -150,11 +159,11 @@ def _owned(live: Object, steps: list[str], manager: str) -> bool:
     return not owners or manager in owners
 
 
-def _placed(value: Value, steps: list[str], new: Value) -> Value:
+def _with_value(value: Value, steps: list[str], new: Value) -> Value:
     fields = dict(cast("Object", value)) if isinstance(value, dict) else {}
     if not steps:
         return new
-    inner = _placed(fields.get(steps[0]), steps[1:], new)
+    inner = _with_value(fields.get(steps[0]), steps[1:], new)
     if inner is None:
         fields.pop(steps[0], None)
     else:
@@ -163,7 +172,7 @@ def _placed(value: Value, steps: list[str], new: Value) -> Value:
 
 
 def relinquish(inputs: Object, change: Change) -> None:
-    """Gives up what a `...Patch` resource owns of an object; what nobody else owns is removed from it."""
+    """Gives up the fields that a `...Patch` resource owns. The server removes the fields that have no other owner."""
     identity = {
         "apiVersion": inputs["apiVersion"],
         "kind": inputs["kind"],
@@ -176,8 +185,8 @@ def relinquish(inputs: Object, change: Change) -> None:
         change.cluster.apply(identity, change.manager, force=True)
 
 
-def labelled(inputs: Object, old_inputs: Object) -> Object:
-    """Without server-side apply: who manages the object is a label."""
+def with_managed_by_label(inputs: Object, old_inputs: Object) -> Object:
+    """Returns the inputs with the label that marks objects of Pulumi. Used without server-side apply."""
     if old_inputs and not objects.text(old_inputs, "metadata", "labels", _MANAGED_BY):
         return inputs
     found = objects.at(inputs, "metadata", "labels")
@@ -185,8 +194,11 @@ def labelled(inputs: Object, old_inputs: Object) -> Object:
     return objects.with_metadata(inputs, labels={**labels, _MANAGED_BY: "pulumi"})
 
 
-def awaitable_deletion(inputs: Object) -> bool:
-    """Whether the end of a deletion is waited for: `skipAwait` counts for kinds whose deletion takes their pods along."""
+def awaits_deletion(inputs: Object) -> bool:
+    """Returns whether to wait for the end of a deletion.
+
+    The annotation `skipAwait` only has an effect on kinds whose deletion also deletes their pods.
+    """
     kinds = {
         "apps": ("DaemonSet", "Deployment", "StatefulSet"),
         "batch": ("Job",),
@@ -197,18 +209,21 @@ def awaitable_deletion(inputs: Object) -> bool:
 
 
 def propagation(inputs: Object) -> str:
-    """What happens to what the object owns when it is deleted."""
-    asked = objects.annotation(inputs, objects.PROPAGATION).lower()
-    return {"orphan": "Orphan", "background": "Background"}.get(asked, "Foreground")
+    """Returns the propagation policy: how the deletion of the object affects the objects that it owns."""
+    policy = objects.annotation(inputs, objects.PROPAGATION).lower()
+    return {"orphan": "Orphan", "background": "Background"}.get(policy, "Foreground")
 
 
-def already_gone(error: Failed) -> bool:
-    """Whether what is to be deleted is not there, or cannot be because its kind is not."""
+def is_gone(error: Failed) -> bool:
+    """Returns whether the error means that the object, or its kind, does not exist."""
     return isinstance(error, NoSuchKind) or (isinstance(error, ApiServerError) and error.not_found)
 
 
-def says_nothing(error: Failed) -> bool:
-    """Refusals that say nothing of the update: dry runs are forbidden, or the namespace or definition is yet to be made."""
+def is_inconclusive(error: Failed) -> bool:
+    """Returns whether a refused dry run does not show that the update would fail.
+
+    This is so if dry runs are forbidden or unsupported, or if the namespace or the definition does not exist yet.
+    """
     if isinstance(error, NoSuchKind):
         return True
     return isinstance(error, ApiServerError) and (

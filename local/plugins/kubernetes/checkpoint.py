@@ -1,4 +1,4 @@
-"""What stands in the state for an object: the object as last seen, and beside it the inputs it was made from."""
+"""The state of a resource: the object as last read from the cluster, and the inputs from which it was created."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ _READ_ONLY_ANNOTATIONS: Final = ("deployment.kubernetes.io/revision", "kubectl.k
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A resource's state, taken apart. Revealed and in the API's spelling."""
+    """The parts of a resource's state, with secrets revealed and in the API's spelling."""
 
     inputs: Object
     live: Object
 
 
 def read(state: Object) -> Checkpoint:
-    plain = objects.dashed(reveal(state))
+    """Splits a state, as the engine sends it, into its parts."""
+    plain = objects.in_api_spelling(reveal(state))
     inputs = plain.get(_INPUTS)
     live = {key: value for key, value in plain.items() if not key.startswith("__")}
     return Checkpoint(inputs=cast("Object", inputs) if isinstance(inputs, dict) else {}, live=live)
 
 
 def write(live: Object, inputs: Object, secret_like: Object, manager: str) -> Object:
-    """The state of an object.
+    """Returns the state of an object.
 
     Args:
-        live: the object. Who manages which of its fields is left out: it is long, and nobody's concern but the server's.
-        inputs: the inputs it was made from, revealed.
-        secret_like: inputs as the engine sent them: what is secret in them is secret in the state.
-        manager: the field manager under which it was applied.
+        live: the object. Its `managedFields` are omitted, because they are long and only the server uses them.
+        inputs: the inputs from which the object was created, with secrets revealed.
+        secret_like: the inputs as the engine sent them. Values that are secret in them are secret in the state.
+        manager: the field manager that applied the object.
     """
-    shown = objects.underscored(objects.with_metadata(live, managedFields=None))
-    kept = objects.underscored(inputs)
+    outputs = objects.in_sdk_spelling(objects.with_metadata(live, managedFields=None))
+    sdk_inputs = objects.in_sdk_spelling(inputs)
     return {
-        **objects.mark_secrets(shown, secret_like),
-        _INPUTS: objects.mark_secrets(kept, secret_like),
+        **objects.mark_secrets(outputs, secret_like),
+        _INPUTS: objects.mark_secrets(sdk_inputs, secret_like),
         _VERSION: objects.text(inputs, "apiVersion") or objects.text(live, "apiVersion"),
         _MANAGER: manager,
     }
 
 
 def importable(live: Object) -> Object:
-    """What of an object that no program knew can be a program's inputs."""
-    kept = {key: value for key, value in objects.normal(live).items() if key != "status"}
-    found = objects.at(kept, "metadata", "annotations")
-    if not isinstance(found, dict):
-        return kept
-    notes = {key: value for key, value in cast("Object", found).items() if key not in _READ_ONLY_ANNOTATIONS}
-    return objects.with_metadata(kept, annotations=notes or None)
+    """Returns the fields of an imported object that can be inputs of a program."""
+    inputs = {key: value for key, value in objects.normalized(live).items() if key != "status"}
+    annotations = objects.at(inputs, "metadata", "annotations")
+    if not isinstance(annotations, dict):
+        return inputs
+    writable = {key: value for key, value in cast("Object", annotations).items() if key not in _READ_ONLY_ANNOTATIONS}
+    return objects.with_metadata(inputs, annotations=writable or None)

@@ -1,4 +1,4 @@
-"""What the plugin does with objects on a cluster: get, apply, replace, delete, list, read logs."""
+"""Operations on the objects of a cluster: get, apply, replace, delete, list, read logs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _HELP: Final = (
 )
 _OWNER: Final = re.compile(r'conflict with "([^"]+)"(?: with subresource "[^"]+")?( using )?')
 _CLIENT_SIDE: Final = ("kubectl", "before-first-apply", "pulumi-kubernetes", "pulumi-resource-kubernetes")
-"""Who set a field by hand or by an older tool: the program takes it over. Field managers with other names are controllers."""
+"""Field managers of manual changes and older tools: the program takes over their fields. All other field managers count as
+controllers."""
 
 
 class Cluster:
-    """Objects of one cluster. Each method raises what `Api.request` and `Api.endpoint` raise."""
+    """The objects of one cluster. Each method raises the errors of `Api.request` and `Api.endpoint`."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -34,11 +35,11 @@ class Cluster:
         return endpoint.url(objects.namespace(obj) or self.api.access.namespace, objects.name(obj), sub)
 
     def get(self, obj: Object) -> Object:
-        """The object as it is now, found by kind, namespace and name."""
+        """Reads the current object with the kind, namespace and name of `obj`."""
         return self.api.json("GET", self.url(obj))
 
     def find(self, obj: Object) -> Object | None:
-        """As `get`; None when it is not there."""
+        """Reads the object like `get`, but returns None if it does not exist."""
         try:
             return self.get(obj)
         except ApiServerError as error:
@@ -47,7 +48,7 @@ class Cluster:
             raise
 
     def apply(self, obj: Object, manager: str, *, force: bool = False, preview: bool = False) -> Object:
-        """Server-side apply. A conflict with fields set by hand is decided for the program, any other conflict is raised."""
+        """Applies the object with server-side apply. Takes over fields that were set by hand and raises all other conflicts."""
         query = {"fieldManager": manager, "fieldValidation": "Warn", "force": "true" if force else "false"}
         if preview:
             query["dryRun"] = "All"
@@ -59,7 +60,7 @@ class Cluster:
                 raise
             if _only_client_side(error):
                 return self.api.json("PATCH", url, obj, content_type=APPLY, **{**query, "force": "true"})
-            message = f"somebody else has set fields that the program wants to set (what to do: {_HELP}): {error}"
+            message = f"another field manager owns fields that the program sets (see {_HELP}): {error}"
             raise ApiServerError(error.code, {**error.status, "message": message}) from error
 
     def create(self, obj: Object, manager: str, *, preview: bool = False) -> Object:
@@ -68,27 +69,27 @@ class Cluster:
         return self.api.json("POST", self.url({**obj, "metadata": {"namespace": objects.namespace(obj)}}), obj, **query)
 
     def merge(self, obj: Object, patch: Object, manager: str, *, preview: bool = False) -> Object:
-        """Changes single fields, without server-side apply; a null removes one."""
+        """Changes the fields in `patch`, without server-side apply. A null removes a field."""
         query = {"fieldManager": manager, **({"dryRun": "All"} if preview else {})}
         return self.api.json("PATCH", self.url(obj), patch, content_type=MERGE, **query)
 
     def replace(self, obj: Object, live: Object, *, preview: bool = False) -> Object:
-        """Puts the object in the place of what is there."""
+        """Replaces the existing object `live` with `obj`."""
         current = objects.with_metadata(obj, resourceVersion=objects.text(live, "metadata", "resourceVersion"))
         return self.api.json("PUT", self.url(obj), current, **({"dryRun": "All"} if preview else {}))
 
     def delete(self, obj: Object, propagation: str) -> None:
-        """Asks for deletion; it may still be there for a while."""
+        """Requests the deletion of the object. The object may exist for some time afterwards."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         self.api.request("DELETE", self.url(obj), body)
 
     def list(self, api_version: str, kind: str, namespace: str, **query: str) -> list[Object]:
-        """All objects of a kind in a namespace; `labelSelector`, `fieldSelector` narrow it."""
+        """Lists the objects of a kind in a namespace. `labelSelector` and `fieldSelector` restrict the list."""
         endpoint = self.api.endpoint(api_version, kind)
         return objects.items(self.api.json("GET", endpoint.url(namespace), **query), "items")
 
     def log(self, pod: Object, container: str, lines: int, *, previous: bool) -> str:
-        """The last lines that a container printed; empty when there are none to be had."""
+        """Returns the last lines of a container's log, or an empty text if they cannot be read."""
         query = {"container": container, "tailLines": str(lines), **({"previous": "true"} if previous else {})}
         try:
             return self.api.request("GET", self.url({**pod, "apiVersion": "v1", "kind": "Pod"}, "log"), **query).strip()
@@ -97,6 +98,6 @@ class Cluster:
 
 
 def _only_client_side(error: ApiServerError) -> bool:
-    """Whether every field in conflict was set by hand or a client-side tool, not by a controller or another applier."""
+    """Returns whether every field in conflict was set by hand or with a client-side tool, and none by another field manager."""
     owners = [_OWNER.search(objects.text(cause, "message")) for cause in objects.items(error.status, "details", "causes")]
     return bool(owners) and all(owner is not None and owner[2] and owner[1].startswith(_CLIENT_SIDE) for owner in owners)

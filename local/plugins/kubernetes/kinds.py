@@ -1,4 +1,4 @@
-"""The SDK's type tokens: which of them are objects of the API, and which are made by the official plugin only."""
+"""Type tokens of the SDK: which of them are objects of the API, and which only the official plugin supports."""
 
 from __future__ import annotations
 
@@ -12,41 +12,45 @@ if TYPE_CHECKING:
     from local.plugins.protocol.values import Object, Value
 
 UNREACHABLE_HELP: Final = (
-    "Start it, or if it is gone for good, run this again with PULUMI_K8S_DELETE_UNREACHABLE=true: its objects are then "
-    "dropped from the state"
+    "Start the cluster. If it no longer exists, run the command again with PULUMI_K8S_DELETE_UNREACHABLE=true to remove its "
+    "objects from the state"
 )
 _ONLY_OFFICIAL: Final = ("helm.sh", "kustomize", "yaml")
 
 
-def _parts(type_token: str) -> tuple[str, str, str]:
-    """`kubernetes:apps/v1:Deployment` -> module `apps/v1` as API version, kind, module's first part."""
+def _split(type_token: str) -> tuple[str, str, str]:
+    """Splits `kubernetes:apps/v1:Deployment` into the API version `apps/v1`, the kind, and the first part of the module."""
     module, _, kind = type_token.removeprefix("kubernetes:").rpartition(":")
     group, _, version = module.partition("/")
     return (version if group == "core" else module), kind, group
 
 
 def is_patch(type_token: str) -> bool:
-    """Whether it is a `...Patch` resource, which sets fields of an object that it does not own."""
+    """Returns whether this is a `...Patch` resource, which sets fields of an object that it does not own."""
     return type_token.endswith("Patch")
 
 
-def refuse(type_token: str) -> None:
-    """Refuses what is no object of the API."""
-    _, kind, group = _parts(type_token)
+def refuse_unsupported(type_token: str) -> None:
+    """Refuses types that are not objects of the API.
+
+    Raises:
+        Failed: the type is one of those.
+    """
+    _, kind, group = _split(type_token)
     if group in _ONLY_OFFICIAL:
         raise Failed(
-            f"{type_token} is made by the official plugin only. With this one, use typed resources, "
+            f"only the official kubernetes plugin supports {type_token}. With this stand-in, use typed resources, "
             "apiextensions.CustomResource or kubernetes.yaml.ConfigGroup (version 1)"
         )
     if kind.endswith("List") and kind != "List":
         raise Failed(
-            f"{type_token} only groups objects in manifests, and the API server stores none: declare each object by itself"
+            f"{type_token} is a list of objects, and the API server does not store lists: declare each object as a resource"
         )
 
 
 def identity(type_token: str, resource_id: str, cluster: Cluster) -> Object:
-    """The object that an id (`namespace/name` or `name`) means, for one that the state knows nothing else of."""
-    api_version, kind, _ = _parts(type_token)
+    """Returns an object with the kind, namespace and name of a resource id (`namespace/name` or `name`), for an import."""
+    api_version, kind, _ = _split(type_token)
     namespace, _, name = resource_id.rpartition("/")
     obj: Object = {"apiVersion": api_version, "kind": kind.removesuffix("Patch"), "metadata": {"name": name}}
     if cluster.namespaced(obj):
@@ -55,7 +59,10 @@ def identity(type_token: str, resource_id: str, cluster: Cluster) -> Object:
 
 
 def with_default_namespace(documents: list[Value], namespace: str) -> list[Value]:
-    """Manifests, lists taken apart; those without a namespace get this one (the server ignores it where kinds have none)."""
+    """Returns the objects of all manifests and lists. Objects without a namespace get `namespace`.
+
+    The server ignores the namespace of an object whose kind has none.
+    """
     flat: list[Object] = []
     for document in documents:
         if isinstance(document, dict):

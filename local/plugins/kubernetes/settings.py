@@ -1,4 +1,4 @@
-"""The provider's own configuration: which cluster, which modes; and what a change of it means for the resources."""
+"""The provider's configuration: the cluster and the modes, and the effect of a change of the configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from local.plugins.protocol.values import Object, Value
 
 _CLUSTER: Final = ("kubeconfig", "context", "cluster")
-_UNSUPPORTED: Final = {"renderYamlToDirectory": "writing manifests instead of applying them"}
+_UNSUPPORTED: Final = {"renderYamlToDirectory": "writes manifests instead of applying them"}
 _VARIABLES: Final = {
     "deleteUnreachable": "PULUMI_K8S_DELETE_UNREACHABLE",
     "enableConfigMapMutable": "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE",
@@ -30,7 +30,7 @@ _VARIABLES: Final = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What the resource `pulumi:providers:kubernetes` was given."""
+    """The inputs of the resource `pulumi:providers:kubernetes`."""
 
     kubeconfig: Value = field(default=None, repr=False)
     context: str = ""
@@ -38,13 +38,13 @@ class Settings:
     namespace: str = ""
     server_side: bool = True
     upsert: bool = False
-    """Creating what exists changes it, instead of failing."""
+    """Creating an object that exists changes the object instead of failing."""
     delete_unreachable: bool = False
-    """What cannot be reached counts as deleted."""
+    """Objects of a cluster that cannot be reached count as deleted."""
     mutable: Mutable = field(default_factory=Mutable)
 
     @classmethod
-    def of(cls, inputs: Object) -> Settings:
+    def from_inputs(cls, inputs: Object) -> Settings:
         plain: Object = reveal(inputs)
         return cls(
             kubeconfig=_kubeconfig(plain.get("kubeconfig")),
@@ -58,7 +58,7 @@ class Settings:
         )
 
     def connect(self) -> access.Access:
-        """The access to the cluster.
+        """Returns the access to the cluster.
 
         Raises:
             UserError: the kubeconfig cannot be used.
@@ -67,7 +67,7 @@ class Settings:
 
 
 def _kubeconfig(value: Value) -> Value:
-    """The SDK hands a mapping over as JSON text."""
+    """Returns the kubeconfig as a mapping if it is JSON text, because the SDK passes mappings as JSON text."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             return json.loads(value)
@@ -77,7 +77,7 @@ def _kubeconfig(value: Value) -> Value:
 
 
 def _flag(inputs: Object, key: str, *, default: bool = False) -> bool:
-    """The configuration's value, else the environment variable's. The SDK hands booleans over as text."""
+    """Returns the configuration's value, otherwise the environment variable's. The SDK passes booleans as text."""
     value = inputs.get(key)
     if value is None:
         value = os.environ.get(_VARIABLES[key])
@@ -85,19 +85,19 @@ def _flag(inputs: Object, key: str, *, default: bool = False) -> bool:
 
 
 def check(inputs: Object) -> list[tuple[str, str]]:
-    """Why this configuration cannot work here: property and reason."""
+    """Returns property and reason for each input that this plugin does not support."""
     return [
-        (key, f"{key} ({what}) is done by the official plugin only")
-        for key, what in _UNSUPPORTED.items()
+        (key, f"only the official kubernetes plugin supports {key}, which {effect}")
+        for key, effect in _UNSUPPORTED.items()
         if inputs.get(key) not in {None, ""}
     ]
 
 
 def difference(old: Object, new: Object) -> Difference:
-    """Another cluster replaces the provider, and with it all its resources.
+    """Compares two configurations. A different cluster replaces the provider, and with the provider all its resources.
 
-    Which cluster it is, a kubeconfig does not really tell: two that differ in server or certificate authority are taken to be
-    two clusters. `clusterIdentifier` says it plainly, and then decides alone.
+    A kubeconfig does not identify a cluster reliably. Two kubeconfigs whose cluster entries differ (server, certificate
+    authority) count as two clusters. If both configurations have a `clusterIdentifier`, only the identifiers are compared.
     """
     old, new = reveal(old), reveal(new)
     keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
@@ -105,7 +105,7 @@ def difference(old: Object, new: Object) -> Difference:
     replacing: set[str] = set()
     if identifiers[0] and identifiers[1]:
         replacing = {"clusterIdentifier"} if identifiers[0] != identifiers[1] else set()
-    elif any(has_unknown(new.get(key)) for key in _CLUSTER) or _active(old) != _active(new):
+    elif any(has_unknown(new.get(key)) for key in _CLUSTER) or _cluster_entry(old) != _cluster_entry(new):
         replacing = {key for key in _CLUSTER if key in keys}
     paths: dict[str, Kind] = {}
     for key in keys:
@@ -114,8 +114,8 @@ def difference(old: Object, new: Object) -> Difference:
     return Difference(paths)
 
 
-def _active(inputs: Object) -> Object | None:
-    """The cluster entry that the configuration points to; None when it points to none that can be told."""
+def _cluster_entry(inputs: Object) -> Object | None:
+    """Returns the cluster entry that the configuration selects, or None if it cannot be determined."""
     if inputs.get("kubeconfig") in {None, "", UNKNOWN}:
         return None
     try:

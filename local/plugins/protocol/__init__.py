@@ -1,1 +1,1 @@
-"""How a provider plugin and the engine speak to each other: gRPC on one side, plain Python on the other."""
+"""The protocol between the engine and a provider plugin: gRPC on the engine's side, plain Python on the provider's side."""

@@ -1,4 +1,4 @@
-"""What the engine asks of a provider, what the provider answers, and the errors it may raise."""
+"""Requests of the engine to a provider, the provider's responses, and the errors that a provider may raise."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ if TYPE_CHECKING:
     from local.plugins.protocol.values import Object
 
 
-class Failed(Exception):  # noqa: N818, it reads as what happened
-    """The operation failed and changed nothing. The text is all the user sees."""
+class Failed(Exception):  # noqa: N818, the name states what happened
+    """The operation failed and changed nothing. The user sees only the message."""
 
 
-class InitFailed(Exception):  # noqa: N818, it reads as what happened
-    """The resource exists but is not what it should be: kept in the state, with `reasons` as its errors."""
+class InitFailed(Exception):  # noqa: N818, the name states what happened
+    """The resource exists but is not in the desired state. The engine keeps it in the state with `reasons` as its errors."""
 
-    def __init__(self, id: str, state: Object, reasons: list[str], inputs: Object | None = None) -> None:  # noqa: A002, the protocol's word
+    def __init__(
+        self,
+        id: str,  # noqa: A002, the protocol's word
+        state: Object,
+        reasons: list[str],
+        inputs: Object | None = None,
+    ) -> None:
         super().__init__("; ".join(reasons))
         self.id, self.state, self.reasons, self.inputs = id, state, reasons, inputs
 
 
 class Kind(Enum):
-    """What happens to a property."""
+    """The kind of change of a property. The names with `_REPLACE` force a replacement of the resource."""
 
     ADD = 0
     ADD_REPLACE = 1
@@ -34,7 +40,9 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Of:
+class _ResourceRequest:
+    """Identifies the resource of a request."""
+
     urn: str
     type: str
     """Type token, for example `kubernetes:apps/v1:Deployment`."""
@@ -43,25 +51,30 @@ class _Of:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check(_Of):
-    """Inputs to be checked and completed (defaults, names)."""
+class Check(_ResourceRequest):
+    """A request to check the inputs and to add defaults and names."""
 
     old_inputs: Object
-    """Empty when the resource is new."""
+    """Empty if the resource is new."""
     inputs: Object
     seed: bytes
-    """Makes generated names the same in preview and update; empty sometimes."""
+    """Makes generated names the same in preview and update. May be empty."""
 
 
 @dataclass(frozen=True)
 class Checked:
+    """The response to `Check`."""
+
     inputs: Object
+    """The completed inputs."""
     failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    """Property and reason, for inputs that cannot work."""
+    """Property and reason, for each input that cannot work."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diff(_Of):
+class Diff(_ResourceRequest):
+    """A request to compare the new inputs with the last ones."""
+
     id: str
     state: Object
     old_inputs: Object
@@ -71,60 +84,75 @@ class Diff(_Of):
 
 @dataclass(frozen=True)
 class Difference:
-    """By property path (`spec.ports[0].port`). No paths: no change."""
+    """The response to `Diff`."""
 
     paths: dict[str, Kind] = field(default_factory=dict[str, Kind])
+    """By property path, for example `spec.ports[0].port`. Empty if there is no change."""
     delete_first: bool = False
-    """A replacement is to delete the old one first (its name is fixed)."""
+    """A replacement deletes the old resource first, because its name is fixed."""
     outputs: frozenset[str] = frozenset()
-    """Paths that differ in the state rather than in the inputs."""
+    """The paths that differ in the state and not in the inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Create(_Of):
+class Create(_ResourceRequest):
+    """A request to create the resource."""
+
     inputs: Object
     preview: bool
     timeout: float
-    """Seconds; 0: the provider's own."""
+    """Seconds. 0 means the provider's default."""
 
 
 @dataclass(frozen=True)
 class Created:
+    """The response to `Create`."""
+
     id: str
-    """Empty in previews."""
+    """Empty in a preview."""
     state: Object
 
 
 @dataclass(frozen=True, kw_only=True)
-class Update(_Of):
+class Update(_ResourceRequest):
+    """A request to update the resource in place."""
+
     id: str
     state: Object
     old_inputs: Object
     inputs: Object
     ignore: list[str]
-    """Property paths whose changes are to be ignored; the engine has put the old values into `inputs`."""
+    """Property paths whose changes are ignored. The engine has already put the old values into `inputs`."""
     preview: bool
     timeout: float
+    """Seconds. 0 means the provider's default."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read(_Of):
+class Read(_ResourceRequest):
+    """A request to read the actual state of the resource, for a refresh or an import."""
+
     id: str
     state: Object
-    """Empty on import."""
+    """Empty for an import."""
     inputs: Object
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadResult:
+    """The response to `Read`."""
+
     id: str
     state: Object
     inputs: Object
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delete(_Of):
+class Delete(_ResourceRequest):
+    """A request to delete the resource."""
+
     id: str
     state: Object
     inputs: Object
     timeout: float
+    """Seconds. 0 means the provider's default."""

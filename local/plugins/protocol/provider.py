@@ -1,16 +1,16 @@
-"""The base class of resource providers: blocking methods on plain Python, nothing of gRPC in it.
+"""The base class of resource providers: blocking methods on plain Python values, without any gRPC.
 
-Values are those of `local.plugins.protocol.values`: plain Python, `Secret(value)`, `UNKNOWN`; `reveal(request.inputs)` gives
-plain values where secrets need not be told apart.
+Property values are those of `local.plugins.protocol.values`: plain Python, `Secret(value)` and `UNKNOWN`. A method that does
+not distinguish secrets calls `reveal(request.inputs)` to get plain values.
 
-Each call runs in a thread of its own, so methods may block. While they do, they look at `self.cancelled` (a `threading.Event`;
-`self.cancelled.wait(seconds)` takes the place of `time.sleep`) and raise `Failed("cancelled ...")` when it is set.
+Each call runs in a thread of its own, so methods may block. A blocking method checks `self.cancelled` (a `threading.Event`) and
+raises `Failed("cancelled ...")` when it is set. It calls `self.cancelled.wait(seconds)` instead of `time.sleep(seconds)`.
 
-Raise `Failed` when nothing was made or changed, `InitFailed` when the thing exists and is not what it should be (it is kept
-in the state with the reasons, and the next update goes on from there), `UserError` as anywhere. Anything else is a bug: it is
-reported as one, with its traceback.
+A method raises `Failed` if nothing was created or changed. It raises `InitFailed` if the resource exists and is not as desired:
+the engine keeps the resource in the state with the reasons, and the next update continues from there. It may raise `UserError`,
+like all code of this repository. Any other exception is a bug and is reported as one, with its traceback.
 
-(`pulumi.provider.experimental` is not used: it loses unknowns, old inputs and init errors, and prints tracebacks.)
+`pulumi.provider.experimental` is not used, because it loses unknowns, old inputs and init errors, and prints tracebacks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from local.plugins.protocol.messages import Checked, Created, Difference, Failed, Found, Kind
+from local.plugins.protocol.messages import Checked, Created, Difference, Failed, Kind, ReadResult
 
 if TYPE_CHECKING:
     from local.plugins.protocol.messages import Check, Create, Delete, Diff, Read, Update
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Provider:
-    """A resource provider. Override what applies; the rest does what is right for simple resources."""
+    """A resource provider. The default methods are right for simple resources; a subclass overrides the others."""
 
     name: str
     version: str
@@ -39,15 +39,15 @@ class Provider:
         self.engine: engine_pb2_grpc.EngineStub | None = None
 
     def check_config(self, inputs: Object) -> Checked:
-        """The provider's own configuration. It may hold unknowns; then `configure` is not called."""
+        """Checks the provider's own configuration. If it contains unknowns, `configure` is not called."""
         return Checked(inputs)
 
     def diff_config(self, request: Diff) -> Difference:
-        """What a change of the provider's configuration means. The default: its resources need no replacement."""
+        """Returns the effect of a change of the provider's configuration. By default, it replaces no resource."""
         return difference(request)
 
     def configure(self, inputs: Object) -> None:
-        """Called once before the first operation."""
+        """Receives the provider's configuration. Called once, before the first operation."""
 
     def check(self, request: Check) -> Checked:
         return Checked(request.inputs)
@@ -62,24 +62,34 @@ class Provider:
         """Returns the new state."""
         raise Failed(f"{request.type} is not supported by this {self.name} plugin")
 
-    def read(self, request: Read) -> Found | None:
-        """What is really there; None: it is gone. The default knows nothing better than the state."""
-        return Found(request.id, request.state, request.inputs)
+    def read(self, request: Read) -> ReadResult | None:
+        """Returns the actual state, or None if the resource no longer exists. The default returns the recorded state."""
+        return ReadResult(request.id, request.state, request.inputs)
 
     def delete(self, request: Delete) -> None:
-        """Returns when it is gone. The default: there is nothing to delete."""
+        """Deletes the resource and returns when it is gone. The default deletes nothing."""
 
     def invoke(self, token: str, inputs: Object, *, preview: bool) -> Object:
-        """A function call."""
+        """Calls the provider function `token` and returns its result."""
         del inputs, preview
         raise Failed(f"{token} is not supported by this {self.name} plugin")
 
     def construct(self, type_token: str) -> NoReturn:
-        """A component that the plugin makes, rather than the program. Stand-ins make none; the error may say what to use."""
-        raise Failed(f"{type_token} is made by the official {self.name} plugin only")
+        """Refuses a component that the plugin, and not the program, would create: stand-ins create none.
+
+        A subclass may name in its error what to use instead.
+        """
+        raise Failed(f"only the official {self.name} plugin supports {type_token}")
 
     def log(self, text: str, urn: str = "", severity: str = "INFO", *, status: bool = False) -> None:
-        """Shows `text` with the resource: DEBUG, INFO, WARNING or ERROR. `status`: only while it is worked on."""
+        """Shows a message with the resource.
+
+        Args:
+            text: the message.
+            urn: the resource.
+            severity: DEBUG, INFO, WARNING or ERROR.
+            status: show the message only while the operation runs.
+        """
         if self.engine is not None:
             request = engine_pb2.LogRequest(
                 severity=engine_pb2.LogSeverity.Value(severity), message=text, urn=urn, ephemeral=status
@@ -87,11 +97,11 @@ class Provider:
             try:
                 self.engine.Log(request, timeout=2)  # pyright: ignore[reportUnknownMemberType], of the generated stubs
             except grpc.RpcError:
-                return  # the engine is going away; what is said does not matter any more
+                return  # the engine is stopping, so the message does not matter
 
 
 def difference(request: Diff, replace: tuple[str, ...] = ()) -> Difference:
-    """Top-level properties that differ; those in `replace` force a replacement. `"*"` in it: every one does."""
+    """Compares the inputs by top-level property. A change of a property in `replace` forces a replacement; `"*"` means all."""
     paths: dict[str, Kind] = {}
     for key in sorted(set(request.old_inputs) | set(request.inputs)):
         if key in request.ignore or request.old_inputs.get(key) == request.inputs.get(key):

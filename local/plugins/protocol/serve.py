@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from local.plugins.protocol.provider import Provider
 
 _THREADS = 256
-"""Calls at a time: each awaited resource holds one."""
+"""The maximum number of concurrent calls. Each resource that is awaited occupies one thread."""
 _GRACE = 4.0
-"""Seconds that calls under way get after a signal; the engine kills after five."""
+"""Seconds that running calls have to end after a signal. The engine kills the plugin after five."""
 
 
 def serve(provider: Provider) -> None:
-    """Serves until the engine is done: it stops us by a signal, or is gone (then nobody is there to serve)."""
+    """Serves the provider until the engine stops this process with a signal, or until the engine itself has ended."""
     address = next((a for a in sys.argv[1:] if not a.startswith("-")), "")
     if address:
         provider.engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
@@ -58,4 +58,4 @@ def serve(provider: Provider) -> None:
     deadline = time.monotonic() + _GRACE
     while servicer.busy and time.monotonic() < deadline:
         time.sleep(0.02)
-    os._exit(0)  # threads that still wait must not keep a plugin without an engine alive
+    os._exit(0)  # threads that still wait must not keep the process running after the engine has ended

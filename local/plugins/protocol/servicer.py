@@ -1,4 +1,4 @@
-"""Translates each gRPC request of the engine to a call of the provider, and its answer back."""
+"""Translates each gRPC request of the engine to a call of the provider, and the result to a gRPC response."""
 # ruff: noqa: N802, the names are the protocol's
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KINDS = {kind: provider_pb2.PropertyDiff.Kind.Value(kind.name) for kind in mess
 
 
 class _Status(grpc.Status):
-    """A gRPC status with the details that carry an init error's state."""
+    """A gRPC status whose metadata can contain the state of an init error."""
 
     def __init__(self, code: grpc.StatusCode, text: str, metadata: tuple[tuple[str, bytes], ...] = ()) -> None:
         self.code, self.details, self.trailing_metadata = code, text, metadata
@@ -52,43 +52,43 @@ def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
     if isinstance(error, messages.InitFailed):
         context.abort_with_status(_init_failed(error))
     if isinstance(error, messages.Failed | UserError):
-        # A "well-understood" code: the engine then knows that nothing is left half done.
+        # With this code, the engine knows that the operation left nothing unfinished.
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     traceback.print_exception(error, file=sys.stderr)
     context.abort(grpc.StatusCode.INTERNAL, f"a bug in this plugin: {type(error).__name__}: {error}")
-    raise AssertionError("abort returns never") from error
+    raise AssertionError("abort() raises") from error
 
 
 def _failures(failures: list[tuple[str, str]]) -> list[provider_pb2.CheckFailure]:
     return [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures]
 
 
-def _difference(found: messages.Difference) -> provider_pb2.DiffResponse:
-    replaces = sorted(path for path, kind in found.paths.items() if kind.name.endswith("REPLACE"))
+def _difference(difference: messages.Difference) -> provider_pb2.DiffResponse:
+    replaces = sorted(path for path, kind in difference.paths.items() if kind.name.endswith("REPLACE"))
     detailed = {
-        path: provider_pb2.PropertyDiff(kind=_KINDS[kind], inputDiff=path not in found.outputs)
-        for path, kind in found.paths.items()
+        path: provider_pb2.PropertyDiff(kind=_KINDS[kind], inputDiff=path not in difference.outputs)
+        for path, kind in difference.paths.items()
     }
-    tops = sorted({path.replace("[", ".").split(".")[0] for path in found.paths})
-    changes = provider_pb2.DiffResponse.DIFF_SOME if found.paths else provider_pb2.DiffResponse.DIFF_NONE
+    top_level = sorted({path.replace("[", ".").split(".")[0] for path in difference.paths})
+    changes = provider_pb2.DiffResponse.DIFF_SOME if difference.paths else provider_pb2.DiffResponse.DIFF_NONE
     return provider_pb2.DiffResponse(
         changes=changes,
         replaces=replaces,
-        diffs=tops,
+        diffs=top_level,
         detailedDiff=detailed,
         hasDetailedDiff=True,
-        deleteBeforeReplace=found.delete_first and bool(replaces),
+        deleteBeforeReplace=difference.delete_first and bool(replaces),
     )
 
 
-def _of(urn: str) -> dict[str, str]:
+def _resource(urn: str) -> dict[str, str]:
     parts = urn.split("::")
     return {"urn": urn, "type": parts[2].split("$")[-1], "name": "::".join(parts[3:])}
 
 
-def _diff(request: provider_pb2.DiffRequest) -> messages.Diff:
+def _diff_request(request: provider_pb2.DiffRequest) -> messages.Diff:
     return messages.Diff(
-        **_of(request.urn),
+        **_resource(request.urn),
         id=request.id,
         state=from_struct(request.olds),
         old_inputs=from_struct(request.old_inputs),
@@ -98,19 +98,19 @@ def _diff(request: provider_pb2.DiffRequest) -> messages.Diff:
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
-    """One provider process: unpacks each request, calls the provider, packs what it returns."""
+    """Serves one provider: unpacks each request, calls the provider, and packs its result."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider, self.busy, self._lock = provider, 0, threading.Lock()
 
     @contextmanager
     def answering(self, context: grpc.ServicerContext) -> Generator[None]:
-        """Counts the call as under way (`busy`) and turns what it raises into the protocol's errors."""
+        """Counts the call as running (`busy`) and converts exceptions into the protocol's errors."""
         with self._lock:
             self.busy += 1
         try:
             yield
-        except Exception as error:  # noqa: BLE001, the last place where one can be reported
+        except Exception as error:  # noqa: BLE001, the last place where an exception can be reported
             _abort(context, error)
         finally:
             with self._lock:
@@ -137,12 +137,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def CheckConfig(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         with self.answering(context):
-            found = self.provider.check_config(from_struct(request.news))
-            return provider_pb2.CheckResponse(inputs=to_struct(found.inputs), failures=_failures(found.failures))
+            checked = self.provider.check_config(from_struct(request.news))
+            return provider_pb2.CheckResponse(inputs=to_struct(checked.inputs), failures=_failures(checked.failures))
 
     def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         with self.answering(context):
-            return _difference(self.provider.diff_config(_diff(request)))
+            return _difference(self.provider.diff_config(_diff_request(request)))
 
     def Configure(
         self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
@@ -153,37 +153,37 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         with self.answering(context):
-            found = self.provider.check(
+            checked = self.provider.check(
                 messages.Check(
-                    **_of(request.urn),
+                    **_resource(request.urn),
                     old_inputs=from_struct(request.olds),
                     inputs=from_struct(request.news),
                     seed=request.randomSeed,
                 )
             )
-            return provider_pb2.CheckResponse(inputs=to_struct(found.inputs), failures=_failures(found.failures))
+            return provider_pb2.CheckResponse(inputs=to_struct(checked.inputs), failures=_failures(checked.failures))
 
     def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         with self.answering(context):
-            return _difference(self.provider.diff(_diff(request)))
+            return _difference(self.provider.diff(_diff_request(request)))
 
     def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         with self.answering(context):
-            made = self.provider.create(
+            created = self.provider.create(
                 messages.Create(
-                    **_of(request.urn),
+                    **_resource(request.urn),
                     inputs=from_struct(request.properties),
                     preview=request.preview,
                     timeout=request.timeout,
                 )
             )
-            return provider_pb2.CreateResponse(id=made.id, properties=to_struct(made.state))
+            return provider_pb2.CreateResponse(id=created.id, properties=to_struct(created.state))
 
     def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
         with self.answering(context):
             state = self.provider.update(
                 messages.Update(
-                    **_of(request.urn),
+                    **_resource(request.urn),
                     id=request.id,
                     state=from_struct(request.olds),
                     old_inputs=from_struct(request.old_inputs),
@@ -197,20 +197,23 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         with self.answering(context):
-            found = self.provider.read(
+            result = self.provider.read(
                 messages.Read(
-                    **_of(request.urn), id=request.id, state=from_struct(request.properties), inputs=from_struct(request.inputs)
+                    **_resource(request.urn),
+                    id=request.id,
+                    state=from_struct(request.properties),
+                    inputs=from_struct(request.inputs),
                 )
             )
-            if found is None:
+            if result is None:
                 return provider_pb2.ReadResponse()
-            return provider_pb2.ReadResponse(id=found.id, properties=to_struct(found.state), inputs=to_struct(found.inputs))
+            return provider_pb2.ReadResponse(id=result.id, properties=to_struct(result.state), inputs=to_struct(result.inputs))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         with self.answering(context):
             self.provider.delete(
                 messages.Delete(
-                    **_of(request.urn),
+                    **_resource(request.urn),
                     id=request.id,
                     state=from_struct(request.properties),
                     inputs=from_struct(request.old_inputs),
@@ -221,9 +224,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext) -> provider_pb2.InvokeResponse:
         with self.answering(context):
-            answer: Object = self.provider.invoke(request.tok, from_struct(request.args), preview=request.preview)
+            result: Object = self.provider.invoke(request.tok, from_struct(request.args), preview=request.preview)
             response = provider_pb2.InvokeResponse()
-            getattr(response, "return").CopyFrom(to_struct(answer))  # a keyword of Python
+            getattr(response, "return").CopyFrom(to_struct(result))  # `return` is a keyword of Python
             return response
 
     def Construct(self, request: provider_pb2.ConstructRequest, context: grpc.ServicerContext) -> NoReturn:

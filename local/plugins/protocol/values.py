@@ -1,11 +1,11 @@
-"""Property values as plain Python: what the engine sends and takes, with secrets and unknowns kept.
+"""Converts property values between the protocol and plain Python, with their secrets and unknowns.
 
 | Python | property value |
 | --- | --- |
 | None, bool, int, float, str, list, dict | the same (whole numbers arrive as int) |
 | `Secret(value)` | a secret, at any depth |
 | `UNKNOWN` | not known before the update (previews only) |
-| dict with the key `SIGNATURE` | asset, archive or resource reference, untouched |
+| dict with the key `SIGNATURE` | asset, archive or resource reference, unchanged |
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Value: TypeAlias = Any
-"""JSON with `Secret` and `UNKNOWN` anywhere: its shape is the user's, no type can say more."""
+"""JSON with `Secret` and `UNKNOWN` at any depth. The user defines its shape, so no narrower type is possible."""
 Object: TypeAlias = dict[str, Value]
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""The key that tells a dict with a meaning (asset, secret, ...) from a user's."""
+"""The key that marks a dict with a meaning in the protocol (asset, secret, ...)."""
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105, a constant of the protocol
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -61,7 +61,7 @@ class Secret:
 
 
 def from_value(value: struct_pb2.Value) -> Value:
-    """A protocol value as plain Python."""
+    """Converts a protocol value to plain Python."""
     match value.WhichOneof("kind"):
         case "string_value":
             text = value.string_value
@@ -91,42 +91,42 @@ def _from_fields(fields: struct_pb2.Struct) -> Value:
 
 
 def from_struct(fields: struct_pb2.Struct) -> Object:
-    """A protocol struct (inputs, state) as a dict."""
+    """Converts a protocol struct (inputs, state) to a dict."""
     return {key: from_value(item) for key, item in fields.fields.items()}
 
 
 def to_value(value: Value) -> struct_pb2.Value:
-    """Plain Python as a protocol value."""
+    """Converts plain Python to a protocol value."""
     match value:
         case None:
-            made = struct_pb2.Value(null_value=struct_pb2.NullValue.NULL_VALUE)
+            converted = struct_pb2.Value(null_value=struct_pb2.NullValue.NULL_VALUE)
         case bool():
-            made = struct_pb2.Value(bool_value=value)
+            converted = struct_pb2.Value(bool_value=value)
         case int() | float():
-            made = struct_pb2.Value(number_value=value)
+            converted = struct_pb2.Value(number_value=value)
         case str():
-            made = struct_pb2.Value(string_value=value)
+            converted = struct_pb2.Value(string_value=value)
         case Unknown():
-            made = struct_pb2.Value(string_value=_UNKNOWN)
+            converted = struct_pb2.Value(string_value=_UNKNOWN)
         case Secret():
-            made = to_value({SIGNATURE: _SECRET, "value": value.value})
+            converted = to_value({SIGNATURE: _SECRET, "value": value.value})
         case dict():
-            made = struct_pb2.Value(struct_value=to_struct(cast("Object", value)))
+            converted = struct_pb2.Value(struct_value=to_struct(cast("Object", value)))
         case list() | tuple():
             items = [to_value(item) for item in cast("list[Value]", value)]
-            made = struct_pb2.Value(list_value=struct_pb2.ListValue(values=items))
+            converted = struct_pb2.Value(list_value=struct_pb2.ListValue(values=items))
         case _:
             raise TypeError(f"not a property value: {type(value).__name__}")
-    return made
+    return converted
 
 
 def to_struct(fields: Object) -> struct_pb2.Struct:
-    """A dict as a protocol struct."""
+    """Converts a dict to a protocol struct."""
     return struct_pb2.Struct(fields={key: to_value(item) for key, item in fields.items()})
 
 
 def reveal(value: Value) -> Value:
-    """The value with each `Secret` replaced by what is in it. Never print the result."""
+    """Returns the value with each `Secret` replaced by its content. Never print the result."""
     if isinstance(value, Secret):
         return reveal(value.value)
     if isinstance(value, dict):
@@ -136,30 +136,30 @@ def reveal(value: Value) -> Value:
     return value
 
 
-def _inside(value: Value) -> Iterator[Value]:
+def _walk(value: Value) -> Iterator[Value]:
     yield value
     if isinstance(value, Secret):
-        yield from _inside(value.value)
+        yield from _walk(value.value)
     elif isinstance(value, dict):
         for item in cast("Object", value).values():
-            yield from _inside(item)
+            yield from _walk(item)
     elif isinstance(value, list):
         for item in cast("list[Value]", value):
-            yield from _inside(item)
+            yield from _walk(item)
 
 
 def has_unknown(value: Value) -> bool:
-    """Whether anything in the value is not known yet."""
-    return any(item is UNKNOWN for item in _inside(value))
+    """Returns whether the value contains an unknown, at any depth."""
+    return any(item is UNKNOWN for item in _walk(value))
 
 
 def has_secret(value: Value) -> bool:
-    """Whether anything in the value is secret."""
-    return any(isinstance(item, Secret) for item in _inside(value))
+    """Returns whether the value contains a secret, at any depth."""
+    return any(isinstance(item, Secret) for item in _walk(value))
 
 
 def same_secrets(value: Value, like: Value) -> Value:
-    """`value` with those parts made secret that are secret in `like` (lists and dicts are walked side by side)."""
+    """Returns `value` with each part marked as secret that is secret in `like`. Compares lists and dicts item by item."""
     if isinstance(value, Secret):
         return value
     if isinstance(like, Secret):
@@ -170,6 +170,6 @@ def same_secrets(value: Value, like: Value) -> Value:
     if isinstance(value, list) and isinstance(like, list):
         items, others = cast("list[Value]", value), cast("list[Value]", like)
         if len(items) != len(others) and has_secret(others):
-            return Secret(items)  # which item is which is not known any more: hide all rather than show one
+            return Secret(items)  # the items can no longer be matched: mark all as secret rather than expose one
         return [same_secrets(item, others[i] if i < len(others) else None) for i, item in enumerate(items)]
     return cast("Value", value)

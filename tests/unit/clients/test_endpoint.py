@@ -1,4 +1,4 @@
-"""Asking an endpoint."""
+"""Requests for predictions to an endpoint."""
 
 import http.server
 import json
@@ -13,54 +13,56 @@ from delivery.console.progress import Reporter
 REQUEST = {"data": {"names": ["price"], "ndarray": [[2.5], [1.0]]}}
 
 
-def answer(*values, version=3):
+def response(*values, version=3):
     tags = {"workload": "markdown", "version": version, "run": "abc"}
     return 200, {"data": {"names": ["units"], "ndarray": [[value] for value in values]}, "meta": {"tags": tags}}
 
 
 @pytest.fixture
-def served():
-    """An endpoint that answers one after another what it is told, and then the last of it for ever."""
-    answers = []
+def server():
+    """An endpoint that sends a list of responses in turn and then repeats the last one: the list and the URL."""
+    responses = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+            status, body = responses.pop(0) if len(responses) > 1 else responses[0]
             self.send_response(status)
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
         def log_message(self, *_args):
-            """Quiet."""
+            """Prints nothing."""
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    http_server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http_server.serve_forever)
     thread.start()
-    yield answers, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    yield responses, f"http://127.0.0.1:{http_server.server_port}"
+    http_server.shutdown()
     thread.join()
-    server.server_close()
+    http_server.server_close()
 
 
 def wait(url, seconds=5):
-    return endpoint.wait(url, REQUEST, Reporter([]), version=3, seconds=seconds, sleep=lambda _seconds: None)
+    return endpoint.wait_for_version(url, REQUEST, Reporter([]), version=3, seconds=seconds, sleep=lambda _seconds: None)
 
 
-def test_an_endpoint_is_waited_for_until_it_answers_as_the_declared_version(served):
-    answers, url = served
-    answers += [(503, {}), answer(1.0, 2.0, version=2), answer(90.0, 310.0)]
+def test_the_wait_ends_when_the_requested_version_answers(server):
+    responses, url = server
+    responses += [(503, {}), response(1.0, 2.0, version=2), response(90.0, 310.0)]
     assert wait(url).values == [90.0, 310.0]
 
 
-@pytest.mark.parametrize(("stays", "words"), [((503, {"status": "down"}), "503"), (answer(1.0, version=2), "version 2")])
-def test_an_endpoint_that_does_not_come_fails_with_what_it_said_last(served, stays, words):
-    answers, url = served
-    answers += [stays]
+@pytest.mark.parametrize(
+    ("last", "words"), [((503, {"status": "down"}), "503"), (response(1.0, version=2), "version 2 still answers")]
+)
+def test_a_wait_that_takes_too_long_fails_with_the_last_response(server, last, words):
+    responses, url = server
+    responses += [last]
     with pytest.raises(UserError, match=words):
         wait(url)
 
 
-def test_nobody_listening_is_told_without_a_traceback():
+def test_an_endpoint_that_does_not_listen_is_a_user_error():
     with pytest.raises(UserError, match="does not answer"):
-        endpoint.ask("http://127.0.0.1:9", {})
+        endpoint.predict("http://127.0.0.1:9", {})

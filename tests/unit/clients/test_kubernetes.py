@@ -1,13 +1,18 @@
-"""Asking pods through an API server."""
+"""Requests to pods through the proxy of the API server."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import threading
-import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from clients import kubernetes
 from clients.kubernetes import ApiError, KubernetesClient
@@ -15,8 +20,8 @@ from common.errors import UserError
 
 POD = "/api/v1/namespaces/serving/pods/"
 
-ANSWERS = {
-    f"{POD}one:6000/proxy/metrics": (200, b"told"),
+RESPONSES = {
+    f"{POD}one:6000/proxy/metrics": (200, b"metrics"),
     f"{POD}denied:6000/proxy/metrics": (403, b'{"kind": "Status", "reason": "Forbidden", "message": "no role"}'),
     f"{POD}ended:6000/proxy/metrics": (403, b"denied destination"),
     f"{POD}odd:6000/proxy/metrics": (403, b'["odd"]'),
@@ -27,11 +32,12 @@ ANSWERS = {
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if "slow" in self.path:
-            time.sleep(1)
-        status, body = ANSWERS.get(self.path, (503, b'{"message": "no route"}'))
+            self.server.over.wait(10)
+        status, body = RESPONSES.get(self.path, (503, b'{"message": "no route"}'))
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(BrokenPipeError):  # the client has not waited
+            self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -39,14 +45,16 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http_server.over = threading.Event()
+    threading.Thread(target=http_server.serve_forever, args=(0.02,), daemon=True).start()
+    yield http_server
+    http_server.over.set()
+    http_server.shutdown()
+    http_server.server_close()
 
 
-def at(port):
+def client_for(port):
     return KubernetesClient.from_kubeconfig(
         {
             "current-context": "c",
@@ -59,20 +67,20 @@ def at(port):
 
 @pytest.fixture
 def cluster(server):
-    found = at(server.server_port)
-    yield found
-    found.close()
+    client = client_for(server.server_port)
+    yield client
+    client.close()
 
 
-def test_a_pod_is_asked_on_one_of_its_ports(cluster):
-    assert cluster.get_from_pod("serving", "one", 6000, "/metrics") == "told"
+def test_a_request_reaches_a_port_of_a_pod(cluster):
+    assert cluster.get_from_pod("serving", "one", 6000, "/metrics") == "metrics"
 
 
-def test_a_pod_that_cannot_be_reached_is_told_from_a_cluster_that_cannot(cluster):
+def test_an_unreachable_pod_and_an_unreachable_cluster_are_different_errors(cluster):
     with pytest.raises(ApiError, match="no route") as refused:
         cluster.get_from_pod("serving", "gone", 6000, "/metrics")
     assert refused.value.status == 503
-    with contextlib.closing(at(1)) as gone, pytest.raises(UserError, match="cluster does not answer"):
+    with contextlib.closing(client_for(1)) as gone, pytest.raises(UserError, match="cluster does not answer"):
         gone.get_from_pod("serving", "one", 6000, "/metrics")
 
 
@@ -85,13 +93,58 @@ def test_a_pod_that_cannot_be_reached_is_told_from_a_cluster_that_cannot(cluster
         ("own", "", "not you"),
     ],
 )
-def test_a_refusal_by_the_api_server_is_told_from_one_by_who_was_asked(cluster, pod, reason, message):
+def test_only_a_refusal_by_the_api_server_has_a_reason(cluster, pod, reason, message):
     with pytest.raises(ApiError) as refused:
         cluster.get_from_pod("serving", pod, 6000, "/metrics")
     assert (refused.value.status, refused.value.reason, str(refused.value)) == (403, reason, message)
 
 
-def test_a_pod_that_is_slow_is_not_waited_for(cluster, monkeypatch):
+def test_a_request_to_a_slow_pod_times_out(cluster, monkeypatch):
     monkeypatch.setattr(kubernetes, "_POD_SECONDS", 0.2)
     with pytest.raises(ApiError, match="slow does not answer within"):
         cluster.get_from_pod("serving", "slow", 6000, "/metrics")
+
+
+@pytest.fixture
+def pair():
+    """A certificate and its key, as PEM text."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "admin")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, None)
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM), private
+
+
+def kubeconfig_with(pair, **user):
+    certificate, key = (base64.b64encode(part).decode() for part in pair)
+    credentials = {"client-certificate-data": certificate, "client-key-data": key}
+    return {
+        "current-context": "other",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://one.example", "certificate-authority-data": certificate}}],
+        "users": [{"name": "u", "user": credentials | user}],
+    }
+
+
+def test_a_kubeconfig_with_certificates_alone_gives_the_login_of_the_official_client(pair):
+    document = kubeconfig_with(pair)
+    ours, official = kubernetes._embedded_login(document, "c"), kubernetes._official_login(document, "c")
+    assert ours is not None
+    assert (ours[0], ours[2]) == (official[0], official[2]) == ("https://one.example", {})
+    assert ours[1].get_ca_certs() == official[1].get_ca_certs()
+    assert (ours[1].verify_mode, ours[1].check_hostname) == (official[1].verify_mode, official[1].check_hostname)
+
+
+@pytest.mark.parametrize("user", [{"token": "t"}, {"exec": {"command": "kubelogin"}}, {"username": "u", "password": "p"}])
+def test_any_other_login_is_left_to_the_official_client(pair, user):
+    assert kubernetes._embedded_login(kubeconfig_with(pair, **user), "c") is None
+
+
+def test_an_unknown_context_is_left_to_the_official_client(pair):
+    assert kubernetes._embedded_login(kubeconfig_with(pair), "gone") is None

@@ -1,4 +1,4 @@
-"""The model registry, when its server is not well."""
+"""The client of the model registry when the server fails."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ RUN = "0f3cb14f6d2d4a0c9c1f6f6a1c2b3d4e"
 
 
 @contextmanager
-def server(answers):
-    """A tracking server that says it is healthy; `answers` gives status and body of everything else, by path."""
+def server(respond):
+    """A tracking server that reports that it is healthy. `respond` returns status and body for every other path."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             path = self.path.partition("?")[0]
-            status, body = (200, "OK") if path == "/health" else answers(path)
+            status, body = (200, "OK") if path == "/health" else respond(path)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
@@ -32,17 +32,17 @@ def server(answers):
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
-        threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
+        threading.Thread(target=http_server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            yield TrackingOutput(url=f"http://127.0.0.1:{made.server_port}", username="u", password="p")
+            yield TrackingOutput(url=f"http://127.0.0.1:{http_server.server_port}", username="u", password="p")
         finally:
-            made.shutdown()
+            http_server.shutdown()
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """The variables that MLflow is told of are gone afterwards, and nobody waits between attempts."""
+def mlflow_variables(monkeypatch):
+    """Removes MLflow's variables after each test, and the waiting time between MLflow's retries."""
     monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
     for name in ("TRACKING_URI", "REGISTRY_URI", "TRACKING_USERNAME", "TRACKING_PASSWORD"):
         monkeypatch.setenv(f"MLFLOW_{name}", "")
@@ -55,36 +55,38 @@ def connect(tracking):
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "call",
     [
-        lambda models: models.newest("markdown"),
-        lambda models: models.version("markdown", 3),
-        lambda models: models.report(ModelVersion(name="markdown", version=3, run=RUN)),
+        lambda registry: registry.newest("markdown"),
+        lambda registry: registry.version("markdown", 3),
+        lambda registry: registry.report(ModelVersion(name="markdown", version=3, run=RUN)),
     ],
     ids=["newest", "version", "report"],
 )
-@pytest.mark.parametrize("answer", [(503, "the database is gone"), (500, '{"error_code": "INTERNAL_ERROR"}'), (200, "<html>")])
-def test_a_server_that_fails_half_way_is_one_message(ask, answer):
-    with server(lambda _path: answer) as tracking:
-        models = connect(tracking)
-        with pytest.raises(UserError) as refusal:
-            ask(models)
-    assert tracking.url in str(refusal.value), "which server"
-    assert "modelstack status" in str(refusal.value), "and what to do"
+@pytest.mark.parametrize(
+    "response", [(503, "the database is gone"), (500, '{"error_code": "INTERNAL_ERROR"}'), (200, "<html>")]
+)
+def test_a_server_that_fails_after_the_health_check_is_a_user_error(call, response):
+    with server(lambda _path: response) as tracking:
+        registry = connect(tracking)
+        with pytest.raises(UserError) as failure:
+            call(registry)
+    assert tracking.url in str(failure.value), "the message names the server"
+    assert "modelstack status" in str(failure.value), "the message says what to do"
 
 
-def test_a_server_that_is_down_is_one_message():
+def test_a_server_that_is_down_is_a_user_error():
     with server(lambda _path: (200, "{}")) as tracking:
         pass
     with pytest.raises(UserError, match="MLflow does not answer"):
         connect(tracking)
 
 
-def test_a_version_whose_run_was_deleted_for_good_says_so():
-    found = {"model_versions": [{"name": "markdown", "version": "3", "run_id": RUN}]}
+def test_the_error_names_the_permanently_deleted_run_of_a_version():
+    versions = {"model_versions": [{"name": "markdown", "version": "3", "run_id": RUN}]}
     missing = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Run '{RUN}' not found"}
-    answers = {"/api/2.0/mlflow/model-versions/search": (200, json.dumps(found))}
-    with server(lambda path: answers.get(path, (404, json.dumps(missing)))) as tracking:
-        models = connect(tracking)
+    responses = {"/api/2.0/mlflow/model-versions/search": (200, json.dumps(versions))}
+    with server(lambda path: responses.get(path, (404, json.dumps(missing)))) as tracking:
+        registry = connect(tracking)
         with pytest.raises(UserError, match=f"Run '{RUN}' not found"):
-            models.version("markdown", 3)
+            registry.version("markdown", 3)

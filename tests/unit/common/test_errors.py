@@ -3,12 +3,14 @@ from __future__ import annotations
 from common.errors import UserError
 
 
-def test_an_error_shows_what_it_knows_in_one_block():
-    error = UserError("The port is taken.", where="cluster.apiPort", found=6443, example="6444", fix="take another")
-    assert str(error) == ("The port is taken.\n  where: cluster.apiPort\n  found: 6443\n  right: 6444\n  do:    take another")
+def test_an_error_message_shows_all_its_parts_in_one_block():
+    error = UserError("The port is in use.", where="cluster.apiPort", found=6443, example="6444", fix="choose another port")
+    assert str(error) == (
+        "The port is in use.\n  where: cluster.apiPort\n  found: 6443\n  right: 6444\n  do:    choose another port"
+    )
 
 
-def test_what_is_not_known_is_left_out():
+def test_an_error_message_omits_parts_without_a_value():
     assert str(UserError("The network is down.")) == "The network is down."
 
 

@@ -14,10 +14,10 @@ LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
 
 
 @given(MODEL_NAMES)
-def test_every_model_name_gives_a_cron_job_that_kubernetes_takes(workload):
-    assert TypeAdapter(ModelName).validate_python(workload) == workload, "the strategy must make what settings accept"
+def test_kubernetes_accepts_the_cron_job_name_of_every_model_name(workload):
+    assert TypeAdapter(ModelName).validate_python(workload) == workload, "the strategy must generate names that settings accept"
     name = naming.cron_job(workload)
-    assert len(name) <= naming.CRON_JOB_LIMIT, "Kubernetes refuses longer names of CronJobs"
+    assert len(name) <= naming.CRON_JOB_LIMIT, "Kubernetes refuses longer CronJob names"
     assert LABEL.match(name)
 
 

@@ -1,4 +1,4 @@
-"""What Seldon would be sent for an endpoint, and what its webhook would refuse."""
+"""The spec of the SeldonDeployment of an endpoint, and the rules of Seldon's webhook."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from components.serving import seldon_rules
 from components.serving.endpoint import CanaryVariant, EndpointArgs
 from components.serving.seldon_spec import camel, spec
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"
-STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
-NEXT = Served(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
+STABLE = ServedRelease(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
+NEXT = ServedRelease(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
 CAPACITY = Capacity(cpu="100m", memory="384Mi", cpu_limit="1", workers=2, min_replicas=1, max_replicas=2, target_cpu_percent=70)
 LONGEST = "a" * 40
-"""As long as the name of a workload may be (workloads/declaration.py)."""
+"""A name of the maximum length for workloads (workloads/declaration.py)."""
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 served = st.builds(
-    Served,
+    ServedRelease,
     image=digests.map(lambda digest: IMAGE + digest),
     version=st.integers(1, 10**6),
     run=digests.map(lambda run: run[:32]),
@@ -65,12 +65,12 @@ def predictors(**changes):
 
 
 @given(workloads, endpoints)
-def test_every_endpoint_makes_a_spec_that_the_webhook_takes(name, endpoint):
+def test_the_webhook_accepts_the_spec_of_every_endpoint(name, endpoint):
     assert seldon_rules.violations(name, spec(name, endpoint)) == []
 
 
 @given(workloads, endpoints)
-def test_every_spec_is_json_in_the_api_s_spelling(name, endpoint):
+def test_every_spec_is_json_with_the_field_names_of_the_api(name, endpoint):
     def keys(value):
         match value:
             case dict():
@@ -81,20 +81,20 @@ def test_every_spec_is_json_in_the_api_s_spelling(name, endpoint):
                 return []
 
     text = json.dumps(spec(name, endpoint))
-    assert not [key for key in keys(json.loads(text)) if "_" in key], "the API drops fields it does not know, silently"
+    assert not [key for key in keys(json.loads(text)) if "_" in key], "the API silently drops unknown fields"
 
 
 @given(endpoints)
-def test_replicas_are_either_written_down_or_the_autoscaler_s(endpoint):
+def test_the_number_of_replicas_is_either_fixed_or_set_by_the_autoscaler(endpoint):
     for predictor in spec("markdown", endpoint)["predictors"]:
         (component,) = predictor["componentSpecs"]
-        assert ("replicas" in component) != ("hpaSpec" in component), "both would undo each other's work"
+        assert ("replicas" in component) != ("hpaSpec" in component), "each would undo the other's changes"
         assert ("hpaSpec" in component) == endpoint.capacity.scaled
         assert "replicas" not in predictor
 
 
 @given(endpoints)
-def test_one_disruption_budget_for_all_pods(endpoint):
+def test_one_disruption_budget_covers_all_pods(endpoint):
     budgets = [
         predictor["name"]
         for predictor in spec("markdown", endpoint)["predictors"]
@@ -104,9 +104,9 @@ def test_one_disruption_budget_for_all_pods(endpoint):
     assert budgets == ["stable"], "the operator's budget covers all predictors, and pods with two cannot be evicted"
 
 
-def test_traffic_is_shared_between_stable_and_canary_and_copied_to_the_shadow():
-    found = predictors(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT)
-    assert {name: (one["traffic"], one.get("shadow", False)) for name, one in found.items()} == {
+def test_traffic_is_split_between_stable_and_canary_and_copied_to_the_shadow():
+    all_roles = predictors(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT)
+    assert {name: (one["traffic"], one.get("shadow", False)) for name, one in all_roles.items()} == {
         "stable": (90, False),
         "canary": (10, False),
         "shadow": (100, True),
@@ -115,46 +115,46 @@ def test_traffic_is_shared_between_stable_and_canary_and_copied_to_the_shadow():
 
 
 @pytest.mark.parametrize(("percent", "shares"), [(0, (100, 0)), (100, (0, 100))])
-def test_a_canary_that_gets_nothing_or_all_is_still_there(percent, shares):
-    found = predictors(canary=CanaryVariant(served=NEXT, percent=percent))
-    assert (found["stable"]["traffic"], found["canary"]["traffic"]) == shares
+def test_both_predictors_exist_if_one_of_them_gets_all_requests(percent, shares):
+    both = predictors(canary=CanaryVariant(served=NEXT, percent=percent))
+    assert (both["stable"]["traffic"], both["canary"]["traffic"]) == shares
 
 
-def test_the_pod_meets_the_standard_although_the_operator_drops_its_security_context():
+def test_the_container_meets_the_pod_security_standard_although_the_operator_drops_the_pod_s_security_context():
     (container,) = predictors()["stable"]["componentSpecs"][0]["spec"]["containers"]
     security = container["securityContext"]
     assert security["runAsNonRoot"] is True
-    assert security["runAsUser"] == 10001, "the operator's own context has another user, to whom no file of the image belongs"
+    assert security["runAsUser"] == 10001, "the operator's context has another user, who owns no file of the image"
     assert security["seccompProfile"] == {"type": "RuntimeDefault"}
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert security["readOnlyRootFilesystem"] is True
 
 
-def test_the_container_is_the_one_of_the_other_engine():
+def test_the_container_is_the_same_as_that_of_the_deployment_engine():
     (container,) = predictors()["stable"]["componentSpecs"][0]["spec"]["containers"]
     assert container["image"] == STABLE.image
     assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [
         ("http", 9000),
         ("metrics", 6000),
         ("recorded", 6001),
-    ], "the operator takes ports of these names for its own, and adds others where they are missing"
+    ], "the operator uses ports with these names, and adds its own ports if they are missing"
     assert container["readinessProbe"]["httpGet"]["path"] == "/health/status"
     assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
     assert container["resources"]["requests"]["ephemeral-storage"] == "64Mi"
     assert {"name": "GUNICORN_WORKERS", "value": "2"} in container["env"]
 
 
-def test_the_graph_is_one_model_without_an_orchestrator_before_it():
+def test_the_graph_is_one_model_without_an_orchestrator():
     predictor = predictors()["stable"]
     assert predictor["graph"] == {"name": "model", "type": "MODEL", "children": []}
     assert predictor["annotations"]["seldon.io/no-engine"] == "true"
 
 
-def test_a_hanging_worker_is_ended_after_as_long_as_the_pod_waits_for_it():
-    assert spec("markdown", args())["annotations"] == {"seldon.io/rest-timeout": "30000"}, "unset it would be 5,000 s"
+def test_the_timeout_of_a_hanging_worker_equals_the_time_in_which_a_pod_finishes_its_requests():
+    assert spec("markdown", args())["annotations"] == {"seldon.io/rest-timeout": "30000"}, "the default is 5,000 s"
 
 
-def test_what_runs_is_told_by_labels_and_annotations():
+def test_labels_and_annotations_identify_the_release():
     predictor = predictors(canary=CanaryVariant(served=NEXT, percent=10))["canary"]
     assert predictor["labels"]["modelstack.dev/workload"] == "markdown"
     assert predictor["labels"]["modelstack.dev/role"] == "canary"
@@ -162,14 +162,14 @@ def test_what_runs_is_told_by_labels_and_annotations():
     assert predictor["annotations"]["modelstack.dev/run"] == NEXT.run
 
 
-def test_the_route_to_a_variant_outlives_its_version():
+def test_a_new_version_does_not_change_the_route_to_its_variant():
     before, after = predictors(), {one["name"]: one for one in spec("markdown", replace(args(), stable=NEXT))["predictors"]}
     assert before["stable"]["labels"]["version"] == after["stable"]["labels"]["version"] == "stable", (
-        "Istio's route goes by it: it would lead nowhere until the first pod of the next version is there"
+        "Istio's route selects pods by this label: it would lead nowhere until the first pod of the next version is ready"
     )
 
 
-def test_the_autoscaler_goes_by_the_cpu():
+def test_the_autoscaler_uses_the_cpu_metric():
     scaler = predictors()["stable"]["componentSpecs"][0]["hpaSpec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (1, 2)
     assert scaler["metricsv2"] == [
@@ -178,15 +178,15 @@ def test_the_autoscaler_goes_by_the_cpu():
 
 
 def test_the_operator_s_names_for_the_longest_workload_fit():
-    sent = spec(LONGEST, args(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT))
-    names = [name for predictor in sent["predictors"] for name in seldon_rules.made_by_operator(LONGEST, predictor)]
-    assert f"{LONGEST}-canary-0-model" in names, "the operator's way to name a Deployment"
-    assert f"{LONGEST}-canary-model" in names, "and a container's Service"
+    longest = spec(LONGEST, args(canary=CanaryVariant(served=NEXT, percent=10), shadow=NEXT))
+    names = [name for predictor in longest["predictors"] for name in seldon_rules.operator_names(LONGEST, predictor)]
+    assert f"{LONGEST}-canary-0-model" in names, "the name that the operator gives a Deployment"
+    assert f"{LONGEST}-canary-model" in names, "the name that the operator gives the Service of a container"
     assert max(map(len, names)) <= 63
 
 
 @pytest.mark.parametrize(
-    ("snake", "spelled"),
+    ("snake_case", "camel_case"),
     [
         ({"run_as_user": 1}, {"runAsUser": 1}),
         ({"exec_": {"command": ["a_b"]}}, {"exec": {"command": ["a_b"]}}),
@@ -194,12 +194,12 @@ def test_the_operator_s_names_for_the_longest_workload_fit():
         ({"modelstack.dev/run": "a", "ephemeral-storage": "1Mi"}, {"modelstack.dev/run": "a", "ephemeral-storage": "1Mi"}),
     ],
 )
-def test_only_field_names_are_spelled_anew(snake, spelled):
-    assert camel(snake) == spelled
+def test_only_field_names_are_converted(snake_case, camel_case):
+    assert camel(snake_case) == camel_case
 
 
 def predictor(name="stable", **changes):
-    """A predictor as one would write it by hand."""
+    """A minimal predictor."""
     model = {"name": "model", "type": "MODEL", "children": []}
     return {"name": name, "graph": model, "componentSpecs": [{"spec": {"containers": [{"name": "model"}]}}]} | changes
 
@@ -209,17 +209,17 @@ def step(name, *children, **changes):
 
 
 @pytest.mark.parametrize(
-    ("written", "words"),
+    ("written", "expected"),
     [
         ([], "no predictor"),
         ([predictor(traffic=50), predictor(traffic=50)], "2 predictors named stable"),
         ([predictor(traffic=80), predictor("canary", traffic=10)], "traffic stable 80 + canary 10 = 90"),
         ([predictor(), predictor("canary")], "traffic stable 0 + canary 0 = 0"),
-        ([predictor(traffic=80)], "traffic stable 80, and nothing for the rest"),
-        ([predictor(traffic=80), predictor("shadow", shadow=True)], "traffic stable 80, and nothing for the rest"),
+        ([predictor(traffic=80)], "traffic stable 80, and no predictor for the rest"),
+        ([predictor(traffic=80), predictor("shadow", shadow=True)], "traffic stable 80, and no predictor for the rest"),
         ([predictor(traffic=-1), predictor("canary", traffic=101)], "traffic 101 of predictor canary"),
         ([predictor(), predictor("shadow", shadow=True, traffic=101)], "traffic 101 of predictor shadow"),
-        ([predictor("shadow", shadow=True)], "the shadow shadow and nothing that answers"),
+        ([predictor("shadow", shadow=True)], "the shadow shadow and no predictor that answers"),
         ([predictor(), *(predictor(name, shadow=True) for name in ("a", "b"))], "shadows a and b"),
         (
             [predictor(graph=step("model", implementation="SKLEARN_SERVER"))],
@@ -233,12 +233,12 @@ def step(name, *children, **changes):
         ),
     ],
 )
-def test_what_the_webhook_refuses_is_found(written, words):
+def test_each_rule_of_the_webhook_is_checked(written, expected):
     (first, *_) = seldon_rules.violations("markdown", {"predictors": written})
     found = [violation.found for violation in seldon_rules.violations("markdown", {"predictors": written})]
-    assert any(words in one for one in found), found
-    assert first.right, "a refusal names something that would be right"
-    assert first.fix, "and what to do"
+    assert any(expected in one for one in found), found
+    assert first.right, "a violation has an example of a valid value"
+    assert first.fix, "a violation has a fix"
 
 
 @pytest.mark.parametrize(
@@ -253,11 +253,11 @@ def test_what_the_webhook_refuses_is_found(written, words):
         [predictor(graph=step("split", step("model"), implementation="RANDOM_ABTEST"))],
     ],
 )
-def test_what_the_webhook_takes_is_let_through(written):
+def test_a_spec_that_the_webhook_accepts_has_no_violation(written):
     assert seldon_rules.violations("markdown", {"predictors": written}) == []
 
 
-def test_a_name_that_the_operator_would_hash_is_found():
+def test_a_name_that_the_operator_would_replace_with_a_hash_is_a_violation():
     written = {"predictors": [predictor("a-predictor-with-a-long-name")]}
     assert seldon_rules.violations("b" * 26, written) == []
     (violation,) = seldon_rules.violations("b" * 27, written)
@@ -265,7 +265,7 @@ def test_a_name_that_the_operator_would_hash_is_found():
     assert "has 64 characters" in violation.found
 
 
-def test_a_refusal_says_what_was_found_what_would_be_right_and_what_to_do():
+def test_an_error_contains_the_value_found_a_valid_example_and_the_fix():
     refusal = (
         "Seldon would refuse the SeldonDeployment markdown\n"
         "  found: traffic stable 80 + canary 10 = 90\n"

@@ -9,7 +9,7 @@ from infra.settings import schema
 from tests.checkout import CHECKOUT, STACK_FILES
 
 
-def test_the_committed_schema_is_that_of_the_settings():
+def test_the_committed_schema_matches_the_settings():
     assert schema.PATH.read_text() == schema.text(), "run `modelstack schema` and commit what it writes"
 
 
@@ -17,7 +17,7 @@ def test_the_committed_schema_is_that_of_the_settings():
 def test_every_stack_file_names_the_schema_to_editors(stack_file):
     first, *_ = stack_file.read_text().splitlines()
     named = first.removeprefix("# yaml-language-server: $schema=")
-    assert (CHECKOUT / named).resolve() == schema.PATH, "editors take the schema from the first line"
+    assert (CHECKOUT / named).resolve() == schema.PATH, "editors read the schema's path from the first line"
 
 
 def test_the_project_file_names_the_schema():
@@ -27,7 +27,7 @@ def test_the_project_file_names_the_schema():
 
 def test_the_schema_refuses_unknown_concerns_but_not_the_engines_keys():
     config = json.loads(schema.PATH.read_text())["properties"]["config"]
-    assert config["additionalProperties"] is False, "a misspelt concern is underlined while it is typed"
+    assert config["additionalProperties"] is False, "editors must underline a misspelt concern"
     assert config["patternProperties"] == {"^(?!modelstack:)": True}, "providers and the engine have keys of their own"
 
 

@@ -71,13 +71,13 @@ def evidence(**changes):
 
 
 WRONG = {
-    "unknown concern": ("databse", {}, "modelstack:databse is no key that is known here", "did you mean `database`?"),
+    "unknown concern": ("databse", {}, "modelstack:databse is not a known key", "did you mean `database`?"),
     "unknown key": ("cluster.registryport", 5000, "modelstack:cluster.registryport", "did you mean `registryPort`?"),
     "unknown key like no other": (
         "cluster.zzz",
         1,
         "modelstack:cluster.zzz",
-        "known here: kind, apiPort, registryPort, nodePorts",
+        "known keys: kind, apiPort, registryPort, nodePorts",
     ),
     "missing concern": ("images", ..., "modelstack:images is missing", "images: {registry: localhost:5000}"),
     "missing key": ("workloads.markdown.nodePort", ..., "modelstack:workloads.markdown.nodePort is missing", "nodePort: 30001"),
@@ -90,7 +90,7 @@ WRONG = {
     "range of one end": ("cluster.nodePorts", 30000, "modelstack:cluster.nodePorts", "30000-30031"),
     "registry with a scheme": ("images.registry", "https://registry", "modelstack:images.registry", "localhost:5000"),
     "base without a tag": ("images.base", "localhost:5000/base", "modelstack:images.base", "localhost:5000/base:bookworm"),
-    "size without a unit": ("database.storage", 2, "is a number and should be text", '"2Gi"'),
+    "size without a unit": ("database.storage", 2, "is a number but should be text", '"2Gi"'),
     "size in another unit": ("database.storage", "2GB", "modelstack:database.storage", "2Gi"),
     "half a core": ("tracking.cpu", 0.5, "modelstack:tracking.cpu", "500m"),
     "no core": ("tracking.cpu", 0, "modelstack:tracking.cpu", "500m"),
@@ -112,25 +112,35 @@ WRONG = {
     ),
     "two shadows": ("releases.markdown.shadow", [3, 4], "modelstack:releases.markdown.shadow should be", "found: [3, 4]"),
     "shadow alone": ("releases.markdown", {"shadow": 3, "versions": [release(3)]}, "markdown.stable is missing", "stable: 3"),
-    "no version kept": ("releases.markdown.versions", [], "markdown.stable is a version that has no release", "right: a list"),
+    "no version kept": ("releases.markdown.versions", [], "markdown.stable is a version without a release", "right: a list"),
     "stable version that is not kept": (
         "releases.markdown.stable",
         4,
-        "releases.markdown.stable is a version that has no",
+        "releases.markdown.stable is a version without a release",
         "3",
     ),
     "canary that is stable as well": (
         "releases.markdown.canary",
         {"version": 3, "percent": 10},
-        "is the version that is stable as well",
+        "is the same version as stable",
         "remove canary",
     ),
-    "one version twice": ("releases.markdown.versions", [release(3), release(3)], "are not each there once", "right: 3"),
-    "versions out of order": ("releases.markdown.versions", [release(4), release(3)], "are not each there once", "right: 3, 4"),
+    "one version twice": (
+        "releases.markdown.versions",
+        [release(3), release(3)],
+        "does not list each version once",
+        "right: 3",
+    ),
+    "versions out of order": (
+        "releases.markdown.versions",
+        [release(4), release(3)],
+        "does not list each version once",
+        "right: 3, 4",
+    ),
     **{
         name: ("releases.markdown.versions", [release(3, **wrong)], f"modelstack:releases.markdown.versions.{what}", hint)
         for name, (wrong, what, hint) in {
-            "run that YAML reads as a number": ({"run": 12345678}, "0.run is a number and should be text", "put it in quotes"),
+            "run that YAML reads as a number": ({"run": 12345678}, "0.run is a number but should be text", "put it in quotes"),
             "tag for a digest": ({"image": "v3"}, "0.image", "sha256:"),
             "branch for a revision": ({"revision": "main"}, "0.revision", "1a2b3c4d5e6f"),
             "name for a trainer": ({"trainer": "alice"}, "0.trainer", "alice@example.com"),
@@ -141,28 +151,28 @@ WRONG = {
             ),
             "evidence of another version": (
                 {"evidence": evidence(version=2)},
-                "3.evidence.version is evidence of another version",
+                "3.evidence.version is not the release's version",
                 "right: 3",
             ),
             "evidence on other data": (
                 {"evidence": evidence(data="sha256:" + "1" * 64)},
-                "3.evidence.data is evidence on other data",
+                "3.evidence.data is not the release's data",
                 f"right: {DIGEST}",
             ),
             "day that the calendar lacks": (
                 {"evidence": evidence(until="2026-02-30")},
-                "0.evidence.until should be a day that the calendar has",
+                "0.evidence.until should be a valid date",
                 "right: 2026-11-24",
             ),
             "day in another form": ({"evidence": evidence(until="24.11.2026")}, "0.evidence.until does not have", "2026-11-24"),
             "day with a time": (
                 {"evidence": evidence(until="2026-11-24T00:00:00Z")},
-                "0.evidence.until does not have the right form",
+                "0.evidence.until does not have the right format",
                 "right: 2026-11-24",
             ),
             "day that YAML reads as a date": (
                 {"evidence": evidence(until=date(2026, 11, 23))},
-                "0.evidence.until is a date and should be text",
+                "0.evidence.until is a date but should be text",
                 'found: 2026-11-23\n  right: "2026-11-24"\n  do:    put it in quotes',
             ),
             "approval without a signature": (
@@ -185,13 +195,13 @@ WRONG = {
     ),
     "list for an object": ("workloads", [], "modelstack:workloads should be a valid", "found: []"),
     "API port among the node ports": ("cluster.apiPort", 30003, "modelstack:cluster.apiPort lies within", "30000-30031"),
-    "two services on one port": ("workloads.markdown.nodePort", 30000, "is the port of tracking.nodePort as well", "30000"),
-    "API and registry on one port": ("cluster.registryPort", 6443, "is the port of cluster.apiPort as well", "6443"),
-    "unreachable node port": ("workloads.markdown.nodePort", 31000, "cannot be reached", "take one of 30000-30031"),
+    "two services on one port": ("workloads.markdown.nodePort", 30000, "is the same port as tracking.nodePort", "30000"),
+    "API and registry on one port": ("cluster.registryPort", 6443, "is the same port as cluster.apiPort", "6443"),
+    "unreachable node port": ("workloads.markdown.nodePort", 31000, "cannot be reached", "choose one of 30000-30031"),
     "other registry than the cluster's": (
         "images.registry",
         "localhost:5001",
-        "is not the embedded cluster's",
+        "is not the address of the embedded cluster's",
         "localhost:5000",
     ),
     "base from elsewhere": ("images.base", "debian:bookworm-slim", "modelstack:images.base", "localhost:5000/base:bookworm"),
@@ -204,7 +214,7 @@ WRONG = {
     "workload that is nowhere declared": (
         "workloads.markdwn",
         {"nodePort": 30002},
-        "is no workload of",
+        "is not a workload of",
         "did you mean `markdown`?",
     ),
     "release of a workload not run here": (
@@ -255,12 +265,12 @@ def test_an_existing_cluster_allows_all_node_ports_and_any_registry():
 
 
 UNREADABLE = {
-    "nothing": ("", "The stack file sets nothing."),
-    "no config": ("secretsprovider: x\n", "The stack file sets nothing."),
-    "a list": ("- 1\n", "The stack file sets nothing."),
-    "no YAML": ("config: {a\n", "The stack file is no YAML."),
+    "nothing": ("", "The stack file contains no settings."),
+    "no config": ("secretsprovider: x\n", "The stack file contains no settings."),
+    "a list": ("- 1\n", "The stack file contains no settings."),
+    "no YAML": ("config: {a\n", "The stack file is not valid YAML."),
     "one key twice": ("config:\n  a: 1\n  a: 2\n", "duplicate key"),
-    "not text": ("config: \x00", "The stack file is no YAML."),
+    "not text": ("config: \x00", "The stack file is not valid YAML."),
 }
 
 

@@ -1,4 +1,4 @@
-"""Two processes that want to do the same thing."""
+"""The lock that lets only one process at a time do some work."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from local.turns import one_at_a_time
 
 
-class Progress:
-    """Keeps the names of steps."""
+class RecordingProgress:
+    """Progress that records the names of steps."""
 
     def __init__(self):
         self.steps = []
@@ -19,24 +19,24 @@ class Progress:
         return nullcontext()
 
 
-def test_the_first_does_not_speak_of_waiting(tmp_path):
-    progress = Progress()
+def test_without_competition_no_waiting_is_shown(tmp_path):
+    progress = RecordingProgress()
     with one_at_a_time(tmp_path / "new" / "lock", "wait", progress):
         pass
     assert progress.steps == []
 
 
-def test_the_second_waits_and_says_so(tmp_path):
-    progress, got = Progress(), threading.Event()
+def test_a_second_holder_waits_and_shows_it(tmp_path):
+    progress, entered = RecordingProgress(), threading.Event()
 
     def second():
         with one_at_a_time(tmp_path / "lock", "wait", progress):
-            got.set()
+            entered.set()
 
-    with one_at_a_time(tmp_path / "lock", "wait", Progress()):
+    with one_at_a_time(tmp_path / "lock", "wait", RecordingProgress()):
         other = threading.Thread(target=second)
         other.start()
-        assert not got.wait(0.2), "one at a time"
+        assert not entered.wait(0.2), "one at a time"
     other.join(10)
-    assert got.is_set()
+    assert entered.is_set()
     assert progress.steps == ["wait"]

@@ -1,4 +1,4 @@
-"""The userland: what is run in it, and what is said when it cannot be made."""
+"""The userland: the command lines that run in it, and the errors if it cannot be created."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local import userland
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that shows nothing."""
 
     @contextmanager
     def step(self, _name):
@@ -44,48 +44,48 @@ def test_binds_are_mounted_in_pairs_before_the_command():
     mounts = argv[argv.index("/cache/rootfs") + 1 : argv.index("--", argv.index("/cache/rootfs"))]
     assert len(mounts) % 2 == 0, "each source has a target"
     assert mounts[-2:] == ["/data", "/inside"]
-    assert "/etc/resolv.conf" in mounts, "names are resolved as on the machine"
+    assert "/etc/resolv.conf" in mounts, "the userland uses the resolver of the machine"
 
 
-def test_without_debootstrap_the_user_is_told_what_to_install(cache, monkeypatch):
+def test_without_debootstrap_the_error_names_the_packages_to_install(cache, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(UserError, match="apt-get install debootstrap"):
         userland.ensure(Silent())
-    assert list(cache.glob("userland-*/")) == [], "nothing half-made may look like a userland"
+    assert list(cache.glob("userland-*/")) == [], "an incomplete userland must not look like a complete one"
 
 
-def test_a_failure_names_the_command_and_shows_the_end_of_its_output():
+def test_a_failure_shows_the_status_and_the_end_of_the_output():
     with pytest.raises(UserError) as failed:
         userland._run(["sh", "-c", "seq 100; echo no space left >&2; exit 7"])
     text = str(failed.value)
     assert "status 7" in text
     assert "no space left" in text, "the reason is at the end of the output"
-    assert "\n    1\n" not in text, "the beginning of a long log helps nobody"
+    assert "\n    1\n" not in text, "the beginning of a long output is not shown"
 
 
-def test_what_a_dead_run_left_is_removed_and_never_taken_for_whole(cache, monkeypatch):
+def test_an_incomplete_userland_of_a_killed_run_is_removed_and_not_used(cache, monkeypatch):
     entry = paths.cache_entry("userland", "2", userland.SUITE, " ".join(userland.BASE_PACKAGES), " ".join(userland.PACKAGES))
     abandoned = cache / f"{entry.name}.part-abc"
     (abandoned / "rootfs").mkdir(parents=True)
-    made = []
-    monkeypatch.setattr(userland, "_make", lambda target, _progress: made.append(target))
+    created = []
+    monkeypatch.setattr(userland, "_make", lambda target, _progress: created.append(target))
     userland.ensure(Silent())
-    assert made == [entry], "a part is not the whole"
-    assert not abandoned.exists(), "leftovers of dead runs would fill the disk"
+    assert created == [entry], "an incomplete userland must not be used"
+    assert not abandoned.exists(), "the remains of killed runs would fill the disk"
 
 
 def test_downloads_are_the_first_half_of_the_bar_and_unpacking_the_second():
-    seen = []
-    show = userland._apt_line(lambda done, total: seen.append((done, total)))
-    show("dlstatus:1:50.0:Retrieving file 1 of 2\n")
-    show("Setting up runc ...\n")
-    show("pmstatus:runc:100.0:Installed\n")
-    assert seen == [(25.0, 100), (100.0, 100)]
+    advances = []
+    on_line = userland._apt_line(lambda done, total: advances.append((done, total)))
+    on_line("dlstatus:1:50.0:Retrieving file 1 of 2\n")
+    on_line("Setting up runc ...\n")
+    on_line("pmstatus:runc:100.0:Installed\n")
+    assert advances == [(25.0, 100), (100.0, 100)]
 
 
-def test_what_steers_package_installation_from_outside_is_not_handed_on(monkeypatch):
+def test_variables_that_influence_package_installation_are_removed_and_proxies_are_retained(monkeypatch):
     monkeypatch.setenv("DEBIAN_FRONTEND", "dialog")
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     environment = userland._environment()
     assert "DEBIAN_FRONTEND" not in environment
-    assert environment["https_proxy"] == "http://proxy.example:3128", "behind a proxy nothing else reaches the archive"
+    assert environment["https_proxy"] == "http://proxy.example:3128", "without it, the archive cannot be reached"

@@ -1,4 +1,4 @@
-"""No test states something that holds whatever the code does."""
+"""Finds assertions that cannot fail, and expressions without effect that were meant as assertions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALWAYS_TRUE = (ast.GeneratorExp, ast.Lambda, ast.JoinedStr)
 
 
 def empty_statements(source: str) -> Iterator[str]:
-    """The statements and expressions of a source file whose result is known without running them."""
+    """Yields the assertions of a source file that cannot fail, and the expressions whose result is dropped or constant."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Assert(test=test) if always_true(test):
@@ -62,14 +62,14 @@ def constant(node: ast.expr, *, truth: bool) -> bool:
         "assert f'{x}'",
     ],
 )
-def test_what_states_nothing_is_found(source):
+def test_an_assertion_that_cannot_fail_is_found(source):
     assert len(list(empty_statements(source))) == 1
 
 
 @pytest.mark.parametrize(
     "source", ["assert x == 1, 'the reason'", "assert x or y", "run(x)", "'''A docstring.'''", "x, y = 1, 2", "assert [*x]"]
 )
-def test_what_states_something_is_not(source):
+def test_an_assertion_that_can_fail_is_not_reported(source):
     assert list(empty_statements(source)) == []
 
 

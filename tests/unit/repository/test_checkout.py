@@ -67,7 +67,7 @@ def test_the_tests_hold_in_a_checkout_that_is_used(tmp_path):
     done = subprocess.run(
         [*command, "--dist", "loadfile", "tests/unit", "tests/components", "tests/stacks"],
         cwd=tmp_path,
-        env=environ | {"PYTHONPATH": str(tmp_path)},
+        env=environ | {"PYTHONPATH": str(tmp_path), "MODELSTACK_EXAMPLES": "200"},
         capture_output=True,
         text=True,
         check=False,
@@ -85,7 +85,7 @@ def test_a_clone_is_what_the_working_copy_is_and_keeps_what_git_ignores(tmp_path
     checkout.clone(folder)
     assert (folder / ".modelstack" / "layers").read_text() == "kept"
     assert not (folder / "Pulumi.team.yaml").exists()
-    for name in ("Makefile", "tests/checkout.py", "infra/settings/model.py"):
+    for name in ("Makefile", "tests/checkout.py", "infra/platform.py"):
         assert (folder / name).read_bytes() == (checkout.CHECKOUT / name).read_bytes()
     for file in checkout.STACK_FILES.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes()

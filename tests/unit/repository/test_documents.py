@@ -1,4 +1,4 @@
-"""What documents name exists."""
+"""The files, links and versions that documents name exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def test_links_lead_to_files_that_exist(file):
 @pytest.mark.parametrize("file", PRESENT, ids=name_of)
 def test_paths_in_documents_exist(file):
     named = [path for path in re.findall(r"`/?([\w./*-]+/[\w./*-]*)`", file.read_text()) if path.split("/")[0] in FOLDERS]
-    assert [path for path in named if not any(CHECKOUT.glob(path.rstrip("/")))] == [], "the code has moved on"
+    assert [path for path in named if not any(CHECKOUT.glob(path.rstrip("/")))] == [], (
+        "the document names a path that no longer exists"
+    )
 
 
 @pytest.mark.parametrize("file", DECISIONS, ids=lambda file: file.stem)
@@ -45,13 +47,13 @@ def test_the_index_lists_every_decision_record_by_its_title():
     assert listed == [(number, file.name, title) for file, (number, title) in zip(DECISIONS, found, strict=True)]
 
 
-def test_the_changelog_has_the_version_of_the_project():
+def test_the_changelog_has_a_section_for_the_projects_version():
     version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\n## [{version}] - " in (CHECKOUT / "CHANGELOG.md").read_text()
 
 
-def test_every_pattern_of_an_owner_matches_a_file():
+def test_every_pattern_in_codeowners_matches_a_file():
     lines = (CHECKOUT / ".github/CODEOWNERS").read_text().splitlines()
     patterns = [line.split()[0] for line in lines if line and not line.startswith("#")]
     missing = [each for each in patterns if not any(CHECKOUT.glob(each.strip("/")))]
-    assert set(missing) <= {"/workloads/*/approvers.json"}, "`modelstack key --workload` makes the first of these"
+    assert set(missing) <= {"/workloads/*/approvers.json"}, "`modelstack key --workload` creates the first of these files"

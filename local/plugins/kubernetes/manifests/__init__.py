@@ -1,1 +1,1 @@
-"""Kubernetes objects as data: spelling, names, quantities, differences, immutable fields."""
+"""Kubernetes objects as data: canonical spelling, names, quantities, differences, immutable fields."""

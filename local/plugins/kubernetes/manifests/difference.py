@@ -1,4 +1,4 @@
-"""What an update would change, by property path."""
+"""Finds what an update would change, by property path."""
 
 from __future__ import annotations
 
@@ -21,78 +21,82 @@ _MISSING: Final = _Missing()
 
 
 def path_text(path: Path) -> str:
-    """`("metadata", "labels", "a.b", 0)` -> `metadata.labels["a.b"][0]`, as the engine writes paths."""
-    shown = ""
+    """Formats a path as the engine does: `("metadata", "labels", "a.b", 0)` becomes `metadata.labels["a.b"][0]`."""
+    text = ""
     for step in path:
         if isinstance(step, int):
-            shown += f"[{step}]"
+            text += f"[{step}]"
         elif any(sign in step for sign in '."[]'):
             escaped = step.replace('"', '\\"')
-            shown += f'["{escaped}"]'
+            text += f'["{escaped}"]'
         else:
-            shown += f".{step}" if shown else step
-    return shown
+            text += f".{step}" if text else step
+    return text
 
 
-def in_place(inputs: Object, old_inputs: Object, live: Object) -> tuple[Object, Object]:
-    """Inputs and the object as last seen, made comparable: only fields of the program, names and namespaces at hand."""
-    seen = cast("Object", objects.pruned(objects.normal(live), old_inputs))
+def comparable(inputs: Object, old_inputs: Object, live: Object) -> tuple[Object, Object]:
+    """Returns the inputs and the object as last read in a form in which they can be compared.
+
+    The object has only the fields that the program has set. Both have a namespace or neither has, and both have a name if the
+    inputs have one.
+    """
+    pruned = cast("Object", objects.pruned(objects.normalized(live), old_inputs))
     namespace = objects.namespace(live)
     if not objects.is_unknown(inputs, "metadata", "namespace") and bool(objects.namespace(inputs)) != bool(namespace):
-        # Not given, or given to what has none.
+        # The program sets no namespace, or sets one for an object whose kind has none.
         inputs = objects.with_metadata(inputs, namespace=namespace or None)
     if objects.namespace(inputs):
-        seen = objects.with_metadata(seen, namespace=namespace)
+        pruned = objects.with_metadata(pruned, namespace=namespace)
     if objects.name(inputs):
-        seen = objects.with_metadata(seen, name=objects.name(live))
-    return inputs, seen
+        pruned = objects.with_metadata(pruned, name=objects.name(live))
+    return inputs, pruned
 
 
 def differences(live: Object, old: Object, new: Object, forced: tuple[Rule, ...]) -> dict[str, Kind]:
-    """Where the program's inputs differ from what is there.
+    """Returns where the program's inputs differ from the object, by property path.
 
     Args:
-        live: the object as last seen, with only those fields that the program had set.
-        old: the inputs of the last update. What the server has dropped of them (it drops what is empty) is no difference
-            as long as the program does not change it. A list that is empty never is one.
-        new: the inputs now.
-        forced: fields whose change forces a replacement.
+        live: the object as last read, with only the fields that the program had set.
+        old: the inputs of the last update. The server drops empty fields. A field of `old` that is missing in `live` is no
+            difference as long as the program does not change the field. A missing empty list is never a difference.
+        new: the current inputs.
+        forced: the fields whose change forces a replacement.
     """
     comparison = _Comparison(forced)
     comparison.compare((), live, old, new)
-    return comparison.found
+    return comparison.paths
 
 
 class _Comparison:
     def __init__(self, forced: tuple[Rule, ...]) -> None:
-        self.found: dict[str, Kind] = {}
+        self.paths: dict[str, Kind] = {}
         self._forced = forced
 
-    def compare(self, path: Path, there: Value, before: Value, want: Value) -> None:
-        if want is _MISSING:
-            if there is not _MISSING:
+    def compare(self, path: Path, live: Value, old: Value, new: Value) -> None:
+        if new is _MISSING:
+            if live is not _MISSING:
                 self._add(path, Kind.DELETE, None)
-        elif there is _MISSING:
-            if want is UNKNOWN or (want != [] and (before is _MISSING or before != want)):
-                self._add(path, Kind.ADD, want)
-        elif isinstance(want, dict) and isinstance(there, dict):
-            self._maps(path, _fields(there), _fields(before), _fields(want))
-        elif isinstance(want, list) and isinstance(there, list):
-            self._lists(path, _list(there), _list(before), _list(want))
-        elif want is UNKNOWN or want != there or isinstance(want, bool) != isinstance(there, bool):
-            self._add(path, Kind.UPDATE, want)
+        elif live is _MISSING:
+            if new is UNKNOWN or (new != [] and (old is _MISSING or old != new)):
+                self._add(path, Kind.ADD, new)
+        elif isinstance(new, dict) and isinstance(live, dict):
+            self._maps(path, _fields(live), _fields(old), _fields(new))
+        elif isinstance(new, list) and isinstance(live, list):
+            self._lists(path, _list(live), _list(old), _list(new))
+        elif new is UNKNOWN or new != live or isinstance(new, bool) != isinstance(live, bool):
+            self._add(path, Kind.UPDATE, new)
 
-    def _maps(self, path: Path, there: Object, before: Object, want: Object) -> None:
-        for key in sorted({*there, *want}):
-            self.compare((*path, key), there.get(key, _MISSING), before.get(key, _MISSING), want.get(key, _MISSING))
+    def _maps(self, path: Path, live: Object, old: Object, new: Object) -> None:
+        for key in sorted({*live, *new}):
+            self.compare((*path, key), live.get(key, _MISSING), old.get(key, _MISSING), new.get(key, _MISSING))
 
-    def _lists(self, path: Path, there: list[Value], before: list[Value], want: list[Value]) -> None:
-        for index in range(max(len(there), len(want))):
-            self.compare((*path, index), *(items[index] if index < len(items) else _MISSING for items in (there, before, want)))
+    def _lists(self, path: Path, live: list[Value], old: list[Value], new: list[Value]) -> None:
+        for index in range(max(len(live), len(new))):
+            self.compare((*path, index), *(items[index] if index < len(items) else _MISSING for items in (live, old, new)))
 
     def _add(self, path: Path, kind: Kind, value: Value) -> None:
         replaces = forces_replacement(path, value, self._forced)
-        self.found[path_text(path)] = Kind(kind.value + 1) if replaces else kind
+        self.paths[path_text(path)] = Kind(kind.value + 1) if replaces else kind
 
 
 def _fields(value: Value) -> Object:
@@ -103,6 +107,6 @@ def _list(value: Value) -> list[Value]:
     return cast("list[Value]", value) if isinstance(value, list) else []
 
 
-def ignored(path: str, ignore: list[str]) -> bool:
-    """Whether a path is one that the program wants ignored, or below one."""
+def is_ignored(path: str, ignore: list[str]) -> bool:
+    """Returns whether a path is one of the paths in `ignore`, or below one of them."""
     return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in ignore)

@@ -1,6 +1,7 @@
-"""Fields that cannot be changed in place: changing one replaces the object. The official provider's rules.
+"""Fields that cannot be changed in place: a change replaces the object. The rules are those of the official provider.
 
-A rule is a path; `*` stands for any index of a list. A change at, below or (when it contains the field) above the path counts.
+A rule is a path, in which `*` stands for any index of a list. A change matches a rule if it is at the path, below it, or above
+it and contains the field.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Mutable:
-    """Which kinds the provider's configuration lets change in place although a program that uses them may not notice."""
+    """The kinds whose data the provider's configuration allows to change in place.
+
+    By default, the objects are replaced, because a pod that uses the data may not notice a change in place.
+    """
 
     config_maps: bool = False
     secrets: bool = False
@@ -132,23 +136,26 @@ _CONFIG_MAP: Final = _rules("binaryData", "data")
 
 
 def rules(obj: Object, mutable: Mutable) -> tuple[Rule, ...]:
-    """The rules for this object. A patch may change what it likes of an object that is not its own, but not which one it is."""
-    found = _KINDS.get((objects.group(obj), objects.kind(obj)), ())
+    """Returns the rules for an object.
+
+    An empty `obj` stands for a `...Patch` resource, which may change all fields of its object except name and namespace.
+    """
+    by_kind = _KINDS.get((objects.group(obj), objects.kind(obj)), ())
     if objects.is_kind(obj, "", "Secret"):
-        found = _SECRET if not mutable.secrets or obj.get("immutable") is True else _rules("type")
+        by_kind = _SECRET if not mutable.secrets or obj.get("immutable") is True else _rules("type")
     if objects.is_kind(obj, "", "ConfigMap"):
-        found = _CONFIG_MAP if not mutable.config_maps or obj.get("immutable") is True else ()
-    return (*_ALWAYS, *found)
+        by_kind = _CONFIG_MAP if not mutable.config_maps or obj.get("immutable") is True else ()
+    return (*_ALWAYS, *by_kind)
 
 
 def forces_replacement(path: Path, value: Value, forced: tuple[Rule, ...]) -> bool:
-    """Whether a change of the field at `path` (to `value`; None: removed) is a change of an immutable field."""
+    """Returns whether a change of the field at `path` changes an immutable field. `value` is None if the field is removed."""
     return any(_matches(path, value, rule) for rule in forced)
 
 
 def _matches(path: Path, value: Value, rule: Rule) -> bool:
-    for step, want in zip(path, rule, strict=False):
-        if want != step and not (want == "*" and isinstance(step, int)):
+    for step, expected in zip(path, rule, strict=False):
+        if expected != step and not (expected == "*" and isinstance(step, int)):
             return False
     return len(path) >= len(rule) or _contains(value, rule[len(path) :])
 

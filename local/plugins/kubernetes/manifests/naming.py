@@ -1,4 +1,4 @@
-"""Names of objects that the program gives none, and of the field manager under which an object is applied."""
+"""Generates names for objects that have none in the program, and the name of the field manager that applies an object."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
 
 
 def _suffix(seed: bytes, prefix: str) -> str:
-    """Eight hexadecimal digits; the same for the same seed, so that a preview names what the update will make."""
+    """Returns eight hexadecimal digits. The same seed gives the same digits, so that a preview shows the name of the update."""
     if not seed:
         return secrets.token_hex(4)
     return hashlib.sha256(seed + prefix.encode()).hexdigest()[:8]
 
 
-def named(inputs: Object, old_inputs: Object, logical_name: str, seed: bytes) -> Object:
-    """Inputs with a name: the program's, else the one made up before, else a new one from the logical name."""
-    given = objects.name(inputs) or objects.text(inputs, "metadata", "generateName")
-    if given or objects.is_unknown(inputs, "metadata", "name") or objects.is_unknown(inputs, "metadata", "generateName"):
+def with_name(inputs: Object, old_inputs: Object, logical_name: str, seed: bytes) -> Object:
+    """Returns the inputs with a name: the program's, else the one generated before, else a new one from the logical name."""
+    own = objects.name(inputs) or objects.text(inputs, "metadata", "generateName")
+    if own or objects.is_unknown(inputs, "metadata", "name") or objects.is_unknown(inputs, "metadata", "generateName"):
         return inputs
     if old_inputs and objects.flagged(old_inputs, objects.AUTONAMED):
-        made = objects.name(old_inputs)
+        generated = objects.name(old_inputs)
     elif old_inputs:
         return inputs
     else:
-        made = f"{logical_name}-{_suffix(seed, logical_name)}"
-    return objects.annotated(objects.with_metadata(inputs, name=made), objects.AUTONAMED, "true")
+        generated = f"{logical_name}-{_suffix(seed, logical_name)}"
+    return objects.with_annotation(objects.with_metadata(inputs, name=generated), objects.AUTONAMED, "true")
 
 
 def field_manager(urn: str, inputs: Object, state: Object) -> str:
-    """Under which name our fields are owned: the annotation's, else the one in the state, else one made from the URN.
+    """Returns the name of the field manager: the one in the annotation, else the one in the state, else one from the URN.
 
-    Made from the URN so that an object whose creation was interrupted before the state knew of it is recognised as ours.
+    The name is derived from the URN so that an object is recognised if its creation was interrupted before it was in the state.
     """
     return (
         objects.annotation(inputs, objects.FIELD_MANAGER)
@@ -45,8 +45,8 @@ def field_manager(urn: str, inputs: Object, state: Object) -> str:
     )
 
 
-def is_ours(live: Object, manager: str) -> bool:
-    """Whether this object was applied under our name for it."""
+def is_applied_by(live: Object, manager: str) -> bool:
+    """Returns whether the field manager `manager` has applied the object."""
     return any(
         entry.get("manager") == manager and entry.get("operation") == "Apply"
         for entry in objects.items(live, "metadata", "managedFields")

@@ -1,4 +1,4 @@
-"""Kubernetes objects as dicts: looking into them, names, and the spelling in which two that mean the same are equal."""
+"""Kubernetes objects as dicts: access to their fields, copies with changes, and a canonical spelling for comparisons."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ _QUANTITY_MAPS: Final = frozenset(
         "requests",
     }
 )
-"""Keys whose value maps resources to quantities, in objects of the API's own kinds."""
+"""Keys whose values map resources to quantities, in objects of the API's own kinds."""
 _QUANTITIES: Final = frozenset({"averageValue", "divisor", "sizeLimit"})
 
 
 def at(value: Value, *path: str | int) -> Value:
-    """What stands at a path in nested dicts and lists; None where there is nothing."""
+    """Returns the value at a path in nested dicts and lists, with secrets revealed, or None if there is none."""
     for step in path:
         if isinstance(value, Secret):
             value = value.value
@@ -66,19 +66,19 @@ def at(value: Value, *path: str | int) -> Value:
 
 
 def text(value: Value, *path: str | int) -> str:
-    """The string at a path, empty when there is none (or it is not known yet)."""
-    found = at(value, *path)
-    return found if isinstance(found, str) else ""
+    """Returns the string at a path; empty if there is none or it is unknown."""
+    result = at(value, *path)
+    return result if isinstance(result, str) else ""
 
 
 def number(value: Value, *path: str | int, default: int = 0) -> int:
-    """The whole number at a path."""
-    found = at(value, *path)
-    return found if isinstance(found, int) else default
+    """Returns the whole number at a path, or `default` if there is none."""
+    result = at(value, *path)
+    return result if isinstance(result, int) else default
 
 
 def items(value: Value, *path: str | int) -> list[Object]:
-    """The dicts in the list at a path."""
+    """Returns the dicts in the list at a path; empty if there is no list."""
     found = at(value, *path)
     return (
         [cast("Object", item) for item in cast("list[Value]", found) if isinstance(item, dict)]
@@ -100,7 +100,7 @@ def kind(obj: Object) -> str:
 
 
 def group(obj: Object) -> str:
-    """The API group, empty for the core group."""
+    """Returns the API group, which is empty for the core group."""
     return text(obj, "apiVersion").rpartition("/")[0]
 
 
@@ -109,24 +109,24 @@ def annotation(obj: Object, key: str) -> str:
 
 
 def flagged(obj: Object, key: str) -> bool:
-    """Whether an annotation is set to `true`."""
+    """Returns whether an annotation has the value `true`."""
     return annotation(obj, key) == "true"
 
 
 def full_name(obj: Object) -> str:
-    """`namespace/name`, or `name` of what has no namespace: the resource's id."""
+    """Returns the id of the resource: `namespace/name`, or `name` if the object has no namespace."""
     return f"{namespace(obj)}/{name(obj)}" if namespace(obj) else name(obj)
 
 
 def with_metadata(obj: Object, **values: Value) -> Object:
-    """A copy with these fields of its metadata set; None removes one."""
+    """Returns a copy with these fields in its metadata. The value None removes a field."""
     found = at(obj, "metadata")
     metadata: Object = {**(cast("Object", found) if isinstance(found, dict) else {}), **values}
     return {**obj, "metadata": {key: value for key, value in metadata.items() if value is not None}}
 
 
-def annotated(obj: Object, key: str, value: str) -> Object:
-    """A copy with this annotation."""
+def with_annotation(obj: Object, key: str, value: str) -> Object:
+    """Returns a copy with this annotation."""
     found = at(obj, "metadata", "annotations")
     old = cast("Object", found) if isinstance(found, dict) else {}
     return with_metadata(obj, annotations={**old, key: value})
@@ -137,9 +137,9 @@ def is_kind(obj: Object, api_group: str, *kinds: str) -> bool:
 
 
 def is_custom(obj: Object) -> bool:
-    """Whether the kind is not one of the API server's own: nothing is known of its fields then."""
-    own = group(obj)
-    return "." in own and not own.endswith(".k8s.io")
+    """Returns whether the kind is a custom one, not one of the API server's own. The fields of custom kinds are unknown."""
+    api_group = group(obj)
+    return "." in api_group and not api_group.endswith(".k8s.io")
 
 
 def _rewritten(value: Value, rename: Callable[[str], str]) -> Value:
@@ -152,8 +152,8 @@ def _rewritten(value: Value, rename: Callable[[str], str]) -> Value:
     return value
 
 
-def dashed(value: Object) -> Object:
-    """As the API spells it: the SDK writes `x-kubernetes-...` with underscores. Nulls, which mean nothing, are left out."""
+def in_api_spelling(value: Object) -> Object:
+    """Returns the object with the keys of the API: the SDK writes `x-kubernetes-...` with underscores. Omits nulls."""
 
     def rename(key: str) -> str:
         return key.replace("_", "-") if key.startswith(_UNDERSCORED) else key
@@ -161,8 +161,8 @@ def dashed(value: Object) -> Object:
     return cast("Object", _rewritten(value, rename))
 
 
-def underscored(value: Object) -> Object:
-    """As the SDK spells it, the other way round."""
+def in_sdk_spelling(value: Object) -> Object:
+    """Returns the object with the keys of the SDK, the reverse of `in_api_spelling`."""
 
     def rename(key: str) -> str:
         return key.replace("-", "_") if key.startswith(_DASHED) else key
@@ -170,8 +170,11 @@ def underscored(value: Object) -> Object:
     return cast("Object", _rewritten(value, rename))
 
 
-def normal(obj: Object) -> Object:
-    """Inputs in the spelling that the API server answers in, without what only it may set. Secrets are revealed before."""
+def normalized(obj: Object) -> Object:
+    """Returns inputs as the API server would return them, without the fields that only the server sets.
+
+    Quantities, `stringData` and empty labels get the server's spelling. Secrets in `obj` must have been revealed.
+    """
     result = dict(obj)
     metadata = result.get("metadata")
     if isinstance(metadata, dict):
@@ -180,7 +183,7 @@ def normal(obj: Object) -> Object:
     if is_custom(result):
         return result
     if is_kind(result, "", "Secret"):
-        return _normal_secret(result)
+        return _normalized_secret(result)
     if is_kind(result, "apiextensions.k8s.io", "CustomResourceDefinition"):
         result.pop("status", None)
         if at(result, "spec", "preserveUnknownFields") is False:
@@ -190,8 +193,8 @@ def normal(obj: Object) -> Object:
     return {key: _quantities(value) for key, value in result.items()}
 
 
-def _normal_secret(obj: Object) -> Object:
-    """`stringData` becomes `data`, as on the server: it overwrites what is there."""
+def _normalized_secret(obj: Object) -> Object:
+    """Moves `stringData` into `data`, as the server does: it overwrites keys that exist in both."""
     plain, data = obj.get("stringData"), obj.get("data")
     if has_unknown(plain) or has_unknown(data):
         return obj
@@ -208,7 +211,7 @@ def _canonical_base64(value: str) -> str:
     try:
         return base64.b64encode(base64.b64decode(value)).decode()
     except (binascii.Error, ValueError):
-        return value  # the server will say what is wrong with it
+        return value  # the server will reject it with a message
 
 
 def _quantities(value: Value, key: str = "") -> Value:
@@ -232,45 +235,47 @@ def _are_quantities(values: Iterable[Value]) -> bool:
 
 
 def pruned(live: Value, shape: Value) -> Value:
-    """`live` with only those fields that `shape` has too: what others set in the object is no concern of the program."""
+    """Returns `live` with only the fields that `shape` also has, because fields that others set do not concern the program."""
     if isinstance(live, dict) and isinstance(shape, dict):
-        wanted = cast("Object", shape)
-        return {key: pruned(value, wanted[key]) for key, value in cast("Object", live).items() if key in wanted}
+        shape_fields = cast("Object", shape)
+        return {key: pruned(value, shape_fields[key]) for key, value in cast("Object", live).items() if key in shape_fields}
     if isinstance(live, list) and isinstance(shape, list):
-        there, wanted_items = cast("list[Value]", live), cast("list[Value]", shape)
-        return [pruned(value, want) for value, want in zip(there, wanted_items, strict=False)]
+        live_items, shape_items = cast("list[Value]", live), cast("list[Value]", shape)
+        return [pruned(value, item) for value, item in zip(live_items, shape_items, strict=False)]
     return cast("Value", live)
 
 
-def with_empties(found: Value, wanted: Value) -> Value:
-    """`found` with what is empty in `wanted` and missing in it: the server drops that, so its absence is no drift."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        there, before = cast("Object", found), cast("Object", wanted)
-        kept = {key: with_empties(value, before.get(key)) for key, value in there.items()}
-        return kept | {key: value for key, value in before.items() if key not in there and value in ({}, [], "", 0)}
-    if isinstance(found, list) and isinstance(wanted, list):
-        there_items, before_items = cast("list[Value]", found), cast("list[Value]", wanted)
-        if len(there_items) == len(before_items):
-            return [with_empties(value, want) for value, want in zip(there_items, before_items, strict=True)]
-    return cast("Value", found)
+def with_dropped_empties(live: Value, inputs: Value) -> Value:
+    """Returns `live` with the empty values of `inputs` that it lacks: the server drops empty values, so this is no drift."""
+    if isinstance(live, dict) and isinstance(inputs, dict):
+        live_fields, input_fields = cast("Object", live), cast("Object", inputs)
+        result = {key: with_dropped_empties(value, input_fields.get(key)) for key, value in live_fields.items()}
+        return result | {
+            key: value for key, value in input_fields.items() if key not in live_fields and value in ({}, [], "", 0)
+        }
+    if isinstance(live, list) and isinstance(inputs, list):
+        live_items, input_items = cast("list[Value]", live), cast("list[Value]", inputs)
+        if len(live_items) == len(input_items):
+            return [with_dropped_empties(value, item) for value, item in zip(live_items, input_items, strict=True)]
+    return cast("Value", live)
 
 
-def mark_secrets(outs: Object, ins: Object) -> Object:
-    """`outs` with those values made secret that are secret in `ins`; the data of a Secret always are.
+def mark_secrets(obj: Object, like: Object) -> Object:
+    """Returns `obj` with each value marked as secret that is secret in `like`. The data of a Secret are always secret.
 
-    A list is secret as a whole when anything in it is: which item is which may change on the way.
+    A list that contains a secret is secret as a whole, because the server may reorder its items.
     """
-    if outs.get("kind") == "Secret":
+    if obj.get("kind") == "Secret":
         return {
             key: Secret(value) if key in {"data", "stringData"} and not isinstance(value, Secret) else value
-            for key, value in outs.items()
+            for key, value in obj.items()
         }
     marked: Object = {}
-    for key, value in outs.items():
-        wanted = ins.get(key)
-        if isinstance(value, dict) and isinstance(wanted, dict):
-            marked[key] = mark_secrets(cast("Object", value), cast("Object", wanted))
-        elif not isinstance(value, Secret) and has_secret(wanted):
+    for key, value in obj.items():
+        source = like.get(key)
+        if isinstance(value, dict) and isinstance(source, dict):
+            marked[key] = mark_secrets(cast("Object", value), cast("Object", source))
+        elif not isinstance(value, Secret) and has_secret(source):
             marked[key] = Secret(value)
         else:
             marked[key] = value
@@ -278,5 +283,5 @@ def mark_secrets(outs: Object, ins: Object) -> Object:
 
 
 def is_unknown(obj: Object, *path: str) -> bool:
-    """Whether what stands at the path, or anything above it, is not known yet."""
+    """Returns whether the value at the path, or a value above it, is unknown."""
     return any(at(obj, *path[: i + 1]) is UNKNOWN for i in range(len(path)))

@@ -1,4 +1,4 @@
-"""Quantities as the API server writes them: `1024Mi` is `1Gi`, `0.5` is `500m`. Another spelling would be a diff forever."""
+"""Spells quantities as the API server does: `1024Mi` is `1Gi`, `0.5` is `500m`. Another spelling would be a permanent diff."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KIBI: Final = 1024
 
 
 def canonical(value: str | float) -> str | None:
-    """The canonical spelling of a quantity; None when `value` is none."""
+    """Returns the canonical spelling of a quantity, or None if `value` is not a quantity."""
     match = _SHAPE.match(str(value).strip())
     if match is None:
         return None
@@ -31,7 +31,7 @@ def canonical(value: str | float) -> str | None:
 
 
 def _round_up(number: Decimal) -> Decimal:
-    """To whole billionths, away from zero: no quantity is finer."""
+    """Rounds to whole billionths, away from zero, because a quantity has no higher precision."""
     whole = (number / _NANO).to_integral_value(rounding="ROUND_UP")
     return whole * _NANO
 
@@ -46,7 +46,7 @@ def _binary(number: Decimal) -> str:
 
 
 def _largest(number: Decimal) -> tuple[int, int]:
-    """Mantissa and the largest exponent, a multiple of three, with which the mantissa is whole."""
+    """Returns the mantissa and the exponent: the largest multiple of three for which the mantissa is a whole number."""
     number = _round_up(number)
     exponent = -9
     whole = int(number.scaleb(9))

@@ -1,1 +1,1 @@
-"""When objects are ready, and why they are not."""
+"""Decides whether objects are ready, and finds the reasons if they are not."""

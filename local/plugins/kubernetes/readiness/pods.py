@@ -1,4 +1,4 @@
-"""Why a pod is not ready, in words: what the scheduler, the kubelet and the container itself say."""
+"""Explains why a pod is not ready, with the messages of the scheduler, the kubelet and the container."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 _LOG_LINES: Final = 10
 _PODS: Final = 5
-"""More pods of one workload fail for the same reason."""
+"""How many pods of one controller are explained. Further pods usually fail for the same reason."""
 _STARTING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 def condition(obj: Object, kind: str) -> Object:
-    """The status condition of this type, empty when there is none."""
-    found = [one for one in objects.items(obj, "status", "conditions") if one.get("type") == kind]
-    return found[0] if found else {}
+    """Returns the first status condition of a type, or an empty object if there is none."""
+    conditions = [one for one in objects.items(obj, "status", "conditions") if one.get("type") == kind]
+    return conditions[0] if conditions else {}
 
 
 def owned(candidates: list[Object], owner: Object) -> list[Object]:
-    """Those that `owner` controls."""
+    """Returns the objects among `candidates` that `owner` owns."""
     uid = objects.text(owner, "metadata", "uid")
     return [
         one for one in candidates if any(ref.get("uid") == uid for ref in objects.items(one, "metadata", "ownerReferences"))
@@ -32,7 +32,7 @@ def owned(candidates: list[Object], owner: Object) -> list[Object]:
 
 
 def pods_of(cluster: Cluster, owner: Object) -> list[Object]:
-    """The pods that a controller made, the newest first."""
+    """Returns the pods that a controller owns, the newest first."""
     listed = cluster.list("v1", "Pod", objects.namespace(owner))
     return sorted(owned(listed, owner), key=lambda pod: objects.text(pod, "metadata", "creationTimestamp"), reverse=True)
 
@@ -42,60 +42,62 @@ def is_ready(pod: Object) -> bool:
 
 
 def problems_of_all(cluster: Cluster, pods: list[Object]) -> list[str]:
-    """Why these pods are not ready, one of each kind of reason first come."""
+    """Returns why pods are not ready, for the first `_PODS` of those that are not."""
     return [problem for pod in [one for one in pods if not is_ready(one)][:_PODS] for problem in problems(cluster, pod)]
 
 
 def problems(cluster: Cluster, pod: Object) -> list[str]:
-    """Why this pod is not ready. One text tells all that a condition has to say; finished containers have one of their own."""
+    """Returns why a pod is not ready: one text for each unmet condition, and one for each container that has failed."""
     title = f"[Pod {objects.name(pod)}]: "
-    found: list[str] = []
+    texts: list[str] = []
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        found.append(f"{title}[{scheduled.get('reason')}] {scheduled.get('message')}")
-        return found
+        texts.append(f"{title}[{scheduled.get('reason')}] {scheduled.get('message')}")
+        return texts
     if objects.text(pod, "status", "reason"):
-        found.append(f"{title}[{objects.text(pod, 'status', 'reason')}] {objects.text(pod, 'status', 'message')}")
+        texts.append(f"{title}[{objects.text(pod, 'status', 'reason')}] {objects.text(pod, 'status', 'message')}")
     for kind, statuses in (("Initialized", "initContainerStatuses"), ("Ready", "containerStatuses")):
         unmet = condition(pod, kind)
         if unmet.get("status") != "False" or unmet.get("reason") == "PodCompleted":
             continue
-        if kind == "Ready" and found:
-            break  # what keeps the init containers keeps all others
-        told = [_waiting(cluster, pod, status) for status in objects.items(pod, "status", statuses)]
-        details = [detail for detail in told if detail] or _events(cluster, pod)
-        found.append(title + " -- ".join([str(unmet.get("message") or f"not {kind}"), *details]))
-        found += [
-            title + text for status in objects.items(pod, "status", statuses) if (text := _finished(cluster, pod, status))
-        ]
-    return found
+        if kind == "Ready" and texts:
+            break  # containers do not start before all init containers have ended
+        reasons = [_waiting_reason(cluster, pod, status) for status in objects.items(pod, "status", statuses)]
+        details = [reason for reason in reasons if reason] or _last_warning(cluster, pod)
+        texts.append(title + " -- ".join([str(unmet.get("message") or f"not {kind}"), *details]))
+        texts += [title + text for status in objects.items(pod, "status", statuses) if (text := _failure(cluster, pod, status))]
+    return texts
 
 
-def _waiting(cluster: Cluster, pod: Object, status: Object) -> str:
-    """What a container waits for; when it has run before, or runs and is not ready, its last words as well."""
+def _waiting_reason(cluster: Cluster, pod: Object, status: Object) -> str:
+    """Returns why a container is not ready; empty if it is ready, has ended or is just starting.
+
+    If the container runs or has run before, the text ends with the last lines of its log.
+    """
     if status.get("ready") is True or isinstance(objects.at(status, "state", "terminated"), dict):
         return ""
     ended = isinstance(objects.at(status, "lastState", "terminated"), dict)
     reason = objects.text(status, "state", "waiting", "reason")
     if isinstance(objects.at(status, "state", "running"), dict):
-        # Between two crashes it runs for a while: the reason is in the log of the one before.
+        # A container that crashes repeatedly runs between two crashes. The reason is in the log of the previous run.
         restarts = f"[Restarted] {objects.number(status, 'restartCount')} times"
-        message = restarts if ended else " ".join(_events(cluster, pod)) or "[NotReady] it runs"
+        message = restarts if ended else " ".join(_last_warning(cluster, pod)) or "[NotReady] it runs but is not ready"
     elif reason in _STARTING:
         return ""
     else:
         message = f"[{reason}] {objects.text(status, 'state', 'waiting', 'message')}".rstrip()
         if not ended:
             return message
-    return f"{message}{_exit(status, 'lastState') if ended else ''}{_log(cluster, pod, status, previous=ended)}"
+    return f"{message}{_exit_text(status, 'lastState') if ended else ''}{_log(cluster, pod, status, previous=ended)}"
 
 
-def _exit(status: Object, state: str) -> str:
+def _exit_text(status: Object, state: str) -> str:
     code, reason = objects.at(status, state, "terminated", "exitCode"), objects.text(status, state, "terminated", "reason")
     return f" (exit code {code}{f', {reason}' if reason not in {'', 'Error', 'Completed'} else ''})"
 
 
-def _finished(cluster: Cluster, pod: Object, status: Object) -> str:
+def _failure(cluster: Cluster, pod: Object, status: Object) -> str:
+    """Returns how a container ended, with the last lines of its log; empty if it did not end or ended without an error."""
     ended = objects.at(status, "state", "terminated")
     if not isinstance(ended, dict) or objects.number(status, "state", "terminated", "exitCode") == 0:
         return ""
@@ -114,8 +116,8 @@ def _log(cluster: Cluster, pod: Object, status: Object, *, previous: bool) -> st
     return f'\nlast lines of container "{name}":\n' + "\n".join(f"  {line}" for line in lines.splitlines()) if lines else ""
 
 
-def _events(cluster: Cluster, pod: Object) -> list[str]:
-    """The last warning about the pod: a probe that fails, a volume that cannot be mounted."""
+def _last_warning(cluster: Cluster, pod: Object) -> list[str]:
+    """Returns the last warning about a pod, for example a failing probe or a volume that cannot be mounted."""
     selector = f"involvedObject.uid={objects.text(pod, 'metadata', 'uid')},type=Warning"
     try:
         events = cluster.list("v1", "Event", objects.namespace(pod), fieldSelector=selector)

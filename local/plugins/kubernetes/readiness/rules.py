@@ -1,4 +1,4 @@
-"""When objects other than workloads are ready, and which judge an object gets: its kind's or its annotations'."""
+"""Readiness of other kinds, and the choice of the readiness check for an object, by its kind or its annotations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.plugins.kubernetes.manifests import objects
 from local.plugins.kubernetes.manifests.objects import annotation, flagged, text
 from local.plugins.kubernetes.readiness import workloads
 from local.plugins.kubernetes.readiness.pods import condition
-from local.plugins.kubernetes.readiness.waiting import Judge, Readiness
+from local.plugins.kubernetes.readiness.waiting import Readiness, ReadinessCheck
 from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
@@ -26,11 +26,9 @@ def _service(cluster: Cluster, obj: Object) -> Readiness:
         return Readiness(ready=True)
     reasons: list[str] = []
     if objects.at(obj, "spec", "selector") and not _has_endpoints(cluster, obj):
-        reasons.append(
-            "it has no endpoints: no Pod bears the labels of its selector, or none of those that do has an address yet"
-        )
+        reasons.append("it has no endpoints: no Pod has the labels of its selector, or no Pod that has them has an address yet")
     if kind == "LoadBalancer" and not objects.items(obj, "status", "loadBalancer", "ingress"):
-        reasons.append("its load balancer has no address: nothing in this cluster has made one")
+        reasons.append("its load balancer has no address: no controller in this cluster has assigned one")
     return Readiness(ready=not reasons, status="Waiting for endpoints", reasons=reasons)
 
 
@@ -48,20 +46,20 @@ def _claim(cluster: Cluster, obj: Object) -> Readiness:
 
 
 def _waits_for_consumer(cluster: Cluster, claim: Object) -> bool:
-    """Whether its volume is only made for the first pod: waiting for it would be waiting forever."""
-    wanted = text(claim, "spec", "storageClassName")
-    if not wanted:
+    """Returns whether the claim is bound only when the first pod uses it. To wait for that would mean to wait forever."""
+    name = text(claim, "spec", "storageClassName")
+    if not name:
         return False
-    found = cluster.find({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": wanted}})
-    return found is not None and found.get("volumeBindingMode") == "WaitForFirstConsumer"
+    storage_class = cluster.find({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}})
+    return storage_class is not None and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
 
 
 def _claim_problems(cluster: Cluster, obj: Object) -> list[str]:
     selector = f"involvedObject.uid={text(obj, 'metadata', 'uid')}"
     events = cluster.list("v1", "Event", objects.namespace(obj), fieldSelector=selector)
     events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    told = [f"[{event.get('reason')}] {event.get('message')}" for event in events[-1:]]
-    return told or [f"PersistentVolumeClaim is {text(obj, 'status', 'phase')}"]
+    last = [f"[{event.get('reason')}] {event.get('message')}" for event in events[-1:]]
+    return last or [f"PersistentVolumeClaim is {text(obj, 'status', 'phase')}"]
 
 
 def _volume(_cluster: Cluster, obj: Object) -> Readiness:
@@ -71,7 +69,7 @@ def _volume(_cluster: Cluster, obj: Object) -> Readiness:
 
 def _secret(_cluster: Cluster, obj: Object) -> Readiness:
     ready = obj.get("type") != "kubernetes.io/service-account-token" or bool(obj.get("data"))
-    return Readiness(ready=ready, status="Waiting for the token", reasons=["no token was put into it"])
+    return Readiness(ready=ready, status="Waiting for the token", reasons=["no controller has added a token"])
 
 
 def _quota(_cluster: Cluster, obj: Object) -> Readiness:
@@ -81,22 +79,22 @@ def _quota(_cluster: Cluster, obj: Object) -> Readiness:
 
 def _ingress(_cluster: Cluster, obj: Object) -> Readiness:
     ready = bool(objects.items(obj, "status", "loadBalancer", "ingress"))
-    reason = "no controller has given it an address"
+    reason = "no controller has assigned an address"
     return Readiness(ready=ready, status="Waiting for an address", reasons=[reason])
 
 
 def _definition(_cluster: Cluster, obj: Object) -> Readiness:
-    refused = [
+    reasons = [
         f"[{one.get('reason')}] {one.get('message')}"
         for one in (condition(obj, "NamesAccepted"),)
         if one.get("status") == "False"
     ]
     ready = condition(obj, "Established").get("status") == "True"
-    return Readiness(ready=ready, status="Waiting for the definition to be established", reasons=refused)
+    return Readiness(ready=ready, status="Waiting for the definition to be established", reasons=reasons)
 
 
-def _anything(_cluster: Cluster, obj: Object) -> Readiness:
-    """What most controllers do: a condition Ready, and the generation that they have seen."""
+def _ready_condition(_cluster: Cluster, obj: Object) -> Readiness:
+    """Checks what most controllers report: a condition Ready, and the generation that they have observed."""
     seen = objects.at(obj, "status", "observedGeneration") is None or workloads.observed(obj)
     ready = condition(obj, "Ready")
     reasons = [f"[{ready.get('reason')}] {ready.get('message')}"] if ready else []
@@ -105,92 +103,94 @@ def _anything(_cluster: Cluster, obj: Object) -> Readiness:
     )
 
 
-_JUDGES: Final = {
-    **workloads.JUDGES,
-    ("", "Service"): Judge(_service),
-    ("", "PersistentVolumeClaim"): Judge(_claim, _claim_problems, seconds=300, once=True, read=False),
-    ("", "PersistentVolume"): Judge(_volume, seconds=300, once=True, read=False),
-    ("", "Secret"): Judge(_secret, seconds=5, once=True, read=False),
-    ("", "ResourceQuota"): Judge(_quota, seconds=60, read=False),
-    ("networking.k8s.io", "Ingress"): Judge(_ingress),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): Judge(_definition, seconds=60, read=False),
+_CHECKS: Final = {
+    **workloads.CHECKS,
+    ("", "Service"): ReadinessCheck(_service),
+    ("", "PersistentVolumeClaim"): ReadinessCheck(
+        _claim, _claim_problems, seconds=300, only_after_creation=True, on_refresh=False
+    ),
+    ("", "PersistentVolume"): ReadinessCheck(_volume, seconds=300, only_after_creation=True, on_refresh=False),
+    ("", "Secret"): ReadinessCheck(_secret, seconds=5, only_after_creation=True, on_refresh=False),
+    ("", "ResourceQuota"): ReadinessCheck(_quota, seconds=60, on_refresh=False),
+    ("networking.k8s.io", "Ingress"): ReadinessCheck(_ingress),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): ReadinessCheck(_definition, seconds=60, on_refresh=False),
 }
 
 
-def judge_of(inputs: Object) -> Judge | None:
-    """Who decides when this object is ready; None: it is as soon as it is there.
+def readiness_check(inputs: Object) -> ReadinessCheck | None:
+    """Returns the readiness check for an object. None means that the object is ready as soon as it exists.
 
     Raises:
-        Failed: the annotation `pulumi.com/waitFor` cannot be understood.
+        Failed: the annotation `pulumi.com/waitFor` is not valid.
     """
     if flagged(inputs, objects.SKIP_AWAIT):
         return None
-    if asked := annotation(inputs, objects.WAIT_FOR):
-        return Judge(_asked(asked), read=False)
-    own = _JUDGES.get((objects.group(inputs), objects.kind(inputs)))
+    if wait_for := annotation(inputs, objects.WAIT_FOR):
+        return ReadinessCheck(_wait_for(wait_for), on_refresh=False)
+    own = _CHECKS.get((objects.group(inputs), objects.kind(inputs)))
     if own is None and os.environ.get("PULUMI_K8S_AWAIT_ALL") == "true":
-        return Judge(_anything, read=False)
+        return ReadinessCheck(_ready_condition, on_refresh=False)
     return own
 
 
-def seconds(inputs: Object, given: float, default: float) -> float:
-    """How long to wait: the resource option's `custom_timeouts`, else the annotation, else the default of the kind."""
-    written = annotation(inputs, objects.TIMEOUT)
-    return given or (float(written) if written.isdigit() else default)
+def seconds(inputs: Object, timeout: float, default: float) -> float:
+    """Returns the timeout: the resource option `custom_timeouts`, else the annotation, else the default of the kind."""
+    annotated = annotation(inputs, objects.TIMEOUT)
+    return timeout or (float(annotated) if annotated.isdigit() else default)
 
 
-def _asked(written: str) -> Callable[[Cluster, Object], Readiness]:
-    """The conditions of `pulumi.com/waitFor`: one expression, or a JSON list of which all have to hold."""
+def _wait_for(value: str) -> Callable[[Cluster, Object], Readiness]:
+    """Returns a check for a value of `pulumi.com/waitFor`: one expression, or a JSON list of expressions that must all hold."""
     try:
-        parsed: Value = json.loads(written)
+        parsed: Value = json.loads(value)
     except ValueError:
-        parsed = written
-    expressions = [str(one) for one in cast("list[Value]", parsed)] if isinstance(parsed, list) else [written]
-    tests = [(one, _test(one)) for one in expressions]
+        parsed = value
+    expressions = [str(one) for one in cast("list[Value]", parsed)] if isinstance(parsed, list) else [value]
+    tests = [(one, _condition_test(one)) for one in expressions]
 
-    def look(_cluster: Cluster, obj: Object) -> Readiness:
-        missing = [one for one, holds in tests if not holds(obj)]
-        reasons = [*(f"{one} is not met" for one in missing), *_told(obj)]
-        return Readiness(ready=not missing, status=f"Waiting for {', '.join(missing)}", reasons=reasons)
+    def evaluate(_cluster: Cluster, obj: Object) -> Readiness:
+        unmet = [one for one, holds in tests if not holds(obj)]
+        reasons = [*(f"{one} is not met" for one in unmet), *_status_reasons(obj)]
+        return Readiness(ready=not unmet, status=f"Waiting for {', '.join(unmet)}", reasons=reasons)
 
-    return look
+    return evaluate
 
 
-def _told(obj: Object) -> list[str]:
-    """What a custom resource's controller says of it, as far as it uses the words that most do."""
-    said = [text(obj, "status", word) for word in ("state", "phase", "reason", "description", "message")]
+def _status_reasons(obj: Object) -> list[str]:
+    """Returns what the controller of a custom resource reports in the status fields that most controllers use."""
+    values = [text(obj, "status", key) for key in ("state", "phase", "reason", "description", "message")]
     unmet = [one for one in objects.items(obj, "status", "conditions") if one.get("status") == "False"]
     conditions = [f"[{one.get('reason') or one.get('type')}] {one.get('message') or 'no message'}" for one in unmet]
-    status = ": ".join(word for word in said if word)
+    status = ": ".join(value for value in values if value)
     return [*([f"its status is {status}"] if status else []), *conditions]
 
 
-def _test(expression: str) -> Callable[[Object], bool]:
-    what, _, rest = expression.partition("=")
-    if what == "condition" and rest:
+def _condition_test(expression: str) -> Callable[[Object], bool]:
+    form, _, rest = expression.partition("=")
+    if form == "condition" and rest:
         kind, _, status = rest.partition("=")
         return lambda obj: str(condition(obj, kind).get("status", "")).lower() == (status or "True").lower()
-    if what == "jsonpath" and rest.startswith("{"):
+    if form == "jsonpath" and rest.startswith("{"):
         path, _, value = rest.partition("}")
-        wanted = value.removeprefix("=").strip("'\"") if value.startswith("=") else None
-        return _jsonpath("$" + path.removeprefix("{").removeprefix("$"), wanted, expression)
+        expected = value.removeprefix("=").strip("'\"") if value.startswith("=") else None
+        return _jsonpath("$" + path.removeprefix("{").removeprefix("$"), expected, expression)
     raise Failed(f'pulumi.com/waitFor: expected "jsonpath={{...}}" or "condition=...", got "{expression}"')
 
 
-def _jsonpath(path: str, wanted: str | None, expression: str) -> Callable[[Object], bool]:
-    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415, it is slow to import and rarely needed
+def _jsonpath(path: str, expected: str | None, expression: str) -> Callable[[Object], bool]:
+    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415, slow to import and rarely needed
 
     try:
         compiled = parse(path)
-    except Exception as error:  # the parser raises what it likes
+    except Exception as error:  # the parser does not document its exceptions
         raise Failed(f'pulumi.com/waitFor: "{expression}" is not a JSONPath: {error}') from error
 
     def holds(obj: Object) -> bool:
-        found: list[Value] = [match.value for match in compiled.find(obj)]
-        return bool(found) if wanted is None else any(_shown(value) == wanted for value in found)
+        values: list[Value] = [match.value for match in compiled.find(obj)]
+        return bool(values) if expected is None else any(_json_text(value) == expected for value in values)
 
     return holds
 
 
-def _shown(value: Value) -> str:
+def _json_text(value: Value) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)

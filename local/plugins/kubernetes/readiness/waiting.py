@@ -1,4 +1,4 @@
-"""Waits until an object is what it should be, or says why it is not."""
+"""Waits until an object is ready or deleted, and reports the reasons if it is not."""
 
 from __future__ import annotations
 
@@ -18,126 +18,138 @@ if TYPE_CHECKING:
     from local.plugins.protocol.values import Object
 
 _FIRST: Final = 0.1
-"""Seconds between the first two looks: short, for what is ready at once."""
+"""Seconds between the first two checks. Short, because some objects are ready at once."""
 _LAST: Final = 1.0
 _GROWTH: Final = 1.3
 
 
-class NotReady(Exception):  # noqa: N818, it reads as what happened
-    """The object is there and is not ready."""
+class NotReady(Exception):  # noqa: N818, the name states what happened
+    """The object exists and is not ready."""
 
-    def __init__(self, what: str, reasons: list[str]) -> None:
-        super().__init__(what)
-        self.reasons = [what, *reasons]
+    def __init__(self, summary: str, reasons: list[str]) -> None:
+        super().__init__(summary)
+        self.reasons = [summary, *reasons]
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """How far an object is."""
+    """The readiness of an object at one moment."""
 
     ready: bool
     status: str = ""
-    """A few words for whoever waits."""
+    """A short text for the user who waits."""
     reasons: list[str] = field(default_factory=list[str])
-    """Why it is not ready, as far as it can be told without asking further."""
+    """Why the object is not ready, as far as the object itself shows it."""
     failed: bool = False
-    """It will not get ready any more."""
+    """Whether the object can no longer become ready."""
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Decides on the readiness of a kind of objects."""
+class ReadinessCheck:
+    """Decides whether objects of a kind are ready."""
 
-    look: Callable[[Cluster, Object], Readiness]
+    evaluate: Callable[[Cluster, Object], Readiness]
     explain: Callable[[Cluster, Object], list[str]] = lambda _cluster, _obj: []
-    """Further reasons, asked for once when it has not got ready: pods, logs, events."""
+    """Returns further reasons from pods, logs and events. Called once, if the object has not become ready."""
     seconds: int = 600
-    once: bool = False
-    """Only after creation: later it cannot become unready."""
-    read: bool = True
-    """A refresh looks at it as well."""
+    """The default timeout."""
+    only_after_creation: bool = False
+    """Whether to check only after creation, because the object cannot become unready later."""
+    on_refresh: bool = True
+    """Whether a refresh also checks the object."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to wait, who may end it, and whom to tell."""
+class WaitOptions:
+    """How to wait for an object."""
 
     seconds: float
+    """The timeout."""
     cancelled: threading.Event
-    say: Callable[[str], None]
+    """Ends the waiting when it is set."""
+    show_status: Callable[[str], None]
+    """Shows a short text to the user. An empty text removes it."""
 
 
-def until_ready(cluster: Cluster, obj: Object, judge: Judge, patience: Patience) -> Object:
-    """The object once it is ready.
+def wait_until_ready(cluster: Cluster, obj: Object, check: ReadinessCheck, options: WaitOptions) -> Object:
+    """Waits until the object is ready, and returns it.
 
     Raises:
-        NotReady: it failed, time is up or the operation was cancelled.
+        NotReady: the object has failed or was deleted, the timeout has passed, or the operation was cancelled.
     """
-    deadline = time.monotonic() + patience.seconds
-    pause, told = _FIRST, ""
+    deadline = time.monotonic() + options.seconds
+    pause, shown = _FIRST, ""
     while True:
         live = cluster.find(obj)
         if live is None:
-            raise NotReady("it was deleted meanwhile", [])
-        found = judge.look(cluster, live)
-        if found.ready:
-            patience.say("")
+            raise NotReady("it was deleted in the meantime", [])
+        readiness = check.evaluate(cluster, live)
+        if readiness.ready:
+            options.show_status("")
             return live
-        if found.failed:
-            raise NotReady("it has failed", _all(cluster, live, judge, found))
-        if found.status != told:
-            told = found.status
-            patience.say(told)
+        if readiness.failed:
+            raise NotReady("it has failed", _all_reasons(cluster, live, check, readiness))
+        if readiness.status != shown:
+            shown = readiness.status
+            options.show_status(shown)
         if time.monotonic() + pause > deadline:
-            raise NotReady(f"it was given {patience.seconds:.0f} s", _all(cluster, live, judge, found))
-        if patience.cancelled.wait(pause):
-            raise NotReady("the operation was cancelled", _all(cluster, live, judge, found))
+            raise NotReady(f"timed out after {options.seconds:.0f} s", _all_reasons(cluster, live, check, readiness))
+        if options.cancelled.wait(pause):
+            raise NotReady("the operation was cancelled", _all_reasons(cluster, live, check, readiness))
         pause = min(pause * _GROWTH, _LAST)
 
 
-def _all(cluster: Cluster, live: Object, judge: Judge, found: Readiness) -> list[str]:
+def _all_reasons(cluster: Cluster, live: Object, check: ReadinessCheck, readiness: Readiness) -> list[str]:
     try:
-        return [*found.reasons, *judge.explain(cluster, live)]
+        return [*readiness.reasons, *check.explain(cluster, live)]
     except Failed as error:
-        return [*found.reasons, f"(no more is known: {error})"]
+        return [*readiness.reasons, f"(further reasons cannot be read: {error})"]
 
 
-def reasons_now(cluster: Cluster, live: Object, judge: Judge) -> list[str]:
-    """Why the object is not ready at this moment; empty when it is."""
-    found = judge.look(cluster, live)
-    return [] if found.ready else _all(cluster, live, judge, found)
+def current_reasons(cluster: Cluster, live: Object, check: ReadinessCheck) -> list[str]:
+    """Returns why the object is not ready at this moment. The list is empty if the object is ready."""
+    readiness = check.evaluate(cluster, live)
+    return [] if readiness.ready else _all_reasons(cluster, live, check, readiness)
 
 
-def until_deleted(cluster: Cluster, obj: Object, patience: Patience) -> None:
-    """Returns when the object is gone (or another has its name)."""
-    deadline, uid = time.monotonic() + patience.seconds, objects.text(obj, "metadata", "uid")
-    pause, told = _FIRST, ""
+def wait_until_deleted(cluster: Cluster, obj: Object, options: WaitOptions) -> None:
+    """Returns when the object no longer exists, or another object has its name.
+
+    Raises:
+        Failed: the timeout has passed or the operation was cancelled.
+    """
+    deadline, uid = time.monotonic() + options.seconds, objects.text(obj, "metadata", "uid")
+    pause, shown = _FIRST, ""
     while True:
         try:
             live = cluster.get(obj)
         except ApiServerError as error:
             if error.not_found:
-                patience.say("")
+                options.show_status("")
                 return
             raise
         if uid and objects.text(live, "metadata", "uid") != uid:
             return
-        status = f"Waiting for deletion ({_keepers(live)})"
-        if status != told:
-            told = status
-            patience.say(status)
+        status = f"Waiting for deletion ({_deletion_blockers(live)})"
+        if status != shown:
+            shown = status
+            options.show_status(status)
         if time.monotonic() + pause > deadline:
-            what = f"{objects.text(obj, 'apiVersion')}/{objects.kind(obj)}"
-            raise Failed(f"{what} {objects.full_name(obj)} is still there after {patience.seconds:.0f} s: {_keepers(live)}")
-        if patience.cancelled.wait(pause):
-            raise Failed(f"cancelled while {objects.kind(obj)} {objects.full_name(obj)} was being deleted")
+            full_kind = f"{objects.text(obj, 'apiVersion')}/{objects.kind(obj)}"
+            raise Failed(
+                f"{full_kind} {objects.full_name(obj)} still exists after {options.seconds:.0f} s: {_deletion_blockers(live)}"
+            )
+        if options.cancelled.wait(pause):
+            raise Failed(f"cancelled while waiting for the deletion of {objects.kind(obj)} {objects.full_name(obj)}")
         pause = min(pause * _GROWTH, _LAST)
 
 
-def _keepers(live: Object) -> str:
-    """What keeps an object that is to be deleted."""
-    told = [str(one.get("message")) for one in objects.items(live, "status", "conditions") if one.get("status") == "True"]
+def _deletion_blockers(live: Object) -> str:
+    """Returns what delays the deletion of an object: messages of conditions, and finalizers."""
+    blockers = [str(one.get("message")) for one in objects.items(live, "status", "conditions") if one.get("status") == "True"]
     finalizers = objects.at(live, "metadata", "finalizers")
     if isinstance(finalizers, list) and finalizers:
-        told.append(f"finalizers {finalizers}")
-    return "; ".join(told) if objects.kind(live) == "Namespace" and told else (told[-1] if told else "it is still there")
+        blockers.append(f"finalizers {finalizers}")
+    if not blockers:
+        return "it still exists"
+    return "; ".join(blockers) if objects.kind(live) == "Namespace" else blockers[-1]

@@ -1,4 +1,4 @@
-"""When Deployments, StatefulSets, DaemonSets, Jobs and Pods are ready."""
+"""Readiness of Deployments, StatefulSets, DaemonSets, Jobs, Pods and ReplicationControllers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from local.plugins.kubernetes.manifests import objects
 from local.plugins.kubernetes.manifests.objects import number
 from local.plugins.kubernetes.readiness.pods import condition, is_ready, owned, pods_of, problems, problems_of_all
-from local.plugins.kubernetes.readiness.waiting import Judge, Readiness
+from local.plugins.kubernetes.readiness.waiting import Readiness, ReadinessCheck
 
 if TYPE_CHECKING:
     from local.plugins.kubernetes.cluster import Cluster
@@ -17,32 +17,39 @@ _REVISION: Final = "deployment.kubernetes.io/revision"
 
 
 def observed(obj: Object) -> bool:
-    """Whether the controller has seen the latest change."""
+    """Returns whether the controller has observed the latest change of the object."""
     return number(obj, "status", "observedGeneration") >= number(obj, "metadata", "generation")
 
 
-def _told(one: Object) -> str:
-    return f"[{one.get('reason')}] {one.get('message')}"
+def _condition_text(condition: Object) -> str:
+    return f"[{condition.get('reason')}] {condition.get('message')}"
 
 
 def _deployment(_cluster: Cluster, obj: Object) -> Readiness:
-    want = number(obj, "spec", "replicas", default=1)
+    desired = number(obj, "spec", "replicas", default=1)
     updated, available = number(obj, "status", "updatedReplicas"), number(obj, "status", "availableReplicas")
-    progressing, has = condition(obj, "Progressing"), condition(obj, "Available")
-    seen = observed(obj) and (bool(objects.annotation(obj, _REVISION)) or want == 0)
+    progressing, availability = condition(obj, "Progressing"), condition(obj, "Available")
+    seen = observed(obj) and (bool(objects.annotation(obj, _REVISION)) or desired == 0)
     old = number(obj, "status", "replicas") - updated
-    rolled = progressing.get("reason") == "NewReplicaSetAvailable" or not progressing
-    if seen and has.get("status") == "True" and rolled and updated >= want and available >= want and old <= 0:
+    rolled_out = progressing.get("reason") == "NewReplicaSetAvailable" or not progressing
+    if (
+        seen
+        and availability.get("status") == "True"
+        and rolled_out
+        and updated >= desired
+        and available >= desired
+        and old <= 0
+    ):
         return Readiness(ready=True)
-    reasons = [_told(one) for one in (progressing, has) if one.get("status") == "False"]
-    refused = condition(obj, "ReplicaFailure")
-    if refused.get("status") == "True":
-        reasons.append(_told(refused))
-    if has.get("status") != "True":
-        reasons.append(f"{available} of {want} Pods are available")
-    elif old > 0 or updated < want or available < want:
-        reasons.append(f"{updated} of {want} Pods are new, {available} available, {max(old, 0)} old ones remain")
-    return Readiness(ready=False, status=f"Waiting for Pods ({available}/{want} available)", reasons=reasons)
+    reasons = [_condition_text(one) for one in (progressing, availability) if one.get("status") == "False"]
+    replica_failure = condition(obj, "ReplicaFailure")
+    if replica_failure.get("status") == "True":
+        reasons.append(_condition_text(replica_failure))
+    if availability.get("status") != "True":
+        reasons.append(f"{available} of {desired} Pods are available")
+    elif old > 0 or updated < desired or available < desired:
+        reasons.append(f"{updated} of {desired} Pods are updated, {available} are available, {max(old, 0)} old Pods remain")
+    return Readiness(ready=False, status=f"Waiting for Pods ({available}/{desired} available)", reasons=reasons)
 
 
 def _deployment_pods(cluster: Cluster, obj: Object) -> list[str]:
@@ -52,33 +59,40 @@ def _deployment_pods(cluster: Cluster, obj: Object) -> list[str]:
 
 
 def _stateful_set(_cluster: Cluster, obj: Object) -> Readiness:
-    want, ready = number(obj, "spec", "replicas", default=1), number(obj, "status", "readyReplicas")
+    desired, ready = number(obj, "spec", "replicas", default=1), number(obj, "status", "readyReplicas")
     old, new = objects.text(obj, "status", "currentRevision"), objects.text(obj, "status", "updateRevision")
     partition = number(obj, "spec", "updateStrategy", "rollingUpdate", "partition")
-    rolls = objects.text(obj, "spec", "updateStrategy", "type") != "OnDelete" and not partition
-    reached = not rolls or (old == new and number(obj, "status", "updatedReplicas", default=want) >= want) or want == 0
-    if observed(obj) and reached and ready >= want:
+    replaces_pods = objects.text(obj, "spec", "updateStrategy", "type") != "OnDelete" and not partition
+    rolled_out = (
+        not replaces_pods
+        or (old == new and number(obj, "status", "updatedReplicas", default=desired) >= desired)
+        or desired == 0
+    )
+    if observed(obj) and rolled_out and ready >= desired:
         return Readiness(ready=True)
     reasons: list[str] = []
-    if ready < want:
-        reasons.append(f"{ready} of {want} Pods are ready")
-    if not reached:
-        reasons.append(f"its Pods are still of revision {old}, not of {new}")
-    return Readiness(ready=False, status=f"Waiting for Pods ({ready}/{want} ready)", reasons=reasons)
+    if ready < desired:
+        reasons.append(f"{ready} of {desired} Pods are ready")
+    if not rolled_out:
+        reasons.append(f"its Pods still have revision {old} instead of {new}")
+    return Readiness(ready=False, status=f"Waiting for Pods ({ready}/{desired} ready)", reasons=reasons)
 
 
 def _daemon_set(_cluster: Cluster, obj: Object) -> Readiness:
-    want = number(obj, "status", "desiredNumberScheduled")
+    desired = number(obj, "status", "desiredNumberScheduled")
     updated, available = number(obj, "status", "updatedNumberScheduled"), number(obj, "status", "numberAvailable")
-    updates = objects.text(obj, "spec", "updateStrategy", "type") != "OnDelete"
-    if observed(obj) and available >= want and (updated >= want or not updates):
+    replaces_pods = objects.text(obj, "spec", "updateStrategy", "type") != "OnDelete"
+    if observed(obj) and available >= desired and (updated >= desired or not replaces_pods):
         return Readiness(ready=True)
-    status = f"Waiting for Pods ({available}/{want} available)"
-    return Readiness(ready=False, status=status, reasons=[f"{available} of {want} Pods are available"])
+    status = f"Waiting for Pods ({available}/{desired} available)"
+    return Readiness(ready=False, status=status, reasons=[f"{available} of {desired} Pods are available"])
 
 
 def _pods(cluster: Cluster, obj: Object) -> list[str]:
-    """Pods of a controller, or why it may not make any (quota, Pod Security): only its events tell."""
+    """Returns the problems of a controller's pods.
+
+    If there are no pods, returns why the controller cannot create any (quota, Pod Security). Only its events contain this.
+    """
     pods = pods_of(cluster, obj)
     if pods:
         return problems_of_all(cluster, pods)
@@ -92,14 +106,14 @@ def _job(_cluster: Cluster, obj: Object) -> Readiness:
     if condition(obj, "Complete").get("status") == "True" or objects.at(obj, "spec", "suspend") is True:
         return Readiness(ready=True)
     failed = condition(obj, "Failed")
-    active, want = number(obj, "status", "active"), number(obj, "spec", "completions", default=1)
-    status = f"Waiting for Pods ({number(obj, 'status', 'succeeded')}/{want} done, {active} running)"
+    active, desired = number(obj, "status", "active"), number(obj, "spec", "completions", default=1)
+    status = f"Waiting for Pods ({number(obj, 'status', 'succeeded')}/{desired} done, {active} running)"
     return Readiness(ready=False, status=status, failed=failed.get("status") == "True")
 
 
 def _job_problems(cluster: Cluster, obj: Object) -> list[str]:
     failed = condition(obj, "Failed")
-    return [*_pods(cluster, obj), *([_told(failed)] if failed.get("status") == "True" else [])]
+    return [*_pods(cluster, obj), *([_condition_text(failed)] if failed.get("status") == "True" else [])]
 
 
 def _pod(_cluster: Cluster, obj: Object) -> Readiness:
@@ -108,18 +122,18 @@ def _pod(_cluster: Cluster, obj: Object) -> Readiness:
 
 
 def _replication_controller(_cluster: Cluster, obj: Object) -> Readiness:
-    want, available = number(obj, "spec", "replicas", default=1), number(obj, "status", "availableReplicas")
-    status = f"Waiting for Pods ({available}/{want} available)"
+    desired, available = number(obj, "spec", "replicas", default=1), number(obj, "status", "availableReplicas")
+    status = f"Waiting for Pods ({available}/{desired} available)"
     return Readiness(
-        ready=observed(obj) and available >= want, status=status, reasons=[f"{available} of {want} Pods are available"]
+        ready=observed(obj) and available >= desired, status=status, reasons=[f"{available} of {desired} Pods are available"]
     )
 
 
-JUDGES: Final = {
-    ("apps", "Deployment"): Judge(_deployment, _deployment_pods),
-    ("apps", "StatefulSet"): Judge(_stateful_set, _pods),
-    ("apps", "DaemonSet"): Judge(_daemon_set, _pods),
-    ("batch", "Job"): Judge(_job, _job_problems),
-    ("", "Pod"): Judge(_pod, problems),
-    ("", "ReplicationController"): Judge(_replication_controller, _pods, read=False),
+CHECKS: Final = {
+    ("apps", "Deployment"): ReadinessCheck(_deployment, _deployment_pods),
+    ("apps", "StatefulSet"): ReadinessCheck(_stateful_set, _pods),
+    ("apps", "DaemonSet"): ReadinessCheck(_daemon_set, _pods),
+    ("batch", "Job"): ReadinessCheck(_job, _job_problems),
+    ("", "Pod"): ReadinessCheck(_pod, problems),
+    ("", "ReplicationController"): ReadinessCheck(_replication_controller, _pods, on_refresh=False),
 }

@@ -55,7 +55,7 @@ func (s server) summary(ctx context.Context) (*stats.Summary, error) {
 	return &summary, json.NewDecoder(response.Body).Decode(&summary)
 }
 
-// usage is nil when the kubelet has not measured often enough yet.
+// usage returns nil if the kubelet has not measured often enough yet.
 func usage(cpu *stats.CPUStats, memory *stats.MemoryStats) corev1.ResourceList {
 	if cpu == nil || cpu.UsageNanoCores == nil || memory == nil || memory.WorkingSetBytes == nil {
 		return nil
@@ -78,7 +78,7 @@ func podMetrics(pod corev1.Pod, measured stats.PodStats) *metricsv1beta1.PodMetr
 	for _, container := range measured.Containers {
 		used := usage(container.CPU, container.Memory)
 		if used == nil {
-			// A pod counts when all its containers are known, or an autoscaler would see less than there is.
+			// Omit the pod until all its containers are measured. Otherwise an autoscaler would see too low a use.
 			return nil
 		}
 		result.Timestamp = container.CPU.Time
@@ -230,7 +230,7 @@ func run(o options) error {
 		return fmt.Errorf("no certificate in %s", o.clientCA)
 	}
 	s := server{pods: client, kubelet: &http.Client{Transport: transport, Timeout: 10 * time.Second}, url: o.kubelet}
-	// Only the API server holds a certificate of that authority, and it has authorized a request before it passes it on.
+	// Only the API server has a certificate of this authority, and it authorizes each request before it forwards it.
 	listener := &http.Server{
 		Addr: o.listen, Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert},
@@ -238,7 +238,7 @@ func run(o options) error {
 	return listener.ListenAndServeTLS(o.certificate, o.key)
 }
 
-// NewCommand is the component's command line.
+// NewCommand returns the component's command line.
 func NewCommand() *cobra.Command {
 	var o options
 	command := &cobra.Command{Use: "metrics", RunE: func(*cobra.Command, []string) error { return run(o) }}

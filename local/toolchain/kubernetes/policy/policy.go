@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// Changes come in bursts; one rewrite serves them all.
+	// Changes come in bursts: wait, so that the rules are written only once for all of them.
 	settle = 100 * time.Millisecond
-	// Somebody may have removed the jump to our chains.
+	// Check regularly that no other program has removed the jump to these chains.
 	again = 30 * time.Second
 )
 
@@ -87,7 +87,7 @@ func run(ctx context.Context, kubeconfig string) error {
 	}
 }
 
-// sameAddress spares the work for the many updates of pods that change nothing here.
+// sameAddress returns whether an update of a pod changes nothing that the rules depend on. Most updates of pods do not.
 func sameAddress(before, after any) bool {
 	old, isPod := before.(*corev1.Pod)
 	if !isPod {
@@ -124,7 +124,7 @@ func restore(rules string) error {
 	return output(command)
 }
 
-// hook makes forwarded packets pass our chains, first of all.
+// hook makes the entry chain the first rule for forwarded packets.
 func hook() error {
 	if exec.Command("iptables", "--wait", "-C", "FORWARD", "-j", entry).Run() == nil {
 		return nil
@@ -141,7 +141,7 @@ func output(command *exec.Cmd) error {
 	return nil
 }
 
-// NewCommand is the component's command line.
+// NewCommand returns the component's command line.
 func NewCommand() *cobra.Command {
 	var kubeconfig string
 	command := &cobra.Command{

@@ -1,8 +1,9 @@
 // Package policy enforces NetworkPolicies on a one-node cluster by iptables rules in the node's network namespace.
 //
-// Filtered is what the node forwards: from pod to pod (services are translated to pods before), and from pods to the
-// outside. Not filtered is what the node itself sends (the kubelet's probes, node ports reached on the machine) and what
-// pods ask of the node (cluster DNS, the API server): neither is a pod that a policy could select.
+// The rules filter the traffic that the node forwards: from pod to pod (the addresses of services are translated to those of
+// pods before), and from pods to the outside. They do not filter traffic that the node itself sends (the kubelet's probes,
+// requests from the machine to node ports) and traffic from pods to the node (cluster DNS, the API server), because the node is
+// not a pod that a policy could select.
 package policy
 
 import (
@@ -24,17 +25,17 @@ const (
 	ingress = "MODELSTACK-INGRESS"
 )
 
-// world is all that the rules follow from.
+// world is the state of the cluster from which the rules are derived.
 type world struct {
 	pods       []*corev1.Pod
 	namespaces map[string]labels.Set
 	policies   []*networkingv1.NetworkPolicy
 }
 
-// render is the input of iptables-restore: three chains, replaced as a whole.
+// render returns the input of iptables-restore: three chains, which are always replaced together.
 //
-// A packet that a policy lets out of its pod goes on to the ingress chain, one that is let in there returns to where the
-// entry was called; whatever is left of an isolated pod is rejected.
+// A packet that its sender's policies allow goes on to the ingress chain. A packet that its receiver's policies allow returns
+// to the chain that called the entry chain. All other packets from or to an isolated pod are rejected.
 func (w world) render() string {
 	var out []string
 	out = append(out, "*filter")
@@ -55,7 +56,7 @@ func (w world) render() string {
 	return strings.Join(append(out, "COMMIT"), "\n") + "\n"
 }
 
-// running are the pods with an address of their own, in a stable order.
+// running returns the pods that have not ended and have their own IPv4 address, in a stable order.
 func (w world) running() []*corev1.Pod {
 	var found []*corev1.Pod
 	for _, pod := range w.pods {
@@ -102,7 +103,7 @@ func (w world) podRules(pod *corev1.Pod, direction networkingv1.PolicyType) []st
 	return append(out, fmt.Sprintf("-A %s %s -j REJECT", chain, own))
 }
 
-// allow adds the matches of one rule of a policy: each peer with each port.
+// allow adds the iptables matches of one rule of a policy: each combination of a peer and a port.
 func (w world) allow(
 	into map[string]bool, pod *corev1.Pod, direction networkingv1.PolicyType, namespace string,
 	peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort,
@@ -133,7 +134,7 @@ func (w world) allow(
 		}
 	}
 	for _, end := range ends {
-		// A port's name means what the receiving pod calls so.
+		// A named port refers to the port with this name in the receiving pod.
 		receiver := pod
 		if direction == networkingv1.PolicyTypeEgress {
 			receiver = end.pod
@@ -169,7 +170,8 @@ func has(types []networkingv1.PolicyType, wanted networkingv1.PolicyType) bool {
 	return false
 }
 
-// portMatches is one match per port; one empty match when all ports are meant, none when no port is.
+// portMatches returns one match for each port. It returns one empty match if the rule has no ports, which means all ports, and
+// no match if no port of the rule exists in the receiver.
 func portMatches(ports []networkingv1.NetworkPolicyPort, receiver *corev1.Pod) []string {
 	if len(ports) == 0 {
 		return []string{""}
@@ -214,7 +216,7 @@ func named(pod *corev1.Pod, name string, protocol corev1.Protocol) int32 {
 	return 0
 }
 
-// blocks is a block of addresses without its exceptions, as blocks.
+// blocks returns the parts of a block of addresses that remain without its exceptions.
 func blocks(block *networkingv1.IPBlock) []netip.Prefix {
 	whole, err := netip.ParsePrefix(block.CIDR)
 	if err != nil || !whole.Addr().Is4() {
@@ -235,7 +237,7 @@ func blocks(block *networkingv1.IPBlock) []netip.Prefix {
 	return remaining
 }
 
-// without halves a block until the halves lie inside or outside of the hole.
+// without returns the parts of a block outside of the hole. It halves the block until each half is either inside or outside.
 func without(prefix, hole netip.Prefix) []netip.Prefix {
 	if !prefix.Overlaps(hole) {
 		return []netip.Prefix{prefix}

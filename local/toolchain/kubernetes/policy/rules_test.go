@@ -53,7 +53,7 @@ func TestWithoutPoliciesNothingIsRejected(t *testing.T) {
 	}
 }
 
-func TestAPeerOfTheSameNamespaceIsLetInAtAPortByName(t *testing.T) {
+func TestAPeerInTheSameNamespaceMayConnectToANamedPort(t *testing.T) {
 	port, web := intstr.FromString("http"), selector("web")
 	rules := shop(policy("db", networkingv1.NetworkPolicySpec{
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
@@ -64,11 +64,11 @@ func TestAPeerOfTheSameNamespaceIsLetInAtAPortByName(t *testing.T) {
 	contains(t, rules, "-A MODELSTACK-INGRESS -d 10.0.0.2 -s 10.0.0.1 -p tcp --dport 8080 -j RETURN")
 	contains(t, rules, "-A MODELSTACK-INGRESS -d 10.0.0.2 -j REJECT")
 	if strings.Contains(rules, "10.0.0.3") {
-		t.Error("a selector of pods alone means the policy's own namespace")
+		t.Error("a pod selector without a namespace selector selects only pods in the policy's own namespace")
 	}
 }
 
-func TestAllNamespacesMeansAllPods(t *testing.T) {
+func TestAnEmptyNamespaceSelectorSelectsPodsOfAllNamespaces(t *testing.T) {
 	rules := shop(policy("db", networkingv1.NetworkPolicySpec{
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress: []networkingv1.NetworkPolicyIngressRule{{
@@ -78,7 +78,7 @@ func TestAllNamespacesMeansAllPods(t *testing.T) {
 	contains(t, rules, "-A MODELSTACK-INGRESS -d 10.0.0.2 -s 10.0.0.3 -j RETURN")
 }
 
-func TestARuleWithoutPeersLetsAllIn(t *testing.T) {
+func TestARuleWithoutPeersAllowsAllPeers(t *testing.T) {
 	rules := shop(policy("db", networkingv1.NetworkPolicySpec{
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress:     []networkingv1.NetworkPolicyIngressRule{{}},
@@ -86,7 +86,7 @@ func TestARuleWithoutPeersLetsAllIn(t *testing.T) {
 	contains(t, rules, "-A MODELSTACK-INGRESS -d 10.0.0.2 -j RETURN")
 }
 
-func TestWhatIsLetOutMustStillBeLetIn(t *testing.T) {
+func TestTrafficThatEgressAllowsStillHasToPassIngress(t *testing.T) {
 	rules := shop(policy("web", networkingv1.NetworkPolicySpec{
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 		Egress: []networkingv1.NetworkPolicyEgressRule{{
@@ -98,7 +98,7 @@ func TestWhatIsLetOutMustStillBeLetIn(t *testing.T) {
 	contains(t, rules, "-A MODELSTACK-EGRESS -g MODELSTACK-INGRESS")
 }
 
-func TestExceptionsAreTakenOutOfABlock(t *testing.T) {
+func TestExceptionsAreRemovedFromABlock(t *testing.T) {
 	found := blocks(&networkingv1.IPBlock{CIDR: "10.0.0.0/8", Except: []string{"10.88.0.0/16", "10.96.0.0/16"}})
 	covered := 0
 	for _, block := range found {

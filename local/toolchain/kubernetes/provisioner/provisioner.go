@@ -34,7 +34,8 @@ func (f folders) Provision(_ context.Context, options controller.ProvisionOption
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, controller.ProvisioningInBackground, err
 	}
-	// Past the umask: pods write as users of their own. Nobody else on the machine gets past the parent folder.
+	// Chmod ignores the umask: the pods of a claim run as different users, and all of them must be able to write. Other users of
+	// the machine cannot enter the parent folder.
 	if err := os.Chmod(path, 0o777); err != nil {
 		return nil, controller.ProvisioningInBackground, err
 	}
@@ -73,7 +74,7 @@ func (f folders) Delete(_ context.Context, volume *v1.PersistentVolume) error {
 	return os.RemoveAll(path)
 }
 
-// NewCommand is the component's command line.
+// NewCommand returns the component's command line.
 func NewCommand() *cobra.Command {
 	var kubeconfig string
 	var volumes folders

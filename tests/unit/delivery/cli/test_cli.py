@@ -1,4 +1,4 @@
-"""The command line: quick, and refusals without tracebacks."""
+"""The command line: help, completion, exit codes, and errors without tracebacks."""
 
 import importlib.metadata
 import os
@@ -37,7 +37,7 @@ SLOW = ("pulumi", "mlflow", "kubernetes", "httpx", "rich")
 
 
 def imported_by(*args, env=None):
-    """Which of the slow packages one run of the command imports."""
+    """Returns the slow packages that one run of the command imports."""
     program = (
         "import sys\nfrom delivery.cli.main import main\n"
         f"sys.argv = {['modelstack', *args]!r}\n"
@@ -50,23 +50,23 @@ def imported_by(*args, env=None):
     return done.stderr.strip()
 
 
-def test_help_does_not_wait_for_imports_it_does_not_need():
+def test_help_imports_no_slow_packages():
     assert imported_by("--help") == "[]"
     assert imported_by("canary", "--help") == "[]"
 
 
-def test_completion_does_not_wait_for_imports_it_does_not_need():
-    pressed = {"_MODELSTACK_COMPLETE": "complete_bash", "COMP_WORDS": "modelstack train ", "COMP_CWORD": "2"}
-    assert imported_by(env=pressed) == "[]", "a shell waits for it at every press of the tab key"
+def test_completion_imports_no_slow_packages():
+    variables = {"_MODELSTACK_COMPLETE": "complete_bash", "COMP_WORDS": "modelstack train ", "COMP_CWORD": "2"}
+    assert imported_by(env=variables) == "[]", "the shell waits for completion at every press of the tab key"
 
 
-def test_the_version_is_the_one_that_is_installed():
+def test_the_version_option_prints_the_installed_version():
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"modelstack {importlib.metadata.version('modelstack')}\n")
 
 
 def commands(group, *path):
-    """The words that call each command and each group of commands."""
+    """Yields the words that call each command and each group of commands."""
     yield list(path)
     for name, command in getattr(group, "commands", {}).items():
         yield from commands(command, *path, name)
@@ -76,18 +76,18 @@ EVERY_COMMAND = list(commands(get_command(app)))
 
 
 @pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
-def test_help_is_the_same_by_its_short_and_long_option_and_is_plain_text(words):
+def test_help_is_plain_text_and_equal_for_the_short_and_the_long_option(words):
     by_long, by_short = (CliRunner().invoke(app, [*words, option]) for option in ("--help", "-h"))
     assert (by_long.exit_code, by_short.exit_code) == (0, 0)
     assert by_short.output == by_long.output
     assert "-h, --help" in by_long.output
-    assert "[bold]" not in by_long.output, "help is printed as it is written, so markup would be shown"
+    assert "[bold]" not in by_long.output, "help is printed unchanged, so markup would be visible"
 
 
-def test_help_shows_what_commands_do_in_whole_sentences():
+def test_the_list_of_commands_shows_complete_sentences():
     shown = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
     cut = [name for name, command in get_command(app).commands.items() if command.help.split("\n\n")[0] not in shown]
-    assert cut == [], "a sentence that ends in dots helps nobody"
+    assert cut == [], "the list must not truncate a sentence"
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_help_shows_what_commands_do_in_whole_sentences():
         (["pu"], ["pu"]),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_words_and_without_a_traceback(args, words):
+def test_wrong_arguments_are_refused_with_a_message_and_without_a_traceback(args, words):
     done = run(*args)
     assert done.returncode in {1, 2}
     assert [word for word in words if word not in done.stderr] == []
     assert "Traceback" not in done.stderr
 
 
-def test_the_environment_can_be_evaluated_by_a_shell():
+def test_a_shell_can_evaluate_the_output_of_env():
     script = (
         'eval "$($PYTHON -c "from delivery.cli.main import main; main()" env)" && echo "$PULUMI_BACKEND_URL $KUBECONFIG $PATH"'
     )
@@ -117,11 +117,11 @@ def test_the_environment_can_be_evaluated_by_a_shell():
     backend, kubeconfig, path = done.stdout.split(" ", 2)
     assert backend == f"file://{CHECKOUT}/.modelstack/state"
     assert kubeconfig == f"{CHECKOUT}/.modelstack/kubeconfig"
-    assert path.split(":")[0] == f"{CHECKOUT}/.modelstack/bin", "the stack's own engine comes first"
+    assert path.split(":")[0] == f"{CHECKOUT}/.modelstack/bin", "the checkout's own engine comes first"
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_command_says_how_to_go_on(ending, tmp_path):
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_says_how_to_continue(signal_number):
     program = (
         "import sys, time\nfrom delivery.cli import main\nfrom delivery.stacks import backend\n"
         "backend.prepare = lambda: (print('ready', flush=True), time.sleep(60))\n"
@@ -130,13 +130,13 @@ def test_an_interrupted_command_says_how_to_go_on(ending, tmp_path):
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "ready\n"
     time.sleep(0.1)
-    child.send_signal(ending)
-    _, said = child.communicate(timeout=20)
+    child.send_signal(signal_number)
+    _, message = child.communicate(timeout=20)
     assert child.returncode == 130
-    assert said == "Interrupted. Run the same command again: it goes on from where it stopped.\n"
+    assert message == "Interrupted. Run the same command again: it continues where it stopped.\n"
 
 
-def test_a_full_disk_is_told_in_one_sentence():
+def test_a_full_disk_is_reported_without_a_traceback():
     program = (
         "import errno, sys\nfrom delivery.cli import main\nfrom delivery.stacks import backend\n"
         "def full(): raise OSError(errno.ENOSPC, 'No space left on device', '/data/file')\n"
@@ -148,7 +148,7 @@ def test_a_full_disk_is_told_in_one_sentence():
 
 
 def completed(*words):
-    """What bash offers when the tab key is pressed at the end of the last word, with the script that the command prints."""
+    """Returns the completions that bash offers after the last word, with the completion script that the command prints."""
     script = """
         source <(modelstack --show-completion)
         declaration=$(complete -p modelstack)
@@ -192,4 +192,6 @@ def test_bash_completes_commands_options_and_values(words, offered):
 
 
 def test_completion_offers_every_workload_of_the_catalogue():
-    assert completion.workload_names() == sorted(WORKLOADS), "the folders are read, for the declarations are slow to import"
+    assert completion.workload_names() == sorted(WORKLOADS), (
+        "completion lists folders, because the declarations are slow to import"
+    )

@@ -1,4 +1,4 @@
-"""What commands tell while they work."""
+"""The progress that commands show."""
 
 import io
 
@@ -8,8 +8,8 @@ from delivery.console.progress import PlainSink, Reporter, reporter
 from delivery.console.terminal import TerminalSink
 
 
-class Clock:
-    """A clock that tests move."""
+class FakeClock:
+    """A clock whose time the tests set."""
 
     def __init__(self):
         self.now = 0.0
@@ -18,46 +18,46 @@ class Clock:
         return self.now
 
 
-def plain(quiet=10.0):
-    clock, out = Clock(), io.StringIO()
-    return clock, out, Reporter([PlainSink(out, clock, quiet)], clock)
+def plain_progress(interval=10.0):
+    clock, out = FakeClock(), io.StringIO()
+    return clock, out, Reporter([PlainSink(out, clock, interval)], clock)
 
 
-def test_a_step_is_told_when_it_begins_and_how_long_it_took():
-    clock, out, progress = plain()
+def test_a_step_prints_a_line_when_it_starts_and_its_duration_when_it_ends():
+    clock, out, progress = plain_progress()
     with progress.step("build"):
         clock.now = 12.3
     assert out.getvalue() == "[    0.0 s] build ...\n[   12.3 s] build done (12.3 s)\n"
 
 
-def test_nested_steps_tell_what_they_belong_to():
-    _, out, progress = plain()
+def test_the_line_of_a_nested_step_names_its_parents():
+    _, out, progress = plain_progress()
     with progress.step("environment"), progress.step("plan") as step:
         step.note("3 to change")
     assert "environment > plan done (0.0 s): 3 to change" in out.getvalue()
 
 
-def test_a_step_that_an_exception_leaves_has_failed_and_so_have_those_around_it():
-    _, out, progress = plain()
+def test_an_exception_marks_the_step_and_its_parents_as_failed():
+    _, out, progress = plain_progress()
     with pytest.raises(KeyboardInterrupt), progress.step("outer"), progress.step("inner"):
         raise KeyboardInterrupt
     assert "outer > inner failed" in out.getvalue()
     assert "outer failed" in out.getvalue()
 
 
-def test_plain_lines_repeat_the_state_of_a_long_step_but_not_too_often():
-    clock, out, progress = plain(quiet=10.0)
+def test_plain_lines_show_the_state_of_a_long_step_at_most_once_per_interval():
+    clock, out, progress = plain_progress(interval=10.0)
     with progress.step("build") as step:
         for second in range(25):
             clock.now = float(second)
             step.advance(second, 100)
     middle = [line for line in out.getvalue().splitlines() if "%" in line]
-    assert len(middle) == 2, "25 changes in 25 seconds are two lines at one in ten seconds"
+    assert len(middle) == 2, "25 changes in 25 seconds give two lines if the interval is ten seconds"
     assert "10%" in middle[0]
 
 
-def test_the_last_change_is_told_even_if_nothing_happens_after_it():
-    clock, out, progress = plain(quiet=10.0)
+def test_the_last_change_is_printed_even_if_no_change_follows():
+    clock, out, progress = plain_progress(interval=10.0)
     with progress.step("build") as step:
         clock.now = 11.0
         step.note("one")
@@ -68,36 +68,36 @@ def test_the_last_change_is_told_even_if_nothing_happens_after_it():
     assert "build: two" in out.getvalue()
 
 
-def test_a_step_that_is_silent_for_long_says_that_it_is_still_at_it():
-    clock, out, progress = plain()
+def test_a_step_without_changes_prints_every_minute_that_it_still_runs():
+    clock, out, progress = plain_progress()
     with progress.step("outer"), progress.step("inner"):
         for second in range(0, 200, 2):
             clock.now = float(second)
             progress.tick()
-    assert out.getvalue().count("outer > inner: still at it") == 3
-    assert "outer: still" not in out.getvalue(), "the innermost step speaks for those around it"
+    assert out.getvalue().count("outer > inner: still running") == 3
+    assert "outer: still" not in out.getvalue(), "only the innermost step prints the line"
 
 
-def test_a_reader_that_went_away_does_not_stop_the_work():
-    _, out, progress = plain()
+def test_a_closed_output_stream_does_not_stop_the_command():
+    _, out, progress = plain_progress()
     out.close()
     with progress.step("build"):
         pass
 
 
-def test_every_command_leaves_a_log(tmp_path):
+def test_every_command_writes_a_log_file(tmp_path):
     with reporter("up", io.StringIO(), tmp_path) as progress, progress.step("build"):
         pass
     (log,) = tmp_path.glob("*-up.log")
     assert "build done" in log.read_text()
 
 
-def test_old_logs_are_cleared(tmp_path):
+def test_old_log_files_are_deleted(tmp_path):
     for number in range(40):
         (tmp_path / f"2020{number:02d}-up.log").write_text("")
     with reporter("up", io.StringIO(), tmp_path):
         pass
-    assert len(list(tmp_path.glob("*.log"))) == 21, "twenty old ones and this one"
+    assert len(list(tmp_path.glob("*.log"))) == 21, "twenty old files and the new one"
 
 
 def test_a_terminal_shows_the_finished_tree():

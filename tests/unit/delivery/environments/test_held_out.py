@@ -1,11 +1,11 @@
-"""The held-out week of a run, beside an endpoint's answer."""
+"""The held-out week of a run beside the predictions of an endpoint."""
 
 import json
 
-from clients.endpoint import Answer
+from clients.endpoint import Prediction
 from delivery.environments import held_out
 
-HELD_OUT = held_out.HeldOut.parse(
+WEEK = held_out.HeldOutWeek.parse(
     json.dumps(
         {
             "describe": "store 2, week 160",
@@ -18,22 +18,22 @@ HELD_OUT = held_out.HeldOut.parse(
 )
 
 
-def test_the_prediction_is_shown_beside_what_sold():
-    shown = held_out.comparison(HELD_OUT, Answer(values=[90.0, 310.0], tags={}))
-    assert shown.splitlines()[0] == "store 2, week 160"
-    assert "tropicana" in shown
-    assert "error of the week: 5% of the units sold" in shown
+def test_the_table_shows_predictions_beside_the_sold_units():
+    table = held_out.comparison(WEEK, Prediction(values=[90.0, 310.0], tags={}))
+    assert table.splitlines()[0] == "store 2, week 160"
+    assert "tropicana" in table
+    assert "error of the week: 5% of the units sold" in table
 
 
-def test_the_held_out_week_of_a_run_is_asked_for_once(tmp_path, monkeypatch):
+def test_the_held_out_week_of_a_run_is_downloaded_once(tmp_path, monkeypatch):
     monkeypatch.setattr(held_out, "HELD_OUT", tmp_path)
-    asked = []
+    requests = []
 
-    class ModelRegistry:
+    class FakeModelRegistry:
         def artifact(self, run, path):
-            asked.append((run, path))
+            requests.append((run, path))
             return json.dumps({"describe": "d", "request": {"data": {}}, "actual": [1]}).encode()
 
-    assert held_out.held_out("r1", ModelRegistry) == held_out.held_out("r1", ModelRegistry)
-    assert asked == [("r1", "held_out.json")]
-    assert json.loads((tmp_path / "r1.json").read_text()) == {"data": {}}, "the body that the printed curl line sends"
+    assert held_out.held_out_week("r1", FakeModelRegistry) == held_out.held_out_week("r1", FakeModelRegistry)
+    assert requests == [("r1", "held_out.json")]
+    assert json.loads((tmp_path / "r1.json").read_text()) == {"data": {}}, "the printed curl command sends this request body"

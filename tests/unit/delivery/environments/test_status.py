@@ -1,4 +1,4 @@
-"""What status makes of a Deployment and a stack file."""
+"""The status of variants, from Deployments and a stack file."""
 
 from delivery.environments import status
 from delivery.environments.outputs import Outputs
@@ -32,18 +32,18 @@ def deployment(version, *, ready=1):
     }
 
 
-def test_what_runs_is_told_with_the_data_of_its_release():
+def test_a_variant_has_the_details_of_its_deployment_and_its_release():
     found = status.variant(deployment(3), {"markdown": RELEASES}, OUTPUTS, TODAY)
     assert (found.version, found.run, found.image, found.data) == (3, RUN, DIGEST, DATA)
     assert (found.since, found.ready, found.replicas) == ("2026-01-02T03:04:05Z", 1, 1)
     assert found.endpoint == "http://localhost:30001"
 
 
-def test_data_is_not_made_up_for_a_version_that_the_stack_file_does_not_release():
+def test_a_version_that_is_not_in_the_stack_file_has_no_data_fingerprint():
     assert status.variant(deployment(2), {"markdown": RELEASES}, OUTPUTS, TODAY).data == ""
 
 
-def test_a_variant_without_a_ready_replica_has_none():
+def test_a_deployment_without_ready_replicas_has_zero_ready():
     assert status.variant(deployment(3, ready=0), {}, OUTPUTS, TODAY).ready == 0
 
 
@@ -53,13 +53,13 @@ def test_a_release_that_does_not_run_is_pending():
     assert status.pending({"markdown": RELEASES}, [status.variant(deployment(3), {}, OUTPUTS, TODAY)]) == []
 
 
-def test_traffic_is_what_the_stack_file_gives():
+def test_the_traffic_of_a_role_comes_from_the_stack_file():
     releases = WorkloadReleases.model_validate(released(3, 4, 5, canary={"version": 4, "percent": 10}, shadow=5))
     assert [status.traffic(role, releases) for role in ("stable", "canary", "shadow")] == ["90 %", "10 %", "copy"]
     assert status.traffic("stable", RELEASES) == "100 %"
 
 
-def test_whether_the_evidence_passes_is_told_and_who_approved():
+def test_a_variant_shows_the_result_of_the_gate_and_the_approver():
     block = released(3)
     found = status.variant(deployment(3), {"markdown": RELEASES}, OUTPUTS, TODAY)
     assert (found.traffic, found.gate, found.approved_by) == ("100 %", "passed", "")
@@ -69,7 +69,7 @@ def test_whether_the_evidence_passes_is_told_and_who_approved():
     assert (found.gate, found.approved_by) == ("failed", "approver@example.com")
 
 
-def test_what_is_served_on_old_data_does_not_fail_and_its_age_is_told():
+def test_a_served_release_with_old_data_passes_and_the_status_mentions_its_age():
     def gate(workload, until, **metrics):
         evidence = release(3)["evidence"]
         made = evidence | {"until": until, "metrics": evidence["metrics"] | metrics}
@@ -79,4 +79,4 @@ def test_what_is_served_on_old_data_does_not_fail_and_its_age_is_told():
     assert gate(AGED, "2026-08-25") == "passed, age aside"
     assert gate(AGED, "2026-08-26", wape=0.5) == "failed"
     assert gate(AGED, "2026-08-25", wape=0.5) == "failed"
-    assert gate(MARKDOWN, "1992-10-07") == "passed", "it has no such rule"
+    assert gate(MARKDOWN, "1992-10-07") == "passed", "the gate of markdown has no rule about age"

@@ -1,4 +1,4 @@
-"""Machines on which `up` cannot succeed are refused with one message that says what to do."""
+"""The checks of a machine: each unmet requirement has an error message with its fix."""
 
 import os
 from dataclasses import replace
@@ -24,7 +24,7 @@ def check(machine, *, running=False, missing_builds=None):
     preflight.check(machine, ports=PORTS, missing_builds=missing_builds or {}, running=running)
 
 
-def test_a_good_machine_passes():
+def test_a_machine_that_meets_all_requirements_passes():
     check(GOOD)
 
 
@@ -40,29 +40,29 @@ def test_a_good_machine_passes():
         ({"which": lambda name: None if name == "ip" else name}, ["ip", "apt-get install -y iproute2"]),
     ],
 )
-def test_what_is_missing_is_named_with_the_remedy(change, words):
+def test_the_error_names_the_unmet_requirement_and_the_fix(change, words):
     with pytest.raises(UserError) as refusal:
         check(replace(GOOD, **change))
     assert [word for word in words if word not in str(refusal.value)] == []
 
 
-def test_whoever_is_not_root_is_told_before_anything_is_written(monkeypatch):
+def test_a_user_without_root_is_refused_before_a_command_writes_anything(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for command in (lambda: up.main("dev", "endpoint"), lambda: down.main("dev")):
         with pytest.raises(UserError, match="sudo make up"):
             command()
 
 
-def test_an_environment_that_is_up_may_hold_its_own_ports_and_memory():
+def test_the_ports_and_memory_of_a_running_environment_are_not_checked():
     check(replace(GOOD, listeners={6443: "hyperkube"}, available_memory=preflight.GIB), running=True)
 
 
-def test_what_builds_need_is_asked_for_only_where_something_is_to_be_built():
+def test_build_tools_are_required_only_if_something_must_be_built():
     bare = replace(GOOD, which=lambda name: None if name == "go" else name)
     check(bare)
     with pytest.raises(UserError, match="make setup"):
         check(bare, missing_builds={"go": "make setup"})
 
 
-def test_this_machine_can_be_looked_at():
-    assert preflight.look().free_disk, "the folders need not exist yet"
+def test_the_properties_of_this_machine_can_be_read():
+    assert preflight.inspect_machine().free_disk, "the free space is known even if the folders do not exist yet"

@@ -1,4 +1,4 @@
-"""A checkout in which releases go from one stack file into the next."""
+"""A temporary checkout with stack files, for tests of promotion."""
 
 import pytest
 

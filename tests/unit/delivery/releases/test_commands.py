@@ -1,4 +1,4 @@
-"""The commands about releases: what they copy, write, update and print, in which order."""
+"""The release commands: what they copy, write, update and print, and in which order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.errors import UserError
 from delivery.releases import commands
 from delivery.releases.release_command import ReleaseCommand, ReleasePlan
 from delivery.stacks import lock, stack, stack_file
-from tests.promotions import Evidence
+from tests.promotions import FakeModelRegistry
 from tests.releases import (
     release,
     released,
@@ -22,29 +22,31 @@ from tests.releases import (
 @pytest.fixture
 def command(world, tmp_path, monkeypatch):
     """`modelstack promote markdown --to stage`, in a checkout where dev has a release and stage has none."""
-    world.has("dev", released(3))
-    world.has("stage")
+    world.write("dev", released(3))
+    world.write("stage")
     monkeypatch.setattr(paths, "STATE", tmp_path / "state")
     monkeypatch.setattr(paths, "BACKEND", tmp_path / "state" / "state")
     monkeypatch.setattr(stack_file, "path_of", world.file)
-    monkeypatch.setattr(commands, "origin_registry", lambda _stack: Evidence())
-    return ReleaseCommand.of("promote markdown", "stage", "markdown")
+    monkeypatch.setattr(commands, "origin_registry", lambda _stack: FakeModelRegistry())
+    return ReleaseCommand.for_workload("promote markdown", "stage", "markdown")
 
 
-def test_of_two_commands_at_once_the_second_is_refused_and_writes_nothing(world, command):
+def test_a_second_command_at_the_same_time_is_refused_and_writes_nothing(world, command):
     before = world.file("stage").read_text()
     with lock.exclusive("promote markdown --to stage"), pytest.raises(UserError, match="Another command is changing this"):
         commands.promote(command, None, None)
     assert world.file("stage").read_text() == before
     commands.promote(command, None, None)
-    assert stack_file.releases(world.file("stage").read_text())["markdown"] == released(3), "and alone it is made"
+    assert stack_file.releases(world.file("stage").read_text())["markdown"] == released(3), (
+        "the same command succeeds without the other"
+    )
 
 
-def test_a_registry_that_fails_after_all_leaves_the_file_alone(world, command, monkeypatch):
+def test_the_file_does_not_change_if_the_copy_of_the_model_fails(world, command, monkeypatch):
     before = world.file("stage").read_text()
 
     def fails(*_):
-        raise UserError("The registry does not answer.")
+        raise UserError("The model registry does not answer.")
 
     monkeypatch.setattr(commands, "_copy_model", fails)
     with pytest.raises(UserError, match="does not answer"):
@@ -52,9 +54,11 @@ def test_a_registry_that_fails_after_all_leaves_the_file_alone(world, command, m
     assert world.file("stage").read_text() == before
 
 
-def test_what_was_lost_is_copied_again_though_the_file_has_it_already(command, monkeypatch):
+def test_promote_copies_the_model_again_if_the_file_contains_the_release_already(command, monkeypatch):
     copied = []
-    monkeypatch.setattr(commands, "_copy_model", lambda _stack, _workload, found, _registry: copied.append(found.version))
+    monkeypatch.setattr(
+        commands, "_copy_model", lambda _stack, _workload, candidate, _registry: copied.append(candidate.version)
+    )
     for _ in range(2):
         commands.promote(command, None, None)
     assert copied == [3, 3]
@@ -63,8 +67,8 @@ def test_what_was_lost_is_copied_again_though_the_file_has_it_already(command, m
 
 
 @pytest.mark.parametrize("name", ["canary", "shadow"])
-def test_a_release_that_the_stack_retains_needs_no_model_registry_to_move_its_traffic(world, command, monkeypatch, name):
-    world.has("stage", released(3, 4))
+def test_the_traffic_of_a_retained_release_can_change_while_the_model_registry_is_down(world, command, monkeypatch, name):
+    world.write("stage", released(3, 4))
 
     def down(_stack):
         raise UserError("MLflow does not answer.")
@@ -75,17 +79,19 @@ def test_a_release_that_the_stack_retains_needs_no_model_registry_to_move_its_tr
     else:
         commands.shadow(command, 4, abort=False)
     block = stack_file.releases(world.file("stage").read_text())["markdown"]
-    assert block[name] in (4, {"version": 4, "percent": 10}), "MLflow may be down while a canary has to get less"
+    assert block[name] in (4, {"version": 4, "percent": 10}), (
+        "an operator can reduce the traffic of a canary while MLflow is down"
+    )
 
 
-def test_a_release_that_is_new_to_the_stack_copies_its_model(world, command, monkeypatch):
-    world.has("dev", released(4, 3))
-    world.has("stage", released(3))
+def test_a_release_that_the_stack_does_not_retain_copies_its_model(world, command, monkeypatch):
+    world.write("dev", released(4, 3))
+    world.write("stage", released(3))
     copied = []
     monkeypatch.setattr(
         commands,
         "_copy_model",
-        lambda stack, workload, found, _registry: copied.append((stack, workload, found.release["run"])),
+        lambda stack, workload, candidate, _registry: copied.append((stack, workload, candidate.release["run"])),
     )
     commands.canary(command, 4, 10, abort=False)
     assert copied == [("stage", "markdown", release(4)["run"])]
@@ -93,16 +99,16 @@ def test_a_release_that_is_new_to_the_stack_copies_its_model(world, command, mon
 
 @pytest.fixture
 def engine(monkeypatch):
-    """The stack, which tells on standard output that it is updated, or fails."""
+    """A fake stack, whose update prints a line to standard output or fails."""
 
     class Stack:
         fails = False
 
         @classmethod
         def select(cls, name):
-            made = cls()
-            made.name = name
-            return made
+            selected = cls()
+            selected.name = name
+            return selected
 
         def preview(self, progress):
             return f"plan of {self.name}"
@@ -116,21 +122,21 @@ def engine(monkeypatch):
     return Stack
 
 
-def test_the_next_command_comes_last_and_is_none_that_was_given_already(command, engine, capsys):
+def test_the_next_step_is_printed_last_and_only_after_a_change(command, engine, capsys):
     commands.promote(replace(command, apply=True), None, None)
     assert capsys.readouterr().out.endswith("\nup with the plan of stage\nNext: modelstack status\n")
     commands.promote(command, None, None)
     assert "Next" not in capsys.readouterr().out, "nothing was changed"
 
 
-def test_a_program_is_answered_after_the_update_and_not_at_all_if_it_fails(command, engine, capsys):
-    asked = replace(command, as_json=True, apply=True)
+def test_json_is_printed_after_the_update_and_not_if_the_update_fails(command, engine, capsys):
+    json_command = replace(command, as_json=True, apply=True)
     engine.fails = True
     with pytest.raises(UserError, match="The update failed"):
-        commands.promote(asked, None, None)
-    assert capsys.readouterr().out == "", "a program must not read `written` and then see a failure"
+        commands.promote(json_command, None, None)
+    assert capsys.readouterr().out == "", "a program must not read `written` before the update has failed"
     engine.fails = False
-    commands.promote(asked, None, None)
+    commands.promote(json_command, None, None)
     first, _, answer = capsys.readouterr().out.partition("\n")
     assert first == "up with the plan of stage"
     assert json.loads(answer)["applied"]
@@ -139,17 +145,17 @@ def test_a_program_is_answered_after_the_update_and_not_at_all_if_it_fails(comma
 def test_the_lock_is_held_from_the_plan_to_the_end_of_the_update(command, engine, monkeypatch):
     held = []
 
-    def exclusive_is_taken(self, _progress, _plan):
+    def try_the_lock(self, _progress, _plan):
         with pytest.raises(UserError, match="Another command is changing this"), lock.exclusive("another"):
             pass
         held.append(self.name)
 
-    monkeypatch.setattr(engine, "up", exclusive_is_taken)
+    monkeypatch.setattr(engine, "up", try_the_lock)
     commands.promote(replace(command, apply=True), None, None)
-    assert held == ["stage"], "what is applied is what was written: nobody edits the file in between"
+    assert held == ["stage"], "no other command changes the file between the write and the update"
 
 
-def test_a_plan_is_made_from_the_file_as_it_is_under_the_lock(world, command):
+def test_each_plan_is_made_from_the_current_content_of_the_file(world, command):
     texts = []
 
     def plan(editor):
@@ -157,6 +163,6 @@ def test_a_plan_is_made_from_the_file_as_it_is_under_the_lock(world, command):
         return ReleasePlan(edit=editor.edit_text(editor.text))
 
     command.run(plan)
-    world.has("stage", released(3))
+    world.write("stage", released(3))
     command.run(plan)
     assert texts[1] == world.file("stage").read_text() != texts[0]

@@ -1,4 +1,4 @@
-"""A version brought from one registry to another: all of it, once, and nothing that was changed on the way."""
+"""Copies of a version between model registries: complete, made once, and refused if a file changes during the copy."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from workloads import evidence
 
 REPORT_CONTENT = b'{"metrics": {"wape": 0.4}, "data_day": "1992-10-07"}'
 FIGURES = 250
-"""More than a server takes at once."""
+"""The number of metrics and of parameters. The MLflow server accepts fewer parameters in one request."""
 
 
-class Folder(ModelRegistry):
-    """A registry in a folder. Nothing but the client is another."""
+class FolderRegistry(ModelRegistry):
+    """A model registry in a folder. Only its client differs from that of `ModelRegistry`."""
 
     def __init__(self, folder: Path) -> None:
         self.url = folder.as_uri()
@@ -33,13 +33,13 @@ class Folder(ModelRegistry):
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """Where version 2 of markdown was trained."""
+    """The model registry in which versions 1 and 2 of markdown were trained."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *SETTINGS):
         monkeypatch.setenv(name, "")
-    made = Folder(tmp_path / "source")
-    experiment = made.client.create_experiment("markdown")
-    made.client.create_registered_model("markdown")
+    registry = FolderRegistry(tmp_path / "source")
+    experiment = registry.client.create_experiment("markdown")
+    registry.client.create_registered_model("markdown")
     for number in (1, 2):
         files = tmp_path / f"files-{number}"
         (files / "model" / "code").mkdir(parents=True)
@@ -48,33 +48,35 @@ def source(tmp_path, monkeypatch):
         (files / "backtest").mkdir()
         report = REPORT_CONTENT
         (files / REPORT).write_bytes(report)
-        run = made.client.create_run(experiment, 1000, {"modelstack.data": "d", "modelstack.report": evidence.digest(report)})
+        run = registry.client.create_run(
+            experiment, 1000, {"modelstack.data": "d", "modelstack.report": evidence.digest(report)}
+        )
         name = run.info.run_id
         for figure in range(FIGURES):
-            made.client.log_metric(name, f"m{figure}", figure / 7)
-            made.client.log_param(name, f"p{figure}", figure)
-        made.client.log_artifacts(name, str(files))
-        made.client.set_terminated(name, "FINISHED", 5000)
-        made.client.create_model_version("markdown", f"{run.info.artifact_uri}/model", name)
-    return made
+            registry.client.log_metric(name, f"m{figure}", figure / 7)
+            registry.client.log_param(name, f"p{figure}", figure)
+        registry.client.log_artifacts(name, str(files))
+        registry.client.set_terminated(name, "FINISHED", 5000)
+        registry.client.create_model_version("markdown", f"{run.info.artifact_uri}/model", name)
+    return registry
 
 
 @pytest.fixture
 def target(source, tmp_path):
-    return Folder(tmp_path / "target")
+    return FolderRegistry(tmp_path / "target")
 
 
-def test_run_evidence_and_model_arrive_as_they_are(source, target, tmp_path):
+def test_run_evidence_and_model_are_copied_without_a_change(source, target, tmp_path):
     model = source.version("markdown", 2)
-    assert model_transfer.copy_version(source, target, model) == 1, "each registry numbers its own"
-    there = target.version("markdown", 1)
-    assert there.tags == {**model.tags, "origin": f"{model.run}/2"}
+    assert model_transfer.copy_version(source, target, model) == 1, "each model registry assigns its own version numbers"
+    copy = target.version("markdown", 1)
+    assert copy.tags == {**model.tags, "origin": f"{model.run}/2"}
     digest = evidence.digest(REPORT_CONTENT)
-    assert target.report(there) == source.report(model) == (digest, {"wape": 0.4}, "1992-10-07")
-    was, now = source.client.get_run(model.run), target.client.get_run(there.run)
-    assert (now.data.metrics, now.data.params) == (was.data.metrics, was.data.params)
-    assert (now.info.start_time, now.info.end_time, now.info.status) == (1000, 5000, "FINISHED")
-    for registry, version, folder in ((source, model, "a"), (target, there, "b")):
+    assert target.report(copy) == source.report(model) == (digest, {"wape": 0.4}, "1992-10-07")
+    original_run, copied_run = source.client.get_run(model.run), target.client.get_run(copy.run)
+    assert (copied_run.data.metrics, copied_run.data.params) == (original_run.data.metrics, original_run.data.params)
+    assert (copied_run.info.start_time, copied_run.info.end_time, copied_run.info.status) == (1000, 5000, "FINISHED")
+    for registry, version, folder in ((source, model, "a"), (target, copy, "b")):
         registry.download(version, tmp_path / folder)
     content = model_transfer.content_digest(tmp_path / "a")
     assert model_transfer.content_digest(tmp_path / "b") == content
@@ -82,7 +84,7 @@ def test_run_evidence_and_model_arrive_as_they_are(source, target, tmp_path):
     assert version.tags == {model_transfer.ORIGIN: f"{model.run}/2", model_transfer.CONTENT: content}
 
 
-def test_no_more_figures_are_sent_at_once_than_a_server_takes(source, target, monkeypatch):
+def test_a_request_has_no_more_figures_than_the_server_accepts(source, target, monkeypatch):
     sent, log = [], target.client.log_batch
     monkeypatch.setattr(target.client, "log_batch", lambda run, **figures: sent.append(figures) or log(run, **figures))
     model_transfer.copy_version(source, target, source.version("markdown", 2))
@@ -92,44 +94,44 @@ def test_no_more_figures_are_sent_at_once_than_a_server_takes(source, target, mo
         assert sum(sizes) == FIGURES
 
 
-def test_what_is_there_is_not_brought_again(source, target):
+def test_a_version_is_copied_only_once(source, target):
     for number, expected in ((2, 1), (2, None), (1, 2), (2, None)):
         assert model_transfer.copy_version(source, target, source.version("markdown", number)) == expected
     assert len(target.versions) == 2
 
 
-def test_within_one_registry_nothing_is_brought(source):
+def test_nothing_is_copied_within_one_model_registry(source):
     assert model_transfer.copy_version(source, source, source.version("markdown", 2)) is None
     assert len(source.versions) == 2
 
 
-def test_what_was_brought_half_is_begun_anew(source, target, monkeypatch):
+def test_an_incomplete_copy_is_deleted_and_copied_again(source, target, monkeypatch):
     model = source.version("markdown", 2)
-    with monkeypatch.context() as broken:
-        broken.setattr(target.client, "create_model_version", lambda *_, **__: 1 / 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(target.client, "create_model_version", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             model_transfer.copy_version(source, target, model)
-    (half,) = model_transfer.copies_of(target, model)
+    (incomplete,) = model_transfer.copied_runs(target, model)
     assert model_transfer.copy_version(source, target, model) == 1
-    (whole,) = model_transfer.copies_of(target, model)
-    assert whole != half
+    (complete,) = model_transfer.copied_runs(target, model)
+    assert complete != incomplete
 
 
-def test_what_does_not_arrive_as_it_was_sent_is_not_registered(source, target, monkeypatch):
-    sent = target.client.log_artifacts
+def test_a_copy_that_differs_from_the_original_is_not_registered(source, target, monkeypatch):
+    log_artifacts = target.client.log_artifacts
 
-    def changed(run, folder, path=None):
+    def change_and_log(run, folder, path=None):
         for file in Path(folder).glob("model.onnx"):
             file.write_bytes(b"something else")
-        sent(run, folder, path)
+        log_artifacts(run, folder, path)
 
-    monkeypatch.setattr(target.client, "log_artifacts", changed)
-    with pytest.raises(UserError, match=r"(?s)Version 2 of markdown has not arrived as it was sent.*found: sha256:"):
+    monkeypatch.setattr(target.client, "log_artifacts", change_and_log)
+    with pytest.raises(UserError, match=r"(?s)The copy of markdown version 2 differs from the original.*found: sha256:"):
         model_transfer.copy_version(source, target, source.version("markdown", 2))
     assert target.versions == []
 
 
-def test_a_contents_digest_knows_names_and_bytes(tmp_path):
+def test_the_digest_of_a_folder_depends_on_paths_and_content(tmp_path):
     digests = set()
     for number, (name, content) in enumerate((("a", "x"), ("a", "y"), ("b", "x"), ("c/a", "x"))):
         file = tmp_path / str(number) / name

@@ -1,4 +1,4 @@
-"""Releases: a version made immutable, once."""
+"""Releasing a model version: the image is built once, and the stack file gets the release."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ from workloads.catalogue import WORKLOADS
 
 REPORT = hashlib.sha256(b"report").hexdigest()
 STACK_FILE = """\
-# kept
+# comment
 config:
   modelstack:cluster: {kind: embedded}
   modelstack:images:
     registry: localhost:5000
     base: localhost:5000/base:bookworm
   modelstack:workloads:
-    markdown: {nodePort: 30001}   # kept too
+    markdown: {nodePort: 30001}   # second comment
 """
 TAGS = {"data": f"sha256:{'d' * 64}", "revision": "1234567", "trainer": "t@example.com", "report": f"sha256:{REPORT}"}
 
@@ -35,10 +35,10 @@ def version(number, name="markdown", **tags):
 
 
 class Models:
-    """A registry with some versions."""
+    """A model registry with the given versions."""
 
     def __init__(self, *versions):
-        self.versions = {found.version: found for found in versions}
+        self.versions = {model.version: model for model in versions}
 
     def newest(self, _name):
         return self.versions[max(self.versions)] if self.versions else None
@@ -55,7 +55,7 @@ class Models:
 
 
 class Builder:
-    """Builds nothing, and pushes to a registry that is a dictionary."""
+    """Builds nothing. Records the calls, and pushes to a container registry that is a dictionary."""
 
     def __init__(self, registry):
         self.registry, self.built = registry, []
@@ -94,13 +94,13 @@ def world(tmp_path):
             builder=builder,
             registry="localhost:5000",
             serving_image=serving,
-            pushed=lambda repository, tag: registry.get((repository, tag)),
+            pushed_digest=lambda repository, tag: registry.get((repository, tag)),
         )
 
     return file, builder, releaser
 
 
-def test_the_newest_version_is_released_with_all_that_identifies_it(world):
+def test_the_newest_version_is_released_with_its_identity_and_evidence(world):
     file, builder, releaser = world
     changes = releaser(version(1), version(2)).release("markdown", None, Reporter([]))
     releases = stack_file.releases(file.read_text())["markdown"]
@@ -111,29 +111,31 @@ def test_the_newest_version_is_released_with_all_that_identifies_it(world):
     evidence = {"version": 2, "data": TAGS["data"], "report": TAGS["report"], "metrics": {"wape": 0.4}}
     assert release["evidence"] == evidence
     assert "+      stable: 2" in changes
-    assert "# kept too" in file.read_text()
+    assert "# second comment" in file.read_text()
     (built,) = builder.built
     assert built[1] == {"SERVING": "localhost:5000/serving@sha256:1"}
-    assert built[2]["run"] == f"{2:032x}", "the image says what it is"
-    assert built[3], "the model is in the image's context"
+    assert built[2]["run"] == f"{2:032x}", "the image contains its identity"
+    assert built[3], "the build context contains the model"
 
 
-def test_a_release_says_of_which_day_its_data_is_where_the_report_does(world):
+def test_a_release_has_the_last_day_of_the_data_if_the_report_has_it(world):
     file, _, releaser = world
     releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([]))
-    assert "until: '1992-10-07'" in file.read_text(), "as text: YAML's own dates are not what the engine hands over"
+    assert "until: '1992-10-07'" in file.read_text(), "as text, because the engine does not pass on YAML dates as they are"
     (release,) = loading.load(file).releases["markdown"].versions
     assert release.evidence.until == "1992-10-07"
-    assert releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([])) == "", "and nothing changes again"
+    assert releaser(version(1, until="1992-10-07")).release("markdown", None, Reporter([])) == "", (
+        "a second release changes nothing"
+    )
 
 
-def test_release_twice_is_release_once(world):
+def test_a_second_release_of_the_same_version_changes_nothing(world):
     file, builder, releaser = world
     releaser(version(1)).release("markdown", 1, Reporter([]))
     once = file.read_text()
-    assert releaser(version(1)).release("markdown", 1, Reporter([])) == "", "and says so"
+    assert releaser(version(1)).release("markdown", 1, Reporter([])) == "", "the diff is empty"
     assert file.read_text() == once
-    assert len(builder.built) == 1, "an image that the registry has is not built again"
+    assert len(builder.built) == 1, "an image in the container registry is not built again"
 
 
 def test_a_new_serving_image_makes_a_new_release_image(world):
@@ -143,7 +145,7 @@ def test_a_new_serving_image_makes_a_new_release_image(world):
     assert len({tag for tag, *_ in builder.built}) == 2
 
 
-def test_a_dry_run_shows_the_change_and_makes_nothing(world):
+def test_a_dry_run_shows_the_change_and_builds_and_writes_nothing(world):
     file, builder, releaser = world
     assert "version: 1" in releaser(version(1)).release("markdown", None, Reporter([]), dry_run=True)
     assert file.read_text() == STACK_FILE
@@ -151,58 +153,62 @@ def test_a_dry_run_shows_the_change_and_makes_nothing(world):
 
 
 @pytest.mark.parametrize(
-    ("versions", "asked", "words"),
+    ("versions", "requested", "message"),
     [
         ((), None, "modelstack train markdown"),
         ((version(1),), 7, "no version 7"),
         ((ModelVersion(name="markdown", version=1, run="r"),), None, "no tag modelstack."),
     ],
 )
-def test_what_cannot_be_released_is_refused_and_nothing_is_edited(world, versions, asked, words):
+def test_a_version_that_cannot_be_released_is_refused_and_nothing_is_edited(world, versions, requested, message):
     file, builder, releaser = world
-    with pytest.raises(UserError, match=words):
-        releaser(*versions).release("markdown", asked, Reporter([]))
+    with pytest.raises(UserError, match=message):
+        releaser(*versions).release("markdown", requested, Reporter([]))
     assert file.read_text() == STACK_FILE
     assert not builder.built
 
 
-def test_a_workload_that_the_stack_does_not_run_is_refused(world):
+def test_an_unknown_workload_is_refused(world):
     _, _, releaser = world
     with pytest.raises(UserError, match="markdwon"):
         releaser(version(1)).release("markdwon", None, Reporter([]))
 
 
-def test_the_first_release_of_a_workload_gives_its_endpoint_the_next_node_port(world):
+def test_the_first_release_of_a_workload_adds_an_endpoint_with_the_next_node_port(world):
     file, _, releaser = world
     releaser(version(1)).release("markdown", None, Reporter([]))
     before = file.read_text()
     changes = releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
     assert "+      nodePort: 30002" in changes, "30000 is the tracking server's, 30001 markdown's"
     assert [line for line in changes.splitlines() if line.startswith("-") and line != "--- a/Pulumi.dev.yaml"] == []
-    known = loading.load(file)
-    assert known.workloads["tuna"].node_port == 30002
-    assert known.releases["markdown"] == loading.parse_text(before, file.name).releases["markdown"], "it is left alone"
+    loaded = loading.load(file)
+    assert loaded.workloads["tuna"].node_port == 30002
+    assert loaded.releases["markdown"] == loading.parse_text(before, file.name).releases["markdown"], (
+        "the releases of the other workload do not change"
+    )
     assert releaser(version(1, "tuna")).release("tuna", None, Reporter([])) == ""
 
 
-def test_a_port_that_somebody_has_chosen_stays(world):
+def test_an_existing_node_port_stays(world):
     file, _, releaser = world
     file.write_text(STACK_FILE + "    tuna: {nodePort: 30017}\n")
     releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
     assert loading.load(file).workloads["tuna"].node_port == 30017
 
 
-def test_where_no_node_port_is_left_the_release_is_refused(world):
+def test_a_release_is_refused_if_no_node_port_is_free(world):
     file, builder, releaser = world
     full = STACK_FILE.replace("{kind: embedded}", "{kind: embedded, nodePorts: 30000-30001}")
     file.write_text(full)
-    with pytest.raises(UserError, match=r"no node port left for an endpoint of tuna[\s\S]*widen cluster.nodePorts"):
+    with pytest.raises(
+        UserError, match=r"No node port is free in dev for an endpoint of tuna[\s\S]*extend the range cluster.nodePorts"
+    ):
         releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
     assert file.read_text() == full
     assert not builder.built
 
 
-def test_a_release_that_the_settings_refuse_is_taken_back(world):
+def test_an_invalid_release_is_not_written(world):
     file, _, releaser = world
     with pytest.raises(UserError):
         releaser(version(1, revision="not a commit")).release("markdown", None, Reporter([]))
@@ -212,10 +218,10 @@ def test_a_release_that_the_settings_refuse_is_taken_back(world):
 def test_a_failed_build_edits_nothing(world, monkeypatch):
     file, builder, releaser = world
 
-    def full(*_args):
+    def fail(*_args):
         raise UserError("The disk is full.")
 
-    monkeypatch.setattr(builder, "build", full)
+    monkeypatch.setattr(builder, "build", fail)
     with pytest.raises(UserError, match="disk"):
         releaser(version(1)).release("markdown", None, Reporter([]))
     assert file.read_text() == STACK_FILE

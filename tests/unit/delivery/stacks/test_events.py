@@ -1,13 +1,13 @@
-"""What the engine tells while it works."""
+"""Events of the engine, as progress and diagnostics."""
 
 from pulumi.automation.events import EngineEvent
 
-from delivery.stacks.events import Watcher, plain, short
+from delivery.stacks.events import EventHandler, plain, short
 
 URN = "urn:pulumi:dev::modelstack::modelstack:cluster:EmbeddedCluster$kubernetes:apps/v1:Deployment::router"
 
 
-class Step:
+class FakeStep:
     def __init__(self):
         self.notes, self.shares = [], []
 
@@ -42,34 +42,34 @@ def test_colour_marks_of_the_engine_are_not_shown():
     assert plain("<{%fg 1%}>error:<{%reset%}> no such image\n") == "error: no such image"
 
 
-def test_what_is_under_way_and_how_much_is_done_is_shown():
-    step = Step()
-    watcher = Watcher(step, expected=2)
-    watcher(event("resourcePreEvent"))
-    watcher(event("resourcePreEvent", URN + "2", "update"))
+def test_the_step_shows_the_current_operations_and_how_many_changes_are_done():
+    step = FakeStep()
+    handler = EventHandler(step, expected=2)
+    handler(event("resourcePreEvent"))
+    handler(event("resourcePreEvent", URN + "2", "update"))
     assert step.notes[-1] == "0 of 2 updating Deployment router2 and 1 more"
-    watcher(event("resOutputsEvent"))
+    handler(event("resOutputsEvent"))
     assert step.shares[-1] == (1, 2)
 
 
-def test_what_stays_the_same_is_no_change():
-    watcher = Watcher(Step())
-    watcher(event("resourcePreEvent", operation="same"))
-    assert watcher.changes == {}
+def test_an_unchanged_resource_is_not_counted_as_a_change():
+    handler = EventHandler(FakeStep())
+    handler(event("resourcePreEvent", operation="same"))
+    assert handler.changes == {}
 
 
 def test_a_replacement_is_one_change():
-    step = Step()
-    watcher = Watcher(step, expected=1)
+    step = FakeStep()
+    handler = EventHandler(step, expected=1)
     for operation in ("create-replacement", "replace", "delete-replaced"):
-        watcher(event("resourcePreEvent", operation=operation))
-        watcher(event("resOutputsEvent", operation=operation))
+        handler(event("resourcePreEvent", operation=operation))
+        handler(event("resOutputsEvent", operation=operation))
     assert step.shares[-1] == (1, 1), "never more than expected"
 
 
-def test_errors_are_kept_with_the_resource_they_belong_to_and_warnings_are_not():
-    watcher = Watcher(Step())
-    watcher(diagnostic("error", "<{%reset%}>no such image"))
-    watcher(diagnostic("warning", "deprecated"))
-    watcher(diagnostic("error", "stack", "urn:pulumi:dev::modelstack::pulumi:pulumi:Stack::modelstack-dev"))
-    assert watcher.diagnostics == ["Deployment router: no such image", "stack"]
+def test_errors_are_collected_with_the_name_of_their_resource_and_warnings_are_not():
+    handler = EventHandler(FakeStep())
+    handler(diagnostic("error", "<{%reset%}>no such image"))
+    handler(diagnostic("warning", "deprecated"))
+    handler(diagnostic("error", "stack", "urn:pulumi:dev::modelstack::pulumi:pulumi:Stack::modelstack-dev"))
+    assert handler.diagnostics == ["Deployment router: no such image", "stack"]

@@ -1,4 +1,4 @@
-"""Going on after a run that was killed."""
+"""Recovery after a run that was killed."""
 
 import json
 import os
@@ -19,12 +19,12 @@ def resource(urn=URN, name="router", namespace="serving", kind="Deployment"):
     return {"urn": urn, "type": "kubernetes:apps/v1:Deployment", "custom": True, "inputs": inputs, "parent": "urn:parent"}
 
 
-def creating(found):
-    return {"type": "creating", "resource": found}
+def creating(pending):
+    return {"type": "creating", "resource": pending}
 
 
-class World:
-    """A cluster with some objects."""
+class FakeCluster:
+    """A cluster that contains the given objects."""
 
     def __init__(self, *objects):
         self.objects = objects
@@ -33,57 +33,59 @@ class World:
         return (api_version, kind, namespace, name) in self.objects
 
 
-HERE = World(("apps/v1", "Deployment", "serving", "router"))
+CLUSTER = FakeCluster(("apps/v1", "Deployment", "serving", "router"))
 
 
-def test_an_object_that_was_created_before_the_engine_died_is_taken_over():
+def test_an_object_that_was_created_before_the_engine_was_killed_is_imported():
     state = {"resources": [{"urn": "urn:stack"}], "pending_operations": [creating(resource())]}
-    mended = recovery.mend(state, HERE)
-    assert mended.imported == [URN]
-    assert mended.state["resources"][-1]["id"] == "serving/router", "the provider's id of an object in a namespace"
-    assert "pending_operations" not in mended.state, "the engine is not warned of what was resolved"
+    resolved = recovery.resolve_pending(state, CLUSTER)
+    assert resolved.imported == [URN]
+    assert resolved.state["resources"][-1]["id"] == "serving/router", "the provider's id of an object in a namespace"
+    assert "pending_operations" not in resolved.state, "the engine does not warn about a resolved operation"
 
 
 def test_an_object_that_was_not_created_is_left_to_the_next_update():
-    mended = recovery.mend({"resources": [], "pending_operations": [creating(resource())]}, World())
-    assert (mended.imported, mended.cleared) == ([], [URN])
-    assert mended.state["resources"] == []
+    resolved = recovery.resolve_pending({"resources": [], "pending_operations": [creating(resource())]}, FakeCluster())
+    assert (resolved.imported, resolved.cleared) == ([], [URN])
+    assert resolved.state["resources"] == []
 
 
-def test_without_a_cluster_nothing_in_it_can_have_been_created():
-    assert recovery.mend({"resources": [], "pending_operations": [creating(resource())]}, None).cleared == [URN]
+def test_without_a_cluster_every_pending_operation_is_cleared():
+    assert recovery.resolve_pending({"resources": [], "pending_operations": [creating(resource())]}, None).cleared == [URN]
 
 
-def test_what_is_no_kubernetes_object_is_made_again():
+def test_a_pending_resource_that_is_not_a_kubernetes_object_is_cleared_and_created_again():
     build = {"urn": "urn:image", "type": "docker:index/image:Image", "inputs": {}}
-    assert recovery.mend({"resources": [], "pending_operations": [creating(build)]}, HERE).cleared == ["urn:image"]
+    assert recovery.resolve_pending({"resources": [], "pending_operations": [creating(build)]}, CLUSTER).cleared == [
+        "urn:image"
+    ]
 
 
-def test_an_update_that_was_under_way_is_done_again_from_the_state_before_it():
+def test_an_interrupted_update_of_a_resource_leaves_the_state_as_before_the_update():
     state = {"resources": [resource()], "pending_operations": [{"type": "updating", "resource": resource()}]}
-    mended = recovery.mend(state, HERE)
-    assert mended.state["resources"] == [resource()]
-    assert mended.imported == []
+    resolved = recovery.resolve_pending(state, CLUSTER)
+    assert resolved.state["resources"] == [resource()]
+    assert resolved.imported == []
 
 
-def test_a_replacement_does_not_make_a_second_entry_of_the_same_resource():
+def test_an_interrupted_replacement_adds_no_second_entry_for_the_same_resource():
     state = {"resources": [{**resource(), "id": "serving/router"}], "pending_operations": [creating(resource())]}
-    assert len(recovery.mend(state, HERE).state["resources"]) == 1
+    assert len(recovery.resolve_pending(state, CLUSTER).state["resources"]) == 1
 
 
-def test_a_state_in_order_stays_as_it_is():
+def test_a_state_without_pending_operations_is_returned_unchanged():
     state = {"resources": [resource()]}
-    mended = recovery.mend(state, HERE)
-    assert mended.state is state
-    assert not mended.changed
+    resolved = recovery.resolve_pending(state, CLUSTER)
+    assert resolved.state is state
+    assert not resolved.changed
 
 
-def test_objects_of_the_cluster_itself_have_no_namespace_in_their_id():
-    found = resource(namespace=None, kind="Namespace", name="serving")
-    mended = recovery.mend(
-        {"resources": [], "pending_operations": [creating(found)]}, World(("apps/v1", "Namespace", "", "serving"))
+def test_the_id_of_a_cluster_scoped_object_contains_no_namespace():
+    namespace = resource(namespace=None, kind="Namespace", name="serving")
+    resolved = recovery.resolve_pending(
+        {"resources": [], "pending_operations": [creating(namespace)]}, FakeCluster(("apps/v1", "Namespace", "", "serving"))
     )
-    assert mended.state["resources"][0]["id"] == "serving"
+    assert resolved.state["resources"][0]["id"] == "serving"
 
 
 def lock(folder, pid, host=None):
@@ -91,7 +93,7 @@ def lock(folder, pid, host=None):
     (folder / f"{pid}.json").write_text(json.dumps({"pid": pid, "hostname": host or socket.gethostname()}))
 
 
-def test_the_lock_of_an_engine_that_is_gone_is_removed(tmp_path):
+def test_the_lock_of_an_engine_that_has_ended_is_removed(tmp_path):
     child = subprocess.Popen(["true"])
     child.wait()
     lock(tmp_path, child.pid)
@@ -99,16 +101,18 @@ def test_the_lock_of_an_engine_that_is_gone_is_removed(tmp_path):
     assert not list(tmp_path.glob("*"))
 
 
-def test_a_process_that_only_has_the_number_of_the_engine_does_not_hold_the_lock(tmp_path):
+def test_a_process_that_reuses_the_process_id_of_an_engine_does_not_hold_the_lock(tmp_path):
     lock(tmp_path, os.getpid())
-    assert recovery.release_locks(tmp_path, Reporter([])) == 1, "numbers are used again: this one is a Python, not an engine"
+    assert recovery.release_locks(tmp_path, Reporter([])) == 1, (
+        "process ids are reused: this one belongs to Python, not to an engine"
+    )
 
 
-def test_an_engine_that_still_writes_is_waited_for_and_then_named(tmp_path, monkeypatch):
+def test_recovery_waits_for_an_engine_that_still_writes_and_then_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(recovery, "_is_engine", lambda _pid: True)
     lock(tmp_path, 4711)
     waits = []
     with pytest.raises(UserError, match="process 4711"):
         recovery.release_locks(tmp_path, Reporter([]), waits.append)
     assert sum(waits) >= 60
-    assert list(tmp_path.glob("*")), "its lock stays"
+    assert list(tmp_path.glob("*")), "the lock of a running engine stays"

@@ -32,24 +32,24 @@ def changed_lines(before, after):
     return [line for line in lines if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
 
 
-def test_a_release_adds_its_block_and_touches_no_other_line():
+def test_a_release_adds_its_block_and_changes_no_other_line():
     after = stack_file.with_releases(TEXT, "markdown", RELEASES)
     lines = stack_file.diff("Pulumi.dev.yaml", TEXT, after).splitlines()[2:]
     assert not [line for line in lines if line.startswith("-")], "a release only adds lines"
-    assert stack_file.releases(after) == {"markdown": RELEASES}, "what was written is what is read"
+    assert stack_file.releases(after) == {"markdown": RELEASES}, "reading returns the block that was written"
 
 
-def test_an_endpoint_adds_its_lines_once_and_touches_no_other():
+def test_an_endpoint_is_added_once_and_changes_no_other_line():
     after = stack_file.with_endpoint(TEXT, "tuna", 30002)
     assert changed_lines(TEXT, after) == ["+    tuna:", "+      nodePort: 30002"]
-    assert stack_file.with_endpoint(after, "tuna", 30003) == after, "what somebody has chosen stays"
+    assert stack_file.with_endpoint(after, "tuna", 30003) == after, "a node port that somebody has chosen stays"
     bare = TEXT.partition("  modelstack:workloads:")[0]
     assert changed_lines(bare, stack_file.with_endpoint(bare, "tuna", 30002))[0] == "+  modelstack:workloads:"
 
 
-def test_release_twice_is_release_once():
+def test_writing_the_same_release_twice_changes_nothing():
     once = stack_file.with_releases(TEXT, "markdown", RELEASES)
-    assert stack_file.with_releases(once, "markdown", RELEASES) == once, "the same release again changes nothing"
+    assert stack_file.with_releases(once, "markdown", RELEASES) == once, "the second write of the same release changes nothing"
 
 
 def test_another_version_changes_only_the_lines_that_differ():
@@ -58,40 +58,40 @@ def test_another_version_changes_only_the_lines_that_differ():
     assert changed_lines(once, twice) == ["-      stable: 3", "+      stable: 4"]
 
 
-def test_a_version_more_only_adds_lines_and_comments_of_the_others_stay():
+def test_adding_a_version_only_adds_lines_and_keeps_the_comments_of_other_versions():
     once = stack_file.with_releases(TEXT, "markdown", RELEASES).replace("stable: 3", "stable: 3  # since the spring sale")
     once = once.replace(f"run: {RUN}", f"run: {RUN}  # the long one")
     more = stack_file.with_releases(once, "markdown", {**RELEASES, "versions": [release(2), release(3), release(4)]})
     assert [line for line in changed_lines(once, more) if line.startswith("-")] == []
     assert "# since the spring sale" in more
     assert more.count("# the long one") == 1
-    assert stack_file.with_releases(more, "markdown", RELEASES) == once, "and goes without a trace"
+    assert stack_file.with_releases(more, "markdown", RELEASES) == once, "removing the added versions restores the file"
 
 
-def test_a_release_of_one_workload_leaves_the_others():
+def test_a_release_of_one_workload_does_not_change_the_releases_of_others():
     both = stack_file.with_releases(stack_file.with_releases(TEXT, "markdown", RELEASES), "forecast", released(9))
     assert stack_file.releases(both) == {"markdown": RELEASES, "forecast": released(9)}
 
 
-def test_removing_the_releases_gives_back_the_file_as_it_was():
+def test_removing_the_releases_restores_the_original_file():
     assert stack_file.without_releases(stack_file.with_releases(TEXT, "markdown", RELEASES)) == TEXT
     assert stack_file.without_releases(TEXT) == TEXT
 
 
-def test_a_salt_comes_and_goes_without_a_trace():
+def test_adding_and_removing_a_salt_restores_the_original_file():
     tied = stack_file.with_salt(TEXT, "encryptionsalt: v1:abc")
     assert stack_file.salt(tied) == "encryptionsalt: v1:abc"
     assert stack_file.without_salt(tied) == TEXT
     assert stack_file.releases(stack_file.with_releases(tied, "markdown", RELEASES)) == {"markdown": RELEASES}
 
 
-def test_secrets_are_noticed_at_any_depth():
+def test_encrypted_values_are_found_at_any_depth():
     assert stack_file.has_secrets(TEXT)
     assert not stack_file.has_secrets(TEXT.replace("secure", "plain"))
 
 
 @given(st.from_regex(r"\A[0-9a-f]{32}\Z"))
-def test_run_ids_stay_text_whatever_number_they_look_like(run):
+def test_a_run_id_that_looks_like_a_number_stays_text(run):
     after = stack_file.with_releases(TEXT, "markdown", {"stable": 3, "versions": [release(3, run=run)]})
     assert stack_file.releases(after)["markdown"]["versions"][0]["run"] == run, (
         "a run id such as 1e10... must not become a number"
@@ -99,7 +99,7 @@ def test_run_ids_stay_text_whatever_number_they_look_like(run):
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a\n"])
-def test_what_is_no_stack_file_is_refused_in_one_message(text):
+def test_text_that_is_not_a_stack_file_is_refused_with_a_user_error(text):
     with pytest.raises(stack_file.UserError):
         stack_file.releases(text)
 

@@ -1,4 +1,4 @@
-"""Training runs: made from a CronJob, followed to their end, taken up again."""
+"""Training runs: created from a CronJob, followed to their end, found again after an interruption."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from clients.kubernetes import ApiError
 from common.errors import UserError
 from delivery.console.progress import PlainSink, Reporter
 from delivery.environments.outputs import TrainingOutput
-from delivery.training.log import BackTested
+from delivery.training.log import BackTestResult
 from delivery.training.training_runs import TrainingRuns
 
 JOBS = "/apis/batch/v1/namespaces/training/jobs"
@@ -46,12 +46,16 @@ GOOD_RUN = [
 ]
 
 
-class Cluster:
-    """A cluster that runs each Job at once: its pod waits as told, then prints `lines`, and the Job ends as told."""
+class FakeCluster:
+    """A cluster that runs each Job at once.
 
-    def __init__(self, lines=(), *, ends="Complete", waiting=(), events=(), connections=1):
+    The pod of a Job waits for the reasons in `waiting` in turn and then prints `lines`; the first `connections - 1` requests
+    for the log return only two lines. The Job ends with the condition `condition`. If there are `events`, no pod is created.
+    """
+
+    def __init__(self, lines=(), *, condition="Complete", waiting=(), events=(), connections=1):
         self.lines = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-        self.ends, self.waiting, self.events = ends, list(waiting), list(events)
+        self.condition, self.waiting, self.events = condition, list(waiting), list(events)
         self.jobs, self.deleted, self.connections, self.ended = {}, [], connections, False
 
     def get(self, path):
@@ -70,7 +74,7 @@ class Cluster:
         name = path.rpartition("/")[2]
         if name not in self.jobs:
             return None
-        conditions = [{"type": self.ends, "status": "True", "reason": "BackoffLimitExceeded"}] if self.ended else []
+        conditions = [{"type": self.condition, "status": "True", "reason": "BackoffLimitExceeded"}] if self.ended else []
         return {**self.jobs[name], "status": {"conditions": conditions}}
 
     def items(self, path, params=None):
@@ -91,7 +95,7 @@ class Cluster:
         self.ended = True
 
 
-def trainer(cluster, tmp_path, version=None):
+def runs_in(cluster, tmp_path, version=None):
     output = TrainingOutput(namespace="training", cron_job="markdown-training", image="i")
     return TrainingRuns(
         workload="markdown",
@@ -107,30 +111,30 @@ def trainer(cluster, tmp_path, version=None):
 
 def train(cluster, tmp_path):
     out = io.StringIO()
-    return trainer(cluster, tmp_path).train(Reporter([PlainSink(out)])), out.getvalue()
+    return runs_in(cluster, tmp_path).train(Reporter([PlainSink(out)])), out.getvalue()
 
 
-def test_a_run_shows_its_steps_and_gives_what_it_registered(tmp_path):
-    registered, shown = train(Cluster(GOOD_RUN), tmp_path)
+def test_a_run_shows_its_steps_and_returns_the_registered_version(tmp_path):
+    registered, shown = train(FakeCluster(GOOD_RUN), tmp_path)
     assert (registered.version, registered.run) == (3, "abc")
     assert "training markdown > source (1 of 2) done" in shown
     assert "version 3, wape 0.400" in shown
 
 
-def test_the_job_is_the_cron_jobs_with_the_codes_revision(tmp_path):
-    cluster = Cluster(GOOD_RUN)
+def test_the_job_is_created_from_the_cron_job_with_revision_and_trainer(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
     train(cluster, tmp_path)
     (job,) = cluster.jobs.values()
     env = job["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "MODELSTACK_REVISION", "value": "1234567"} in env
-    assert {"name": "MODELSTACK_TRAINER", "value": "t@example.com"} in env, "who trained may not approve"
+    assert {"name": "MODELSTACK_TRAINER", "value": "t@example.com"} in env, "a trainer may not approve"
     assert {"name": "MODELSTACK_DATA", "value": "/data"} in env
-    assert job["metadata"]["ownerReferences"][0]["uid"] == "u1", "the CronJob's removal removes its runs"
-    assert "MODELSTACK_REVISION" not in json.dumps(CRON_JOB), "the CronJob's own description is not touched"
+    assert job["metadata"]["ownerReferences"][0]["uid"] == "u1", "Kubernetes deletes the Jobs together with the CronJob"
+    assert "MODELSTACK_REVISION" not in json.dumps(CRON_JOB), "the CronJob object is not changed"
 
 
-def test_a_run_under_way_is_followed_and_no_second_one_is_started(tmp_path):
-    cluster = Cluster(GOOD_RUN)
+def test_a_running_job_is_followed_and_no_second_one_is_started(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
     owners = [{"name": "markdown-training"}]
     cluster.jobs["markdown-0"] = {"metadata": {"name": "markdown-0", "ownerReferences": owners}}
     _, shown = train(cluster, tmp_path)
@@ -138,7 +142,7 @@ def test_a_run_under_way_is_followed_and_no_second_one_is_started(tmp_path):
     assert "training markdown, following markdown-0" in shown
 
 
-TESTED = [
+BACK_TEST = [
     {"event": "metric", "name": "wape", "value": 0.4},
     {"event": "evidence", "version": 8, "run": "abc", "report": "sha256:1", "outcome": "confirmed"},
 ]
@@ -146,13 +150,13 @@ TESTED = [
 
 def back_test(cluster, tmp_path):
     out = io.StringIO()
-    return trainer(cluster, tmp_path, version=8).back_test(Reporter([PlainSink(out)])), out.getvalue()
+    return runs_in(cluster, tmp_path, version=8).back_test(Reporter([PlainSink(out)])), out.getvalue()
 
 
-def test_a_back_test_is_a_job_of_the_same_kind_that_names_the_version(tmp_path):
-    cluster = Cluster(TESTED)
-    (evidence, metrics), shown = back_test(cluster, tmp_path)
-    assert (evidence, metrics) == (BackTested(version=8, run="abc", report="sha256:1", outcome="confirmed"), {"wape": 0.4})
+def test_a_back_test_is_a_job_from_the_same_cron_job_with_the_version_as_argument(tmp_path):
+    cluster = FakeCluster(BACK_TEST)
+    (result, metrics), shown = back_test(cluster, tmp_path)
+    assert (result, metrics) == (BackTestResult(version=8, run="abc", report="sha256:1", outcome="confirmed"), {"wape": 0.4})
     ((name, job),) = cluster.jobs.items()
     assert name.startswith("markdown-v8-")
     (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -161,46 +165,46 @@ def test_a_back_test_is_a_job_of_the_same_kind_that_names_the_version(tmp_path):
     assert "confirmed, wape 0.400" in shown
 
 
-def test_training_and_back_tests_of_other_versions_are_not_taken_for_a_run_under_way(tmp_path):
-    cluster = Cluster(TESTED)
+def test_only_a_job_for_the_same_version_counts_as_running(tmp_path):
+    cluster = FakeCluster(BACK_TEST)
     owners = [{"name": "markdown-training"}]
     cluster.jobs = {
         name: {"metadata": {"name": name, "ownerReferences": owners, "labels": labels}}
         for name, labels in (("training", {}), ("v7", {"modelstack.dev/backtested-version": "7"}))
     }
-    assert trainer(cluster, tmp_path).running() == "training"
-    assert trainer(cluster, tmp_path, version=7).running() == "v7"
-    assert trainer(cluster, tmp_path, version=8).running() is None
+    assert runs_in(cluster, tmp_path).running() == "training"
+    assert runs_in(cluster, tmp_path, version=7).running() == "v7"
+    assert runs_in(cluster, tmp_path, version=8).running() is None
 
 
-def test_a_back_test_that_finds_other_evidence_fails_with_its_reason(tmp_path):
+def test_a_back_test_whose_evidence_differs_fails_with_the_reason(tmp_path):
     lines = ["failed: wape was 0.4 and is 0.5"]
     with pytest.raises(UserError, match=r"(?s)back-test of markdown .*wape was 0.4 and is 0.5.*backtest markdown --version 8"):
-        back_test(Cluster(lines, ends="Failed"), tmp_path)
+        back_test(FakeCluster(lines, condition="Failed"), tmp_path)
 
 
-def test_a_lost_connection_does_not_tell_lines_twice(tmp_path):
-    _, shown = train(Cluster(GOOD_RUN, connections=3), tmp_path)
+def test_a_lost_connection_does_not_repeat_lines(tmp_path):
+    _, shown = train(FakeCluster(GOOD_RUN, connections=3), tmp_path)
     assert shown.count("source (1 of 2) ...") == 1
     assert len(next(tmp_path.glob("training-*.log")).read_text().splitlines()) == len(GOOD_RUN)
 
 
-def test_why_a_pod_does_not_start_yet_is_shown(tmp_path):
+def test_progress_shows_why_a_pod_has_not_started_yet(tmp_path):
     waiting = [{"reason": "ContainerCreating"}, {"reason": "ImagePullBackOff", "message": "no such image"}]
-    _, shown = train(Cluster(GOOD_RUN, waiting=waiting), tmp_path)
+    _, shown = train(FakeCluster(GOOD_RUN, waiting=waiting), tmp_path)
     assert "waiting for the pod done" in shown
     assert "ImagePullBackOff no such image" in shown
 
 
-def test_a_pod_that_cannot_start_fails_with_the_reason_and_leaves_no_job(tmp_path):
-    cluster = Cluster(waiting=[{"reason": "ErrImagePull", "message": "no such image"}] * 100)
+def test_a_run_whose_pod_cannot_start_fails_with_the_reason_and_deletes_the_job(tmp_path):
+    cluster = FakeCluster(waiting=[{"reason": "ErrImagePull", "message": "no such image"}] * 100)
     with pytest.raises(UserError, match="no such image"):
         train(cluster, tmp_path)
-    assert cluster.deleted, "a run that cannot start is no run to take up later"
+    assert cluster.deleted, "otherwise the next command would follow a run that cannot start"
 
 
-def test_a_job_that_is_allowed_no_pod_fails_with_the_clusters_reason(tmp_path):
-    cluster = Cluster(events=[{"reason": "FailedCreate", "message": "violates PodSecurity restricted"}])
+def test_a_run_whose_pod_the_cluster_refuses_fails_with_the_reason_of_the_cluster(tmp_path):
+    cluster = FakeCluster(events=[{"reason": "FailedCreate", "message": "violates PodSecurity restricted"}])
     with pytest.raises(UserError, match="violates PodSecurity"):
         train(cluster, tmp_path)
 
@@ -213,34 +217,34 @@ def test_a_failed_run_names_the_step_and_shows_the_last_lines(tmp_path):
         {"event": "step", "step": "train", "state": "failed"},
     ]
     with pytest.raises(UserError) as failure:
-        train(Cluster(lines, ends="Failed"), tmp_path)
+        train(FakeCluster(lines, condition="Failed"), tmp_path)
     assert "failed in step train" in str(failure.value)
     assert "ValueError: no rows" in str(failure.value)
     assert "BackoffLimitExceeded" in str(failure.value)
-    assert '"event"' not in str(failure.value), "the last lines are what programs printed, not our own events"
+    assert '"event"' not in str(failure.value), "the message shows the lines that programs print, not the events"
 
 
-def test_a_run_that_ends_without_a_model_has_failed(tmp_path):
+def test_a_run_that_registers_no_model_fails(tmp_path):
     with pytest.raises(UserError, match="without registering a model"):
-        train(Cluster(GOOD_RUN[:2]), tmp_path)
+        train(FakeCluster(GOOD_RUN[:2]), tmp_path)
 
 
-def test_a_run_deleted_by_somebody_else_is_told(tmp_path):
-    cluster = Cluster(GOOD_RUN)
+def test_a_run_that_somebody_else_deletes_fails(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
     cluster.create = lambda _path, _body: None
     with pytest.raises(UserError, match="deleted"):
         train(cluster, tmp_path)
 
 
-def test_cancelling_ends_the_run_under_way(tmp_path):
-    cluster = Cluster(GOOD_RUN)
+def test_cancel_deletes_the_running_job(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
     cluster.jobs["markdown-0"] = {"metadata": {"name": "markdown-0", "ownerReferences": [{"name": "markdown-training"}]}}
-    assert trainer(cluster, tmp_path).cancel() == "markdown-0"
-    assert trainer(cluster, tmp_path).cancel() is None
+    assert runs_in(cluster, tmp_path).cancel() == "markdown-0"
+    assert runs_in(cluster, tmp_path).cancel() is None
 
 
-def test_a_log_that_is_not_there_yet_is_asked_for_again(tmp_path):
-    cluster = Cluster(GOOD_RUN)
+def test_a_log_that_does_not_exist_yet_is_requested_again(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
     log, refusals = cluster.log, [ApiError(400, "container is waiting to start")]
 
     def refusing(*args, **options):

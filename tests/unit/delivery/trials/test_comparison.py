@@ -1,4 +1,4 @@
-"""What a canary does worse than the stable version, and what is chance."""
+"""By how much a canary is worse than the stable version, beyond the allowance for sampling noise."""
 
 from __future__ import annotations
 
@@ -9,96 +9,106 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.trials.comparison import CLASSES, classes, compared, drift, more, shift, stability, times
+from delivery.trials.comparison import (
+    BINS,
+    bin_counts,
+    compare,
+    drift,
+    excess_share,
+    population_stability_index,
+    shift,
+    time_ratio,
+)
 from tests.canaries import figures
 from workloads.canary import COMPARED
 
 
-def test_more_of_the_same_is_chance_as_long_as_it_is_little():
-    assert more(2, 100, 10, 1000) == 0, "2 % beside 1 %: of so few requests that may be"
-    assert more(200, 10_000, 1000, 100_000) == pytest.approx(0.01, abs=0.005), "of so many it may not"
-    assert more(50, 100, 0, 1000) > 0.3
-    assert more(0, 100, 50, 100) == 0, "better is not worse"
-    assert more(0, 0, 1, 10) is None
-    assert more(0, 10, 0, 0) is None
+def test_an_excess_within_the_sampling_noise_is_no_excess():
+    assert excess_share(2, 100, 10, 1000) == 0, "2 % against 1 % is within the noise of 100 requests"
+    assert excess_share(200, 10_000, 1000, 100_000) == pytest.approx(0.01, abs=0.005), "but not of 10,000 requests"
+    assert excess_share(50, 100, 0, 1000) > 0.3
+    assert excess_share(0, 100, 50, 100) == 0, "a smaller share is better and not worse"
+    assert excess_share(0, 0, 1, 10) is None
+    assert excess_share(0, 10, 0, 0) is None
 
 
 COUNTS = st.integers(1, 100_000)
 
 
 @given(COUNTS, COUNTS, st.floats(0, 1), st.floats(0, 1))
-def test_a_share_is_never_more_than_all_of_it(of, other_of, part, other_part):
-    found = more(round(part * of), of, round(other_part * other_of), other_of)
-    assert 0 <= found <= 1
-    assert more(of, of, other_of, other_of) == 0
+def test_an_excess_share_is_between_zero_and_one(total, other_total, share, other_share):
+    excess = excess_share(round(share * total), total, round(other_share * other_total), other_total)
+    assert 0 <= excess <= 1
+    assert excess_share(total, total, other_total, other_total) == 0
 
 
-def test_times_below_what_anybody_notices_are_as_good_as_one_another():
-    assert times(0.0009, 0.0003, 0.01) == 1
-    assert times(0.02, 0.0003, 0.01) == 2
-    assert times(0.02, 0.04, 0.01) == 0.5
-    assert times(None, 0.04, 0.01) is None
+def test_times_below_the_quick_time_count_as_equal():
+    assert time_ratio(0.0009, 0.0003, 0.01) == 1
+    assert time_ratio(0.02, 0.0003, 0.01) == 2
+    assert time_ratio(0.02, 0.04, 0.01) == 0.5
+    assert time_ratio(None, 0.04, 0.01) is None
 
 
-SPREADS = st.dictionaries(st.floats(-1e9, 1e9), st.integers(1, 10_000).map(float), min_size=1, max_size=200)
+HISTOGRAMS = st.dictionaries(st.floats(-1e9, 1e9), st.integers(1, 10_000).map(float), min_size=1, max_size=200)
 
 
-@given(SPREADS, SPREADS)
-def test_classes_hold_all_rows_of_both_and_are_few(one, other):
-    found = classes(one, other)
-    assert 1 <= len(found) <= CLASSES
-    assert [sum(counts) for counts in zip(*found, strict=True)] == pytest.approx([sum(one.values()), sum(other.values())])
-    assert all(any(counts) for counts in found)
+@given(HISTOGRAMS, HISTOGRAMS)
+def test_a_few_bins_contain_all_rows_of_both_histograms(one, other):
+    bins = bin_counts(one, other)
+    assert 1 <= len(bins) <= BINS
+    assert [sum(counts) for counts in zip(*bins, strict=True)] == pytest.approx([sum(one.values()), sum(other.values())])
+    assert all(any(counts) for counts in bins)
 
 
-@given(SPREADS)
-def test_the_same_spread_is_perfectly_stable(spread):
-    assert stability(classes(spread, spread)) == 0
+@given(HISTOGRAMS)
+def test_the_stability_index_of_equal_distributions_is_zero(histogram):
+    assert population_stability_index(bin_counts(histogram, histogram)) == 0
 
 
-@given(SPREADS, SPREADS)
-def test_instability_is_a_number_that_is_the_same_from_both_sides(one, other):
-    found = stability(classes(one, other))
-    assert 0 <= found < math.inf
-    assert stability(classes(other, one)) == pytest.approx(found)
+@given(HISTOGRAMS, HISTOGRAMS)
+def test_the_stability_index_is_finite_and_symmetric(one, other):
+    index = population_stability_index(bin_counts(one, other))
+    assert 0 <= index < math.inf
+    assert population_stability_index(bin_counts(other, one)) == pytest.approx(index)
 
 
-def drawn(generator, count, scale=1.0, spread=1.0):
-    return figures(answers=[scale * math.exp(generator.gauss(8, spread)) for _ in range(count)])
+def log_normal(generator, count, scale=1.0, deviation=1.0):
+    """Figures of a sample of log-normal predictions."""
+    return figures(answers=[scale * math.exp(generator.gauss(8, deviation)) for _ in range(count)])
 
 
-def test_two_samples_of_the_same_are_no_drift_however_small_they_are():
+def test_two_samples_of_the_same_distribution_show_no_drift_however_small_they_are():
     generator = random.Random(1)
-    found = [
+    results = [
         (drift(canary, stable), shift(canary, stable))
-        for canary, stable in ((drawn(generator, 40), drawn(generator, 400)) for _ in range(300))
+        for canary, stable in ((log_normal(generator, 40), log_normal(generator, 400)) for _ in range(300))
     ]
-    assert sum(one > 0.02 for one, _ in found) <= 3, "about one in a thousand may be more than chance"
-    assert sum(one > 0.02 for _, one in found) <= 6, "sums of such long tails vary more than normal ones"
+    assert sum(value > 0.02 for value, _ in results) <= 3, "about one in a thousand may exceed the allowance for noise"
+    assert sum(value > 0.02 for _, value in results) <= 6, "means of such long-tailed samples vary more than normal ones"
 
 
-@pytest.mark.parametrize("changes", [{"scale": 3.0}, {"scale": 0.4}, {"spread": 2.5}, {"scale": -1.0}])
-def test_another_spread_is_drift(changes):
+@pytest.mark.parametrize("changes", [{"scale": 3.0}, {"scale": 0.4}, {"deviation": 2.5}, {"scale": -1.0}])
+def test_a_different_distribution_is_drift(changes):
     generator = random.Random(2)
-    stable, canary = drawn(generator, 2000), drawn(generator, 400, **changes)
+    stable, canary = log_normal(generator, 2000), log_normal(generator, 400, **changes)
     assert drift(canary, stable) > 0.25
 
 
-def test_a_request_that_is_asked_over_and_over_drifts_when_its_answer_does():
+def test_the_same_request_with_another_answer_is_drift_and_shift():
     same, double = figures(answers=[6400.0] * 300), figures(answers=[12_800.0] * 300)
     assert (drift(same, same), shift(same, same)) == (0, 0)
     assert drift(double, same) > 1
-    assert shift(double, same) == 1, "twice as much is off by all of it"
+    assert shift(double, same) == 1, "the mean differs by the whole root mean square of the stable predictions"
 
 
-def test_rows_of_one_request_are_not_taken_for_so_many_requests():
-    few, many = ([6000.0] * 5 + [7000.0] * 5, [6000.0] * 7 + [7000.0] * 3)
-    alone = figures(answers=few * 100), figures(answers=many * 100)
-    together = figures(answers=few * 100, requests=20), figures(answers=many * 100, requests=20)
-    assert drift(*alone) > drift(*together) == 0
+def test_the_sample_size_is_the_number_of_requests_and_not_of_rows():
+    canary, stable = ([6000.0] * 5 + [7000.0] * 5, [6000.0] * 7 + [7000.0] * 3)
+    one_row_each = figures(answers=canary * 100), figures(answers=stable * 100)
+    many_rows_each = figures(answers=canary * 100, requests=20), figures(answers=stable * 100, requests=20)
+    assert drift(*one_row_each) > drift(*many_rows_each) == 0
 
 
-def test_answers_around_zero_have_a_size_nevertheless():
+def test_a_shift_is_measured_also_if_the_stable_predictions_have_mean_zero():
     stable = figures(answers=[-10.0, 10.0] * 1000)
     assert shift(figures(answers=[-5.0, 15.0] * 1000), stable) == pytest.approx(0.5, abs=0.15)
     zero = figures(answers=[0.0] * 100)
@@ -106,7 +116,7 @@ def test_answers_around_zero_have_a_size_nevertheless():
     assert shift(figures(answers=[5.0] * 100), zero) == 1
 
 
-def test_what_nobody_told_is_left_out():
-    nothing, something = figures(), figures(answers=[1.0] * 10)
-    assert compared(nothing, nothing, 0.01) == {"restarts": 0.0}
-    assert set(compared(something, something, 0.01)) == set(COMPARED)
+def test_metrics_without_figures_are_omitted():
+    empty, complete = figures(), figures(answers=[1.0] * 10)
+    assert compare(empty, empty, 0.01) == {"restarts": 0.0}
+    assert set(compare(complete, complete, 0.01)) == set(COMPARED)

@@ -1,4 +1,4 @@
-"""`modelstack canary --watch` and `shadow --compare`, from the command line to the stack file; the cluster alone is a fake."""
+"""`modelstack canary --watch` and `shadow --compare`, from the command line to the stack file, with a fake cluster."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ BAD = {"answers": [300.0, 600.0] * 200}
 BLOCK = released(3, 4, canary={"version": 4, "percent": 50})
 
 
-def metrics(**told):
-    """What a service shows, as Prometheus reads it."""
+def metrics(**values):
+    """The metrics of a service in Prometheus' text format."""
     labels = {"requests_total": "code", "request_seconds_bucket": "le", "answers_total": "at_least"}
     lines = ['modelstack_started_seconds{version="3"} 1.0']
-    for (name, label), value in counters(**told).items():
-        mine = f'{labels[name]}="{label}",' if label else ""
-        lines.append(f'modelstack_{name}{{{mine}version="3"}} {value}')
+    for (name, label), value in counters(**values).items():
+        series = f'{labels[name]}="{label}",' if label else ""
+        lines.append(f'modelstack_{name}{{{series}version="3"}} {value}')
     return "\n".join(lines)
 
 
-class Cluster:
-    """One pod of each variant. Figures grow from one look to the next."""
+class FakeCluster:
+    """A cluster with one pod of each variant. The first reading of each pod has no requests, all later ones have `values`."""
 
-    def __init__(self, told):
-        self.told, self.asked, self.status, self.recorded, self.reason = told, 0, {}, {}, ""
+    def __init__(self, values):
+        self.values, self.readings, self.status, self.recorded, self.reason = values, 0, {}, {}, ""
 
     def items(self, path, params):
         assert path == "/api/v1/namespaces/serving/pods"
-        wanted = dict(label.removeprefix("modelstack.dev/").split("=") for label in params["labelSelector"].split(","))
-        found = {"stable": "3", "canary": "4", "shadow": "4"}.get(wanted["role"])
-        assert wanted["workload"] == "markdown"
-        if wanted["version"] != found:
+        selector = dict(label.removeprefix("modelstack.dev/").split("=") for label in params["labelSelector"].split(","))
+        version = {"stable": "3", "canary": "4", "shadow": "4"}.get(selector["role"])
+        assert selector["workload"] == "markdown"
+        if selector["version"] != version:
             return []
-        name = wanted["role"]
+        name = selector["role"]
         return [{"metadata": {"name": name, "uid": f"uid-{name}"}, "status": {"phase": "Running", "podIP": "10.0.0.1"}}]
 
     def get_from_pod(self, namespace, pod, port, path):
@@ -57,32 +57,32 @@ class Cluster:
         if (port, path) == (6001, "/recorded"):
             return json.dumps(self.recorded.get(pod, []))
         assert (port, path) == (6000, "/metrics")
-        self.asked += 1
-        # The first look at each pod finds nothing done yet.
-        return metrics(**self.told[pod]) if self.asked > len(self.told) else metrics()
+        self.readings += 1
+        return metrics(**self.values[pod]) if self.readings > len(self.values) else metrics()
 
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    """Runs a command in a checkout where stage runs what its stack file says."""
+    """Runs commands in a checkout, with a stage that runs the releases of its stack file."""
 
     class World:
         file = tmp_path / "Pulumi.stage.yaml"
 
-        def has(self, block, running=None, **told):
+        def deploy(self, block, running=None, **values):
+            """Writes releases to the stack file. Stage runs these releases, or `running`. `values` are those of the pods."""
             self.file.write_text(stack_file.with_releases(STACK_FILE, "markdown", block))
             here = outputs(running or block)
             here["releases"]["markdown"]["canary"] = (running or block).get("canary")
             monkeypatch.setattr(stack_editor, "deployed_in", lambda stack: parse(here) if stack == "stage" else {})
-            self.cluster = Cluster({"stable": GOOD} | told)
-            found = Pods(cluster=self.cluster, namespace="serving", workload="markdown")
-            monkeypatch.setattr(Pods, "of", lambda access, workload: found)
+            self.cluster = FakeCluster({"stable": GOOD} | values)
+            variant_pods = Pods(cluster=self.cluster, namespace="serving", workload="markdown")
+            monkeypatch.setattr(Pods, "from_environment", lambda environment, workload: variant_pods)
 
         def run(self, *args):
             monkeypatch.setattr(sys, "argv", ["modelstack", *args])
-            with pytest.raises(SystemExit) as ended:
+            with pytest.raises(SystemExit) as exited:
                 main.main()
-            return ended.value.code
+            return exited.value.code
 
         def block(self):
             return stack_file.releases(self.file.read_text())["markdown"]
@@ -100,95 +100,100 @@ def world(tmp_path, monkeypatch):
 WATCH = ("canary", "markdown", "--stack", "stage", "--watch")
 
 
-def test_a_canary_that_passes_becomes_stable_and_what_was_can_be_gone_back_to(world, capsys):
-    world.has(BLOCK, canary=GOOD)
+def test_a_canary_that_passes_becomes_stable_and_the_old_version_stays_for_a_rollback(world, capsys):
+    world.deploy(BLOCK, canary=GOOD)
     assert world.run(*WATCH) == 0
-    assert world.block() == released(4, 3), "version 3 is kept"
-    said = capsys.readouterr()
-    assert "Verdict: passed after 5:00 min: it keeps to all rules." in said.out
-    assert "drift <= 0.25" in said.out
-    assert "+      stable: 4" in said.out
-    assert 'Next: eval "$(modelstack env)" && pulumi up --stack stage' in said.out
-    assert "[   20 s of 300 s] stable: requests 0" in said.err, "a line now and then where there is no terminal"
+    assert world.block() == released(4, 3), "version 3 stays in the stack file"
+    printed = capsys.readouterr()
+    assert "Verdict: passed after 5:00 min: the canary meets all rules." in printed.out
+    assert "drift <= 0.25" in printed.out
+    assert "+      stable: 4" in printed.out
+    assert 'Next: eval "$(modelstack env)" && pulumi up --stack stage' in printed.out
+    assert "[   20 s of 300 s] stable: requests 0" in printed.err, "without a terminal, progress is shown as lines"
 
 
-def test_a_canary_that_fails_is_removed_and_the_exit_code_says_so(world, capsys):
-    world.has(BLOCK, canary=BAD)
+def test_a_canary_that_fails_is_removed_and_the_exit_code_is_3(world, capsys):
+    world.deploy(BLOCK, canary=BAD)
     assert world.run(*WATCH) == 3
     assert world.block() == released(3, 4)
-    said = capsys.readouterr().out
-    assert "Verdict: failed" in said
-    assert "above 0.25 predictions have changed a lot" in said
-    assert "-      canary:" in said
+    printed = capsys.readouterr().out
+    assert "Verdict: failed" in printed
+    assert "above 0.25 predictions have changed a lot" in printed
+    assert "-      canary:" in printed
 
 
-def test_too_few_requests_change_nothing_and_the_exit_code_says_so(world, capsys):
-    world.has(BLOCK, canary={"answers": [100.0] * 7})
+def test_with_too_few_requests_nothing_is_changed_and_the_exit_code_is_4(world, capsys):
+    world.deploy(BLOCK, canary={"answers": [100.0] * 7})
     assert world.run(*WATCH) == 4
     assert world.block() == BLOCK
-    said = capsys.readouterr().out
-    assert "Verdict: undecided after 5:00 min: 7 of at least 300 requests reached the canary version." in said
-    assert "Next: watch it longer" in said
-    world.has(BLOCK, canary={"answers": [100.0, 200.0] * 4})
+    printed = capsys.readouterr().out
+    why = "only 7 requests reached the canary version, at least 300 are required"
+    assert f"Verdict: undecided after 5:00 min: {why}." in printed
+    assert "Next: watch the canary longer" in printed
+    world.deploy(BLOCK, canary={"answers": [100.0, 200.0] * 4})
     assert world.run(*WATCH, "--min-requests", "5", "--seconds", "30") == 0
 
 
 def test_with_dry_run_nothing_is_written(world, capsys):
-    world.has(BLOCK, canary=GOOD)
+    world.deploy(BLOCK, canary=GOOD)
     assert world.run(*WATCH, "--dry-run") == 0
     assert world.block() == BLOCK
     assert "Nothing was written." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("canary", "verdict", "code"), [(GOOD, "passed", 0), (BAD, "failed", 3), ({}, "undecided", 4)])
-def test_a_program_gets_one_object_with_all_of_it(world, capsys, canary, verdict, code):
-    world.has(BLOCK, canary=canary)
+def test_json_output_is_one_object_with_verdict_and_edit(world, capsys, canary, verdict, code):
+    world.deploy(BLOCK, canary=canary)
     assert world.run(*WATCH, "--json") == code
-    told = json.loads(capsys.readouterr().out)
-    assert (told["verdict"], told["changed"], told["written"]) == (verdict, code != 4, code != 4)
-    assert {finding["rule"]: finding["passed"] for finding in told["findings"]}["failures <= 0.01"] is (code != 4)
-    assert told["figures"]["stable"]["requests"] == 400
+    payload = json.loads(capsys.readouterr().out)
+    assert (payload["verdict"], payload["changed"], payload["written"]) == (verdict, code != 4, code != 4)
+    assert {finding["rule"]: finding["passed"] for finding in payload["findings"]}["failures <= 0.01"] is (code != 4)
+    assert payload["figures"]["stable"]["requests"] == 400
 
 
-def test_a_pod_that_does_not_answer_is_no_reason_to_give_up(world):
-    world.has(BLOCK, canary=GOOD)
+def test_a_pod_that_does_not_answer_does_not_stop_the_watch(world):
+    world.deploy(BLOCK, canary=GOOD)
     world.cluster.status["canary"] = 503
     assert world.run(*WATCH) == 4
 
 
-def test_who_may_not_ask_pods_is_told_what_is_missing(world, capsys):
-    world.has(BLOCK, canary=GOOD)
+def test_a_user_without_access_to_pods_gets_an_error_that_names_the_permission(world, capsys):
+    world.deploy(BLOCK, canary=GOOD)
     world.cluster.status["canary"], world.cluster.reason = 403, "Forbidden"
     assert world.run(*WATCH) == 1
     assert "pods/proxy" in capsys.readouterr().err
 
 
-def test_a_403_that_is_not_the_api_servers_is_no_matter_of_roles(world, capsys):
-    world.has(BLOCK, canary=GOOD)
+def test_a_403_that_does_not_come_from_the_api_server_is_not_a_missing_permission(world, capsys):
+    world.deploy(BLOCK, canary=GOOD)
     world.cluster.status["canary"] = 403
-    assert world.run(*WATCH) == 4, "somebody else answered for a pod that had ended"
+    assert world.run(*WATCH) == 4, "after a pod has ended, another pod or a proxy may answer at its address"
     assert "pods/proxy" not in capsys.readouterr().err
 
 
 NOTHING_TO_WATCH = {
     "no canary": (released(3, 4), None, "There is no canary of markdown in stage"),
-    "a canary that does not run yet": (BLOCK, released(3, 4), "What stage runs is not what its stack file says"),
-    "another share than runs": (BLOCK, BLOCK | {"canary": {"version": 4, "percent": 10}}, "a canary of version 4 on 50 %"),
-    "a canary without requests": (BLOCK | {"canary": {"version": 4, "percent": 0}}, None, "the canary gets 0 %"),
-    "a canary with all requests": (BLOCK | {"canary": {"version": 4, "percent": 100}}, None, "the canary gets 100 %"),
+    "a canary that does not run yet": (BLOCK, released(3, 4), "stage does not run the canary of its stack file yet"),
+    "a share that is not deployed yet": (
+        BLOCK,
+        BLOCK | {"canary": {"version": 4, "percent": 10}},
+        "a canary of version 4 on 50 %",
+    ),
+    "a canary without requests": (BLOCK | {"canary": {"version": 4, "percent": 0}}, None, "the canary receives 0 %"),
+    "a canary with all requests": (BLOCK | {"canary": {"version": 4, "percent": 100}}, None, "the canary receives 100 %"),
 }
 
 
 @pytest.mark.parametrize(("block", "running", "words"), NOTHING_TO_WATCH.values(), ids=NOTHING_TO_WATCH)
-def test_there_is_nothing_to_watch_with(world, capsys, block, running, words):
-    world.has(block, running, canary=GOOD)
+def test_the_command_refuses_to_watch(world, capsys, block, running, words):
+    world.deploy(block, running, canary=GOOD)
     assert world.run(*WATCH) == 1
     assert words in capsys.readouterr().err
     assert world.block() == block
 
 
-def test_releases_that_were_changed_meanwhile_stay_as_they_are(world, capsys, monkeypatch):
-    world.has(BLOCK, canary=GOOD)
+def test_releases_that_somebody_changes_during_the_watch_are_not_edited(world, capsys, monkeypatch):
+    world.deploy(BLOCK, canary=GOOD)
     changed = BLOCK | {"canary": {"version": 4, "percent": 10}}
     text = stack_file.with_releases(STACK_FILE, "markdown", changed)
     monkeypatch.setattr(watch.time, "sleep", lambda seconds: world.file.write_text(text))
@@ -197,10 +202,10 @@ def test_releases_that_were_changed_meanwhile_stay_as_they_are(world, capsys, mo
     assert world.block() == changed
 
 
-def test_a_canary_that_the_environment_may_not_make_stable_does_not_become_it(world, capsys):
+def test_a_canary_that_does_not_meet_the_requirements_of_the_environment_does_not_become_stable(world, capsys):
     block = released(3, 4, canary={"version": 4, "percent": 50})
     block["versions"][1]["evidence"]["metrics"]["wape"] = 0.9
-    world.has(block, canary=GOOD)
+    world.deploy(block, canary=GOOD)
     assert world.run(*WATCH) == 1
     assert "does not pass the gate" in capsys.readouterr().err
     assert world.block() == block
@@ -209,14 +214,14 @@ def test_a_canary_that_the_environment_may_not_make_stable_does_not_become_it(wo
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((*WATCH, "--traffic", "0"), "--traffic cannot go with --watch"),
-        ((*WATCH, "--version", "4", "--abort"), "--version, --abort cannot go with --watch"),
-        (("canary", "markdown", "--stack", "stage", "--traffic", "5", "--seconds", "9"), "--seconds only goes with --watch"),
-        (("shadow", "markdown", "--stack", "stage", "--compare", "--abort"), "--abort cannot go with --compare"),
+        ((*WATCH, "--traffic", "0"), "--traffic cannot be used with --watch"),
+        ((*WATCH, "--version", "4", "--abort"), "--version, --abort cannot be used with --watch"),
+        (("canary", "markdown", "--stack", "stage", "--traffic", "5", "--seconds", "9"), "--seconds only works with --watch"),
+        (("shadow", "markdown", "--stack", "stage", "--compare", "--abort"), "--abort cannot be used with --compare"),
     ],
 )
-def test_options_that_mean_nothing_together_are_refused(world, capsys, args, words):
-    world.has(BLOCK)
+def test_options_that_exclude_each_other_are_refused(world, capsys, args, words):
+    world.deploy(BLOCK)
     assert world.run(*args) == 2
     assert words in " ".join(capsys.readouterr().err.split())
 
@@ -224,34 +229,35 @@ def test_options_that_mean_nothing_together_are_refused(world, capsys, args, wor
 COMPARE = ("shadow", "markdown", "--stack", "stage", "--compare")
 
 
-def kept(*values):
+def recorded(*values):
+    """The answers that a service has recorded, one row each."""
     return [{"request": f"{number:032x}", "at": 1.0, "rows": 1, "values": [value]} for number, value in enumerate(values)]
 
 
-def test_a_shadow_is_compared_by_the_requests_that_both_answered(world, capsys):
-    world.has(released(3, 4, shadow=4), shadow={**GOOD, "failures": 2})
-    world.cluster.recorded = {"stable": kept(100.0, 200.0, 300.0), "shadow": kept(100.0, 150.0)}
+def test_a_shadow_is_compared_on_the_requests_that_both_versions_answered(world, capsys):
+    world.deploy(released(3, 4, shadow=4), shadow={**GOOD, "failures": 2})
+    world.cluster.recorded = {"stable": recorded(100.0, 200.0, 300.0), "shadow": recorded(100.0, 150.0)}
     assert world.run(*COMPARE) == 0
-    said = capsys.readouterr().out
-    assert "2 requests answered by both, 2 rows" in said
-    assert "difference of a row: 12.50% in the mean, 25.0% at most" in said
-    assert "rows that differ by more than 10%: 50.0%" in said
+    printed = capsys.readouterr().out
+    assert "2 requests answered by both versions, 2 rows" in printed
+    assert "difference per row: 12.50% on average, 25.0% at most" in printed
+    assert "rows that differ by more than 10%: 50.0%" in printed
     assert world.run(*COMPARE, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["requests"], told["largest_difference"], told["versions"]) == (2, 0.25, {"stable": 3, "shadow": 4})
-    assert told["figures"]["shadow"]["failures"] == 2
+    payload = json.loads(capsys.readouterr().out)
+    assert (payload["requests"], payload["largest_difference"], payload["versions"]) == (2, 0.25, {"stable": 3, "shadow": 4})
+    assert payload["figures"]["shadow"]["failures"] == 2
 
 
-def test_without_a_shadow_or_a_common_request_it_says_so(world, capsys):
-    world.has(released(3, 4))
+def test_a_comparison_without_a_shadow_or_without_a_common_request_is_an_error(world, capsys):
+    world.deploy(released(3, 4))
     assert world.run(*COMPARE) == 1
     assert "There is no shadow of markdown in stage." in capsys.readouterr().err
-    world.has(released(3, 4, shadow=4), shadow=GOOD)
-    world.cluster.recorded = {"stable": kept(100.0)}
+    world.deploy(released(3, 4, shadow=4), shadow=GOOD)
+    world.cluster.recorded = {"stable": recorded(100.0)}
     assert world.run(*COMPARE) == 1
-    said = capsys.readouterr().err
-    assert "There is no request yet that both have answered." in said
-    assert "stable version 3: 1 answers, shadow version 4: 0 answers" in said
+    printed = capsys.readouterr().err
+    assert "No request has been answered by both versions yet." in printed
+    assert "stable version 3: 1 answers, shadow version 4: 0 answers" in printed
 
 
 def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
@@ -259,9 +265,9 @@ def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
     file = world.file.with_name("Pulumi.prod.yaml")
     file.write_text(stack_file.with_releases(STACK_FILE, "markdown", block))
     here = outputs(block)
-    here["releases"]["markdown"]["proven"] = [made["image"] for made in block["versions"]]
+    here["releases"]["markdown"]["proven"] = [release["image"] for release in block["versions"]]
     text, deployed = file.read_text(), DeployedReleases(here=parse(here))
     editor = StackEditor(stack="prod", file=file, text=text, workload=MARKDOWN, deployed=deployed, today=TODAY)
-    ended = watch.Trial(stable=3, canary=4, percent=50).ended(editor, WatchOutcome.passed)
-    after = stack_file.releases(ended.after)["markdown"]
+    edit = watch.Trial(stable=3, canary=4, percent=50).conclude(editor, WatchOutcome.passed)
+    after = stack_file.releases(edit.after)["markdown"]
     assert after == approved("prod", released(4, 3))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.plain import project, template
+from tests.engine.harness.plain import project, template
 
 __all__ = ["project", "template"]  # fixtures
 

@@ -1,4 +1,4 @@
-"""Build contexts: what an ignore file lets in, and what makes another digest. Nothing is built here."""
+"""The image builder without a build: contexts, ignore files, digests, Dockerfile arguments, and failing commands."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from local.images.ignore import Ignore
 
 
 @pytest.mark.parametrize(
-    ("rules", "path", "out"),
+    ("rules", "path", "excluded"),
     [
         ("", "a", False),
         ("*", "a/b", True),
@@ -45,8 +45,8 @@ from local.images.ignore import Ignore
         ("!a\n*", "a", True),
     ],
 )
-def test_the_last_rule_that_matches_a_path_or_a_folder_above_it_decides(rules, path, out):
-    assert Ignore(rules).leaves_out(path) is out
+def test_the_last_rule_that_matches_a_path_or_a_folder_above_it_decides(rules, path, excluded):
+    assert Ignore(rules).excludes(path) is excluded
 
 
 @pytest.fixture
@@ -60,37 +60,37 @@ def tree(tmp_path):
     return tmp_path
 
 
-def test_an_allow_list_lets_in_what_it_names_however_deep(tree):
+def test_an_allow_list_includes_the_paths_it_names_at_any_depth(tree):
     assert Context(tree, tree / "Dockerfile").entries() == ["app", "app/main.py", "deep/er/kept.txt"]
 
 
-def test_the_ignore_file_beside_the_dockerfile_goes_before_the_folders(tree):
+def test_the_ignore_file_beside_the_dockerfile_takes_precedence_over_the_contexts(tree):
     (tree / ".dockerignore").write_text("app\n")
     assert "app/main.py" in Context(tree, tree / "Dockerfile").entries()
 
 
-def test_folders_that_nothing_can_be_kept_in_are_not_read(tree):
+def test_excluded_folders_without_included_files_are_not_read(tree):
     closed = tree / "closed"
     closed.mkdir()
-    seen = []
+    read = []
     scandir = os.scandir
 
-    def watching(path):
-        seen.append(os.fspath(path))
+    def recording_scandir(path):
+        read.append(os.fspath(path))
         return scandir(path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "scandir", watching)
+        patch.setattr(os, "scandir", recording_scandir)
         Context(tree, tree / "Dockerfile").entries()
-    assert str(closed) not in seen, "a virtual environment in the checkout would take seconds"
-    assert str(tree / "deep/er") in seen
+    assert str(closed) not in read, "reading a virtual environment in the checkout would take seconds"
+    assert str(tree / "deep/er") in read
 
 
-def test_the_stage_holds_what_the_digest_was_made_of(tree, tmp_path):
+def test_the_copy_of_a_context_has_exactly_the_files_that_the_digest_describes(tree, tmp_path):
     context = Context(tree, tree / "Dockerfile")
-    context.stage(tmp_path / "staged")
-    staged = sorted(str(file.relative_to(tmp_path / "staged")) for file in (tmp_path / "staged").rglob("*") if file.is_file())
-    assert staged == ["app/main.py", "deep/er/kept.txt"]
+    context.copy_to(tmp_path / "copy")
+    copied = sorted(str(file.relative_to(tmp_path / "copy")) for file in (tmp_path / "copy").rglob("*") if file.is_file())
+    assert copied == ["app/main.py", "deep/er/kept.txt"]
 
 
 def digest(tree, *settings):
@@ -98,7 +98,7 @@ def digest(tree, *settings):
 
 
 @pytest.mark.parametrize("change", ["content", "new file", "renamed", "executable", "dockerfile", "link", "argument"])
-def test_whatever_a_build_sees_makes_another_digest(tree, change):
+def test_a_change_of_an_input_of_the_build_changes_the_digest(tree, change):
     (tree / "app/link").symlink_to("main.py")
     before = digest(tree)
     settings = ()
@@ -122,7 +122,7 @@ def test_whatever_a_build_sees_makes_another_digest(tree, change):
 
 
 @pytest.mark.parametrize("change", ["ignored file", "time", "group's permission"])
-def test_what_a_build_does_not_see_makes_no_other_digest(tree, change):
+def test_a_change_that_the_build_cannot_read_does_not_change_the_digest(tree, change):
     before = digest(tree)
     match change:
         case "ignored file":
@@ -134,48 +134,50 @@ def test_what_a_build_does_not_see_makes_no_other_digest(tree, change):
     assert digest(tree) == before
 
 
-def test_a_context_or_dockerfile_that_is_not_there_is_named(tmp_path):
+def test_a_missing_context_or_dockerfile_is_refused_with_its_key(tmp_path):
     with pytest.raises(UserError, match=r"build\.context"):
         Context(tmp_path / "none", tmp_path / "Dockerfile").check()
     with pytest.raises(UserError, match=r"build\.dockerfile"):
         Context(tmp_path, tmp_path / "Dockerfile").check()
 
 
-def test_only_registries_on_this_machine_are_spoken_to_in_plain_http():
+def test_plain_http_is_used_only_for_container_registries_on_this_machine():
     text = builder._registries(("localhost:5000/a:1", "127.0.0.1:6000/base", "registry.example.com/b:2", "3.11"))
     assert 'location = "localhost:5000"' in text
     assert 'location = "127.0.0.1:6000"' in text
     assert "example.com" not in text
 
 
-def test_arguments_are_part_of_the_dockerfile_that_layers_are_compared_by():
+def test_another_value_of_an_argument_changes_the_dockerfile():
     text = "ARG BASE=x\nFROM ${BASE}\nARG NAME\narg OTHER=b\nLABEL name=${NAME}\n"
     first, second = (builder.with_arguments(text, {"BASE": "y", "NAME": value}) for value in ("a", "b"))
-    assert first != second, "buildah would take the label of the first for the second"
-    assert first.count("LABEL modelstack.argument") == 1, "what FROM says is compared by buildah, and OTHER is not given"
+    assert first != second, "otherwise buildah would reuse the label of the first build for the second"
+    assert first.count("LABEL modelstack.argument") == 1, (
+        "buildah itself compares the image of FROM, and OTHER has no value here"
+    )
     assert builder.with_arguments(text, {}) == text
 
 
-class Step:
+class RecordingStep:
     def __init__(self):
-        self.moves = []
+        self.calls = []
 
     def step(self, _name):
         return nullcontext(self)
 
     def advance(self, done, total=None):
-        self.moves.append((done, total))
+        self.calls.append((done, total))
 
     def note(self, text):
-        self.moves.append(text)
+        self.calls.append(text)
 
 
-def test_the_bar_follows_the_steps_of_the_dockerfile():
-    step = Step()
-    show = builder._Steps(step)
+def test_the_progress_bar_follows_the_steps_of_the_dockerfile():
+    step = RecordingStep()
+    on_line = builder._Steps(step)
     for line in ("STEP 2/7: RUN make\n", "hello\n", "[2/3] STEP 1/4: COPY a b\n"):
-        show(line)
-    assert step.moves == [(1, 7), "RUN make", (0, 4), "COPY a b"]
+        on_line(line)
+    assert step.calls == [(1, 7), "RUN make", (0, 4), "COPY a b"]
 
 
 def command(script, tmp_path):
@@ -186,7 +188,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root"
 
 
 @needs_root
-def test_a_failed_command_tells_its_step_the_end_of_its_output_and_where_the_rest_is(tmp_path):
+def test_the_error_of_a_failed_command_names_the_step_and_the_log_and_shows_the_end_of_the_output(tmp_path):
     script = "echo 'STEP 3/9: RUN make'; for i in $(seq 60); do echo line $i; done; exit 7"
     with pytest.raises(UserError) as caught:
         command(script, tmp_path).run(lambda _line: None, None)
@@ -199,13 +201,13 @@ def test_a_failed_command_tells_its_step_the_end_of_its_output_and_where_the_res
 
 
 @needs_root
-def test_a_full_disk_is_told_as_such(tmp_path):
+def test_a_full_disk_is_reported_as_the_cause(tmp_path):
     with pytest.raises(UserError, match="disk is full"):
         command("echo 'write /x: no space left on device' >&2; exit 1", tmp_path).run(lambda _line: None, None)
 
 
 @needs_root
-def test_a_command_that_fails_where_hardly_anything_is_free_has_met_a_full_disk_whatever_it_says(tmp_path, monkeypatch):
+def test_a_failure_with_hardly_any_free_space_is_reported_as_a_full_disk_whatever_the_output_says(tmp_path, monkeypatch):
     free = {"bytes": 100 * 1024**2}
     monkeypatch.setattr(confined.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free["bytes"]))
     failing = command("echo 'GPG error: At least one invalid signature was encountered.' >&2; exit 100", tmp_path)
@@ -226,15 +228,15 @@ def test_a_cancelled_command_leaves_no_process(tmp_path):
         command(f"setsid sleep {marker} & sleep {marker}", tmp_path).run(lambda _line: None, cancelled)
     assert time.monotonic() - started < 10
     assert marker not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout, (
-        "even what has left the process group ends with the process namespace"
+        "a process that has left the process group ends with the process namespace, too"
     )
 
 
-def test_who_may_approve_is_no_part_of_the_training_image(tmp_path):
+def test_the_list_of_approvers_is_not_part_of_the_training_image(tmp_path):
     folder = tmp_path / "workloads" / "markdown"
     folder.mkdir(parents=True)
     for name in ("workload.py", "approvers.json"):
         (folder / name).touch()
     entries = Context(tmp_path, paths.CHECKOUT / "components/images/training/Dockerfile").entries()
     assert "workloads/markdown/workload.py" in entries
-    assert "workloads/markdown/approvers.json" not in entries, "a new approver would build the largest image anew"
+    assert "workloads/markdown/approvers.json" not in entries, "a new approver must not cause a new build of the largest image"

@@ -35,8 +35,8 @@ def pulumi(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BIN", tmp_path / "bin")
     monkeypatch.setattr(paths, "cache_home", lambda: tmp_path / "cache")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(download, "offered", lambda _url, *, retry=False: False)
-    download.remember_refusal()
+    monkeypatch.setattr(download, "is_available", lambda _url, *, retry=False: False)
+    download.record_unreachable()
     executable = tmp_path / "release" / "pulumi"
     executable.parent.mkdir()
     executable.write_text("#!/bin/sh\n")
@@ -105,7 +105,7 @@ def test_a_stand_in_for_another_python_is_written_anew(pulumi):
 
 def test_what_can_be_downloaded_is_downloaded_by_the_engine_itself(pulumi, monkeypatch):
     asked = []
-    monkeypatch.setattr(download, "offered", lambda url, *, retry=False: asked.append(url) or not retry)
+    monkeypatch.setattr(download, "is_available", lambda url, *, retry=False: asked.append(url) or not retry)
     script = '#!/bin/sh\nf=$PULUMI_HOME/plugins/$3-$4-v$5; f=${f#}; mkdir -p "$f"; echo official > "$f/pulumi-$3-$4"\n'
     program(pulumi, script)
     found = sources(install.install(Quiet(), pulumi))
@@ -114,7 +114,7 @@ def test_what_can_be_downloaded_is_downloaded_by_the_engine_itself(pulumi, monke
 
 
 def test_a_download_that_fails_leaves_the_stand_in(pulumi, monkeypatch):
-    monkeypatch.setattr(download, "offered", lambda _url, *, retry=False: not retry)
+    monkeypatch.setattr(download, "is_available", lambda _url, *, retry=False: not retry)
     program(pulumi, "#!/bin/sh\nexit 1\n")
     assert sources(install.install(Quiet(), pulumi)) == dict.fromkeys(NAMES, Source.STAND_IN)
 

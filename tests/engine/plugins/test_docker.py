@@ -8,9 +8,9 @@ import urllib.request
 import pytest
 
 from local.images import Builder
-from tests.engine.conftest import Quiet, free_port
-from tests.engine.plain import project, template
-from tests.engine.registries import registry_in
+from tests.engine.harness.plain import project, template
+from tests.engine.harness.processes import Quiet, free_port
+from tests.engine.harness.registries import registry_in
 
 __all__ = ["project", "template"]  # fixtures
 

@@ -66,7 +66,7 @@ def test_a_field_that_a_controller_took_is_a_conflict_that_names_it(kubernetes_s
     refused = kubernetes_stack.up(robot, namespace=namespace, label="2")
     assert refused.failed
     assert 'conflict with "rival"' in refused.error
-    assert "somebody else has set fields" in refused.error
+    assert "another field manager owns fields" in refused.error
     assert cluster.get(identity(namespace))["metadata"]["labels"]["a"] == "x", "nothing is taken by force"
 
 

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from tests.engine.plain import project, template
+from tests.engine.harness.plain import project, template
 
 __all__ = ["project", "template"]  # fixtures
 

@@ -78,7 +78,7 @@ def test_a_deployment_that_does_not_get_ready_tells_why_and_goes_on_with_the_nex
     with kubelet(waiting("ImagePullBackOff", 'Back-off pulling image "none"')):
         failed = kubernetes_stack.up(web, namespace=namespace, seconds="6")
     assert failed.failed
-    assert "is not ready: it was given 6 s" in failed.error
+    assert "is not ready: timed out after 6 s" in failed.error
     assert "[MinimumReplicasUnavailable]" in failed.error
     assert '[ImagePullBackOff] Back-off pulling image "none"' in failed.error, "the reason is the pod's"
     assert kubernetes_stack.state("web")["initErrors"], "it is there, and it is known not to work"

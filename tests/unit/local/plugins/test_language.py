@@ -10,23 +10,23 @@ from local.plugins import executor, interpreter
 
 
 def test_without_an_option_a_program_runs_with_the_python_of_the_host(tmp_path):
-    assert str(interpreter.of_program(str(tmp_path), {}).executable) == sys.executable
+    assert str(interpreter.for_program(str(tmp_path), {}).executable) == sys.executable
 
 
 def test_the_option_virtualenv_is_relative_to_the_project(tmp_path):
     python = tmp_path / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.touch()
-    assert interpreter.of_program(str(tmp_path), {"virtualenv": "env"}).executable == python
+    assert interpreter.for_program(str(tmp_path), {"virtualenv": "env"}).executable == python
 
 
 def test_a_virtualenv_that_is_not_there_is_named_with_what_makes_it(tmp_path):
     with pytest.raises(interpreter.NoInterpreterError, match=r"env/bin/python does not exist(.|\n)*pulumi install"):
-        interpreter.of_program(str(tmp_path), {"virtualenv": "env"})
+        interpreter.for_program(str(tmp_path), {"virtualenv": "env"})
 
 
 def test_required_plugins_are_those_of_the_installed_packages():
-    found = {package.name: package.version for package in interpreter.of_program(".", {}).packages()}
+    found = {package.name: package.version for package in interpreter.for_program(".", {}).packages()}
     assert found["kubernetes"] == interpreter.version_of("pulumi-kubernetes")
     assert {"command", "docker", "random"} <= set(found)
 
@@ -47,7 +47,7 @@ def test_name_and_version_of_a_plugin_default_to_the_packages(tmp_path):
 
 
 def test_dependencies_that_others_require_are_left_out_unless_asked_for():
-    python = interpreter.of_program(".", {})
+    python = interpreter.for_program(".", {})
     direct, all_of_them = ({name.lower() for name, _ in python.dependencies(transitive=wanted)} for wanted in (False, True))
     assert direct < all_of_them
     assert "grpcio" in all_of_them - direct, "pulumi requires it"

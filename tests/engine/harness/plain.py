@@ -13,7 +13,7 @@ from pathlib import Path  # noqa: TC003 - dataclasses look at it
 
 import pytest
 
-from tests.engine.conftest import EngineOutcome
+from tests.engine.harness.stacks import EngineOutcome
 
 
 @dataclass

@@ -12,12 +12,12 @@ import pytest
 
 from components.serving import seldon
 from components.serving.endpoint import CanaryVariant, EndpointArgs
-from components.serving.variant import Capacity, Served
+from components.serving.variant import Capacity, ServedRelease
 from local.plugins.kubernetes import api
 
 IMAGE = "localhost:5000/markdown-serving@sha256:"
-STABLE = Served(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
-NEXT = Served(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
+STABLE = ServedRelease(image=IMAGE + "9f" * 32, version=3, run="0f" * 16)
+NEXT = ServedRelease(image=IMAGE + "8e" * 32, version=4, run="1e" * 16)
 CAPACITY = Capacity(cpu="100m", memory="384Mi", cpu_limit="1", workers=1, min_replicas=1, max_replicas=2, target_cpu_percent=70)
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -157,7 +157,7 @@ def test_a_failed_endpoint_tells_the_reason_and_goes_on_with_the_next_update(kub
     with Operator(cluster, deployment, FAILED):
         failed = kubernetes_stack.up(endpoint, namespace=namespace, seconds=3)
     assert failed.failed
-    assert "is not ready: it was given 3 s" in failed.error
+    assert "is not ready: timed out after 3 s" in failed.error
     assert "Failed: Deployment is no longer progressing and not available." in failed.error, "why, as the operator has it"
     assert kubernetes_stack.state("md-deployment")["initErrors"], "it is there, and it is known not to work"
     with Operator(cluster, deployment, AVAILABLE):

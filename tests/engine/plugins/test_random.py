@@ -3,7 +3,7 @@
 import re
 import uuid
 
-from tests.engine.plain import project, template
+from tests.engine.harness.plain import project, template
 
 __all__ = ["project", "template"]  # fixtures
 

@@ -1,8 +1,8 @@
 """What the stand-in for the random provider draws."""
 
+import ctypes
 import string
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,7 +10,7 @@ from local.plugins import random
 
 
 def drawn(**inputs):
-    return [random.text(inputs) for _ in range(50)]
+    return [random.random_string(inputs) for _ in range(50)]
 
 
 def test_a_string_has_the_length_and_every_class_by_default():
@@ -37,14 +37,26 @@ def test_special_characters_can_be_chosen():
     assert set(text) - set(string.ascii_letters + string.digits) == {"_", "%"}
 
 
+def crypt(password, setting):
+    """Hashes with the C library in this thread; with a hash as the setting, returns that hash if it is one of the password."""
+    function = ctypes.CDLL("libcrypt.so.1").crypt
+    function.restype = ctypes.c_char_p
+    return function(password.encode(), setting.encode()).decode()
+
+
 def test_a_bcrypt_hash_is_one_of_the_password():
     made = random.bcrypt_hash("secret")
     assert made.startswith("$2a$10$")
     assert len(made) == 60
-    program = "import ctypes, sys; crypt = ctypes.CDLL('libcrypt.so.1').crypt; crypt.restype = ctypes.c_char_p"
-    program += "; print(crypt(b'secret', sys.argv[1].encode()).decode())"
-    verified = subprocess.run([sys.executable, "-c", program, made], capture_output=True, text=True, check=True)
-    assert verified.stdout.strip() == made, "hashing the password with the hash's salt gives the hash"
+    assert crypt("secret", made) == made, "hashing the password with the hash's salt gives the hash"
+
+
+def test_bcrypt_hashes_made_at_the_same_time_each_verify():
+    passwords = [f"secret-{number}" for number in range(9)]
+    with ThreadPoolExecutor(3) as threads:
+        hashes = dict(zip(passwords, threads.map(random.bcrypt_hash, passwords), strict=True))
+    wrong = [password for password, made in hashes.items() if not made or crypt(password, made) != made]
+    assert not wrong, "crypt() returns one static buffer, which calls from other threads overwrite"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +69,7 @@ def test_a_bcrypt_hash_is_one_of_the_password():
     ],
 )
 def test_inputs_that_nothing_can_be_drawn_for_are_refused(kind, inputs, property_):
-    assert [name for name, _reason in random._mistakes(kind, inputs)] == [property_]
+    assert [name for name, _reason in random._check_failures(kind, inputs)] == [property_]
 
 
 @pytest.mark.parametrize(("wanted", "length"), [(None, 3), (2, 2), (7, 7)])
