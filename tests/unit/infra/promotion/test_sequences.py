@@ -74,20 +74,20 @@ def without(owner, function, old, new):
 
 
 MUTATIONS = {
-    "the gate is not asked": without(rules, "_refusals", "if case.wanted.evidence:", "if False:"),
+    "the gate is not asked": without(rules, "_refusals", "if case.required.evidence:", "if False:"),
     "stage asks for no evidence": without(
         requirements, "for_stack", "return ", "return Requirements(source='dev') if stack == 'stage' else "
     ),
     "one rule of the gate is enough": without(Gate, "check", "for rule in self.rules", "for rule in self.rules[:1]"),
-    "what is stable in stage is not asked for": without(rules, "_refusals", "if case.wanted.proven:", "if False:"),
-    "any image is the one that is stable in stage": without(rules, "_proven", "case.release.image == there.image", "True"),
+    "what is stable in stage is not asked for": without(rules, "_refusals", "if case.required.proven:", "if False:"),
+    "any image is the one that is stable in stage": without(rules, "_proven", "case.release.image == in_source.image", "True"),
     "the version is compared and not the image": without(
-        rules, "_proven", "case.release.image == there.image", "case.release.version == there.version"
+        rules, "_proven", "case.release.image == in_source.image", "case.release.version == in_source.version"
     ),
     "what is stable here counts as stable in stage": without(
         rules, "_proven", "case.deployed.source.get(name)", "case.deployed.here.get(name) or case.deployed.source.get(name)"
     ),
-    "approval is not asked for": without(rules, "_refusals", "if case.wanted.approval:", "if False:"),
+    "approval is not asked for": without(rules, "_refusals", "if case.required.approval:", "if False:"),
     "a missing approval counts": without(approval, "objection", 'return "nobody has approved it"', 'return ""'),
     "an approver need not be listed": without(
         approval,
@@ -96,7 +96,7 @@ MUTATIONS = {
         "if not (listed := listed or [*approvers][:0]):\n        return ''\n    if False:",
     ),
     "who trained may approve": without(approval, "objection", "if approval.by == release.trainer:", "if False:"),
-    "any signature counts": without(approval, "objection", "if not good:", "good = good or listed\n    if False:"),
+    "any signature counts": without(approval, "objection", "if not signers:", "signers = signers or listed\n    if False:"),
     "a revoked key counts": without(approval, "objection", "if approver.revoked is not None", "if False"),
     "an approval counts for every stack": without(approval, "statement", '"stack": stack,', ""),
     "an approval counts for every workload": without(approval, "statement", '"workload": workload,', ""),
@@ -107,13 +107,15 @@ MUTATIONS = {
     "data need not have a day": without(
         Age, "check", 'False, "the evidence does not state the last day of its data"', 'True, ""'
     ),
-    "nothing is compared with": without(rules, "_gate", "before = compared_with(", "before = None and compared_with("),
+    "nothing is compared with": without(
+        rules, "_gate", "baseline = _baseline_metrics(", "baseline = None and _baseline_metrics("
+    ),
     "a regression of any size passes": without(Regression, "check", "passed=value <= bound", "passed=True"),
     "a canary is compared with nothing": without(
-        rules, "compared_with", "return beside.evidence.metrics if beside else None", "return None"
+        rules, "_baseline_metrics", "return stable.evidence.metrics if stable else None", "return None"
     ),
     "a new version is compared with what the file keeps": without(
-        rules, "compared_with", "here is not None and here.version < release.version", "False"
+        rules, "_baseline_metrics", "here is not None and here.version < release.version", "False"
     ),
     "only the stable version is asked about": without(
         rules, "refusals", "releases.served.items()", "list(releases.served.items())[:1]"
@@ -127,9 +129,9 @@ MUTATIONS = {
         DeployedReleases, "serves", "return here is not None and image in here.proven", "return False"
     ),
     "what is written counts as served, not what was": without(
-        outputs, "_release", "(kept & here.proven if here else set())", "kept"
+        outputs, "_release", "(retained & before.proven if before else set())", "retained"
     ),
-    "what was served is forgotten": without(outputs, "_release", "(kept & here.proven if here else set())", "set()"),
+    "what was served is forgotten": without(outputs, "_release", "(retained & before.proven if before else set())", "set()"),
     "a stack that nobody listed asks for nothing": without(
         requirements, "for_stack", 'REQUIREMENTS["prod"]', 'REQUIREMENTS["dev"]'
     ),
