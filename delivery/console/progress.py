@@ -82,7 +82,7 @@ class Reporter:
                 sink.print(text)
 
     def tick(self) -> None:
-        """Lets each sink print about steps without a recent line."""
+        """Lets each sink print a line for every step that has not printed one for some time."""
         with self._lock:
             for sink in self._sinks:
                 sink.tick()

@@ -79,8 +79,8 @@ def bin_counts(one: Mapping[float, float], other: Mapping[float, float]) -> list
     may therefore contain many rows of one histogram and few of the other.
 
     Args:
-        one: rows by the lower bound of their bucket.
-        other: rows by the lower bound of their bucket. Both histograms have the same bucket bounds.
+        one: the number of rows in each bucket, by the lower bound of the bucket.
+        other: the same of the other histogram. Both histograms have the same bucket bounds.
     """
     totals = sum(one.values()), sum(other.values())
     bins: list[tuple[float, float]] = []

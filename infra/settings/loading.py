@@ -94,7 +94,7 @@ def _invalid_yaml(where: str, error: Exception) -> UserError:
 
 
 def _decoded(text: str) -> object:
-    """Decodes a configuration value: the engine passes objects as JSON and strings unchanged."""
+    """Decodes a configuration value. The engine passes an object as JSON, and a string as it is."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -34,7 +34,8 @@ _BACKOFF: Final = 2.0
 class Supervisor:
     """Keeps one task running.
 
-    Only one supervisor per root can run: it holds the lock of the root. Its standby holds the same lock, inherited by the fork.
+    A lock file in the node's root folder ensures that only one supervisor runs. The standby, a forked copy of the supervisor,
+    holds the same lock.
     """
 
     def __init__(self, task: record.Task) -> None:

@@ -220,7 +220,7 @@ def is_gone(error: Failed) -> bool:
 
 
 def is_inconclusive(error: Failed) -> bool:
-    """Returns whether a refused dry run does not show that the update would fail.
+    """Returns whether the update could succeed although the dry run was refused.
 
     This is so if dry runs are forbidden or unsupported, or if the namespace or the definition does not exist yet.
     """
