@@ -70,7 +70,7 @@ class Promoter:
     copy_image: ImageCopier
 
     def from_source(self, version: int | None) -> Candidate:
-        """Returns the release of a version in the source stack, by default of the stable version. Verifies the release's evidence.
+        """Returns the release of a version in the source stack, by default of the stable version, and verifies its evidence.
 
         Raises:
             UserError: the target does not run the workload, the source does not retain the release, or the release does not
