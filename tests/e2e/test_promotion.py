@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from mlflow import MlflowClient, artifacts
+from mlflow import artifacts
 
 from common import paths
 from delivery.environments.environment import Environment
@@ -114,8 +114,9 @@ def environments(user, key):
 @pytest.fixture(scope="module")
 def models():
     """Dev's model registry."""
-    tracking = Environment.open("dev").model_registry
-    return MlflowClient(tracking_uri=tracking.url, registry_uri=tracking.url)
+    registry = Environment.open("dev").model_registry
+    with registry.session():  # MLflow's library reads the password from variables
+        yield registry.client
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +135,17 @@ def second(user, environments, models):
 
 
 def answering(stack, request):
-    """The version that answers."""
+    """Returns the version that answers. Waits for a node port that is so new that kube-proxy does not know it yet."""
+    deadline = time.monotonic() + 10
     with httpx.Client(base_url=f"http://localhost:{PORTS[stack][1]}", timeout=30, trust_env=False) as client:
-        return int(client.post(PREDICTIONS, json=request).raise_for_status().json()["meta"]["tags"]["version"])
+        while True:
+            try:
+                answer = client.post(PREDICTIONS, json=request).raise_for_status().json()
+                return int(answer["meta"]["tags"]["version"])
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
 
 def changed(said):
