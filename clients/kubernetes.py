@@ -87,8 +87,8 @@ class KubernetesClient:
         verify = ssl.create_default_context(cafile=access.ssl_ca_cert)
         if access.cert_file:
             verify.load_cert_chain(str(access.cert_file), access.key_file)
-        token = access.get_api_key_with_prefix("authorization")  # pyright: ignore[reportUnknownMemberType] no annotations
-        headers = {"Authorization": token} if token else {}
+        logins = access.auth_settings()  # pyright: ignore[reportUnknownMemberType] no annotations
+        headers = {"Authorization": str(logins["BearerToken"]["value"])} if "BearerToken" in logins else {}
         server = str(access.host)
         return cls(server, httpx.Client(base_url=server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False))
 
