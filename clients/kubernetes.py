@@ -73,8 +73,9 @@ def _official_login(kubeconfig: Object, context: str | None) -> Login:
     verify = ssl.create_default_context(cafile=access.ssl_ca_cert)
     if access.cert_file:
         verify.load_cert_chain(str(access.cert_file), access.key_file)
-    token = access.get_api_key_with_prefix("authorization")  # pyright: ignore[reportUnknownMemberType] no annotations
-    return str(access.host), verify, {"Authorization": token} if token else {}
+    logins = access.auth_settings()  # pyright: ignore[reportUnknownMemberType] no annotations
+    headers = {"Authorization": str(logins["BearerToken"]["value"])} if "BearerToken" in logins else {}
+    return str(access.host), verify, headers
 
 
 def _embedded_login(kubeconfig: Object, context: str | None) -> Login | None:

@@ -1,4 +1,4 @@
-"""Requests to pods through the proxy of the API server."""
+"""Login to the API server, and requests to pods through its proxy."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ RESPONSES = {
     f"{POD}ended:6000/proxy/metrics": (403, b"denied destination"),
     f"{POD}odd:6000/proxy/metrics": (403, b'["odd"]'),
     f"{POD}own:6000/proxy/metrics": (403, b'{"reason": "Forbidden", "message": "not you"}'),
+    "/version": (200, b'{"major": "1"}'),
 }
 
 
@@ -33,6 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if "slow" in self.path:
             self.server.over.wait(10)
+        self.server.authorization = self.headers.get("Authorization")
         status, body = RESPONSES.get(self.path, (503, b'{"message": "no route"}'))
         self.send_response(status)
         self.end_headers()
@@ -54,13 +56,13 @@ def server():
     http_server.server_close()
 
 
-def client_for(port):
+def client_for(port, user=None):
     return KubernetesClient.from_kubeconfig(
         {
             "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
             "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-            "users": [{"name": "u", "user": {}}],
+            "users": [{"name": "u", "user": user or {}}],
         }
     )
 
@@ -148,3 +150,23 @@ def test_any_other_login_is_left_to_the_official_client(pair, user):
 
 def test_an_unknown_context_is_left_to_the_official_client(pair):
     assert kubernetes._embedded_login(kubeconfig_with(pair), "gone") is None
+
+
+EXEC = """\
+#!/bin/sh
+echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
+"""
+
+
+@pytest.mark.parametrize("login", ["token", "exec plugin", "none"])
+def test_a_request_sends_the_token_of_the_kubeconfig(server, tmp_path, login):
+    plugin = tmp_path / "login"
+    plugin.write_text(EXEC)
+    plugin.chmod(0o755)
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    user = {"token": {"token": "t"}, "exec plugin": {"exec": command}, "none": {}}[login]
+    with contextlib.closing(client_for(server.server_port, user)) as client:
+        client.get("/version")
+    assert server.authorization == (None if login == "none" else "Bearer t"), (
+        "the clusters of cloud providers accept tokens only: without one, the user is anonymous"
+    )

@@ -1,0 +1,170 @@
+"""`modelstack down`: what it destroys, in which order, and what it keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+
+import pytest
+
+from common import paths
+from common.errors import UserError
+from delivery.machine import down
+from delivery.stacks import lock, stack_file
+from tests.releases import released
+from tests.unit.delivery.machine.machines import EMBEDDED, EXISTING, SALT
+
+RELEASED = f"{stack_file.with_releases(EMBEDDED, 'markdown', released(3))}{SALT}\n"
+
+
+@pytest.fixture
+def environment(machine):
+    """A machine on which dev is up and serves version 3."""
+    machine.stacks = {"dev"}
+    machine.write(RELEASED)
+    for file in (paths.NODE / "etcd" / "data", paths.BACKEND / "dev.json", paths.PASSPHRASE, paths.KUBECONFIG):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    return machine
+
+
+def data():
+    """The names of the data that is left in `.modelstack`, logs and lock aside."""
+    return sorted(path.name for path in paths.STATE.iterdir() if path.name not in {"logs", "lock"})
+
+
+ALL = ["kubeconfig", "node", "passphrase", "state"]
+
+
+def test_the_stack_is_destroyed_then_the_node_stopped_then_its_data_removed(environment, monkeypatch, capsys):
+    monkeypatch.setattr("local.node.stop", lambda _config, _progress: environment.call(f"stop node beside {data()}"))
+    down.main("dev")
+    assert environment.calls == ["destroy dev", "remove dev", f"stop node beside {ALL}"]
+    assert data() == []
+    assert capsys.readouterr().out == "Nothing of the environment is left. `make up` creates it again.\n"
+
+
+def test_releases_and_salt_leave_the_stack_file_and_nothing_else_does(environment):
+    down.main("dev")
+    assert environment.read() == EMBEDDED
+
+
+def test_a_file_with_secrets_keeps_its_salt(environment):
+    text = f"{EMBEDDED}  other:token: {{secure: v1:x}}\n{SALT}\n"
+    environment.write(text)
+    down.main("dev")
+    assert environment.read() == text, "without its salt, nobody can decrypt the secrets again"
+
+
+def test_a_file_without_releases_is_not_written(environment):
+    environment.write(EMBEDDED)
+    written = stack_file.path_of("dev").stat()
+    down.main("dev")
+    assert stack_file.path_of("dev").stat() == written
+
+
+@pytest.mark.parametrize("kubeconfig", [".modelstack/kubeconfig", "ABSOLUTE"])
+def test_other_environments_in_the_cluster_are_named_and_nothing_is_destroyed(environment, kubeconfig):
+    environment.stacks.add("stage")
+    environment.write(EXISTING % kubeconfig.replace("ABSOLUTE", str(paths.KUBECONFIG)), "stage")
+    with pytest.raises(UserError, match=r"(?s)Other environments use the cluster.*stage.*modelstack down --stack stage"):
+        down.main("dev")
+    assert (environment.calls, data()) == ([], ALL)
+    assert environment.read() == RELEASED
+
+
+def test_the_data_stays_as_long_as_states_of_environments_elsewhere_are_in_it(environment):
+    environment.stacks.add("stage")
+    environment.write(EXISTING % "/elsewhere/kubeconfig", "stage")
+    down.main("dev")
+    assert environment.calls == ["destroy dev", "remove dev"], "the update of the stack stops the node"
+    assert data() == ALL, "the folder with the states has that of stage, too"
+
+
+def test_a_stack_without_a_readable_file_uses_no_cluster_of_this_machine(environment):
+    environment.stacks.add("old")
+    down.main("dev")
+    assert environment.calls == ["destroy dev", "remove dev"]
+    assert "state" in data()
+
+
+def test_if_the_stack_cannot_be_destroyed_its_node_is_removed_with_all_resources(environment):
+    environment.fails = {"destroy dev": UserError("the plugin crashed")}
+    down.main("dev")
+    assert environment.calls == ["destroy dev", "stop node"]
+    assert data() == []
+
+
+def test_an_interrupt_of_the_destruction_leaves_node_and_data_alone(environment):
+    environment.fails = {"destroy dev": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        down.main("dev")
+    assert (environment.calls, data()) == (["destroy dev"], ALL), "the next `down` continues"
+    assert environment.read() == RELEASED
+
+
+def test_data_stays_if_the_node_cannot_be_stopped(environment):
+    environment.fails = {"stop node": UserError("a process does not end")}
+    with pytest.raises(UserError, match="does not end"):
+        down.main("dev")
+    assert data() == ALL, "a running node still writes into it"
+
+
+@pytest.mark.parametrize("gone", ["node", "stack"])
+def test_without_a_node_or_a_stack_there_is_nothing_to_destroy_but_data_to_remove(environment, gone):
+    if gone == "node":
+        environment.node_ready = False
+    else:
+        environment.stacks.clear()
+    down.main("dev")
+    assert environment.calls == ["stop node"], "an engine would wait for an API server that does not run"
+    assert data() == []
+
+
+def test_a_second_down_finds_nothing_and_succeeds(environment):
+    down.main("dev")
+    environment.calls.clear()
+    environment.node_ready = False
+    down.main("dev")
+    assert (environment.calls, data()) == (["stop node"], [])
+
+
+def test_an_environment_in_a_cluster_elsewhere_is_destroyed_and_its_file_stays(environment, capsys):
+    text = f"{stack_file.with_releases(EXISTING % '/elsewhere/kubeconfig', 'markdown', released(3))}{SALT}\n"
+    environment.write(text, "stage")
+    environment.stacks.add("stage")
+    down.main("stage")
+    assert environment.calls == ["destroy stage", "remove stage"]
+    assert data() == ALL
+    assert environment.read("stage") == text, "its images are in a registry elsewhere, so its releases stay valid"
+    assert capsys.readouterr().out == "Stack stage is destroyed.\n"
+
+
+def test_a_failure_in_a_cluster_elsewhere_is_an_error_and_the_stack_stays(environment):
+    environment.write(EXISTING % "/elsewhere/kubeconfig", "stage")
+    environment.fails = {"destroy stage": UserError("protected")}
+    with pytest.raises(UserError, match="protected"):
+        down.main("stage")
+    assert environment.calls == ["destroy stage"], "the state is the only record of what is left"
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="review 4.2 no. 18: production is destroyed without a question")
+def test_production_is_not_destroyed_without_an_answer(environment, monkeypatch):
+    environment.write(EXISTING % "/elsewhere/kubeconfig", "prod")
+    environment.stacks.add("prod")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with contextlib.suppress(UserError, SystemExit):
+        down.main("prod")
+    assert environment.calls == []
+
+
+def test_the_command_holds_the_lock_while_it_destroys(environment, monkeypatch):
+    def destroy(_stack, _config, _progress):
+        with pytest.raises(UserError, match="`modelstack down --stack dev`"), lock.exclusive("another"):
+            pass
+        environment.call("destroyed under the lock")
+
+    monkeypatch.setattr(down, "_destroy_embedded", destroy)
+    down.main("dev")
+    assert environment.calls == ["destroyed under the lock"]
