@@ -23,7 +23,7 @@ RESULTS := $(STATE)/results
 SOURCES := __main__.py clients common components delivery infra local workloads tests
 
 .PHONY: help up down status check check-tests test lint style types types-workloads types-serving format \
-	e2e e2e-full chaos e2e-clone e2e-here clone-down down-here bench bench-scale bench-start environments setup hosttools
+	e2e e2e-full chaos e2e-clone e2e-here clone-down down-here bench bench-scale bench-start venvs setup hosttools
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,17 +37,17 @@ down: setup ## destroy the environment; only caches remain
 status: setup ## show what runs, since when, and the training run and data of each model
 	@$(MODELSTACK) status
 
-check: environments ## lint, types, and the fast unit, component and stack tests; takes less than a minute
+check: venvs ## lint, types, and the fast unit, component and stack tests; takes less than a minute
 	@$(PARALLEL) -j3 $(LINTERS) check-tests
 
-test: environments ## all checks and tests that need no cluster, also those of the engine, of training and of serving
+test: venvs ## all checks and tests that need no cluster, also those of the engine, of training and of serving
 	@$(MAKE) --no-print-directory lint
 	@$(MODELSTACK) tools
 	@$(PYTEST) --junitxml $(RESULTS)/test.xml -n 2 --dist loadfile --ignore tests/e2e --ignore tests/training --ignore tests/serving --ignore tests/bench tests
 	@$(STATE)/venv-training/bin/pytest --junitxml $(RESULTS)/test-training.xml tests/training
 	@$(STATE)/venv-serving/bin/pytest --junitxml $(RESULTS)/test-serving.xml tests/serving
 
-lint: environments ## ruff and pyright
+lint: venvs ## ruff and pyright
 	@$(PARALLEL) -j2 $(LINTERS)
 
 # The one that takes longest is first, so that the others run at the same time.
@@ -124,7 +124,7 @@ bench-start: setup ## measure a start with empty caches, in a clone; takes about
 	@.venv/bin/python -m tests.bench.start
 
 # Also creates the virtual environments in which the training and serving code is checked and tested.
-environments: setup $(STATE)/venv-training/.synced $(STATE)/venv-serving/.synced
+venvs: setup $(STATE)/venv-training/.synced $(STATE)/venv-serving/.synced
 
 setup: .venv/.synced ## install uv, Go and the virtual environment of the commands
 

@@ -1,7 +1,7 @@
 """Logs in to container registries with the credentials that `docker login`, `buildah login` or `az acr login` stored here.
 
 Implements the token authentication of the OCI distribution specification and basic authentication (RFC 7617). Credentials are
-sent only to a container registry that asks for them.
+sent to the container registry, or to the token server that its challenge names, and only after a challenge.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -32,9 +33,15 @@ class NodeApi:
 
     def __init__(self, port: int, keys: Path, *, timeout: float = 10) -> None:
         self.port = port
+        self.keys = keys
         self.timeout = timeout
-        self.context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
-        self.context.load_cert_chain(keys / "admin.crt", keys / "admin.key")
+
+    @cached_property
+    def context(self) -> ssl.SSLContext:
+        """The TLS settings. Reads the keys at the first request."""
+        context = ssl.create_default_context(cafile=str(self.keys / "ca.crt"))
+        context.load_cert_chain(self.keys / "admin.crt", self.keys / "admin.key")
+        return context
 
     def get(self, path: str) -> dict[str, Any]:  # JSON of any kind
         """Reads an object.

@@ -1,4 +1,4 @@
-"""The current date. The program and each command read it once and pass it on, so that all other functions stay pure."""
+"""The current date. Programs and commands read it here and pass it on, so that all other functions stay pure."""
 
 from __future__ import annotations
 

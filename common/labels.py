@@ -1,4 +1,4 @@
-"""Labels and annotations of Kubernetes objects by which one part of the project finds what another one has made."""
+"""Labels and annotations of Kubernetes objects. One package sets them, and another package selects objects by them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Final
 
 WORKLOAD_LABEL: Final = "modelstack.dev/workload"
 ROLE_LABEL: Final = "modelstack.dev/role"
-"""See `common.roles`; a router has a role of its own."""
+"""The role of a variant (see `common.roles`), or `router`."""
 VERSION_LABEL: Final = "modelstack.dev/version"
-"""Of the registered model."""
+"""The version of the registered model."""
 BACKTESTED_LABEL: Final = "modelstack.dev/backtested-version"
-"""Of a Job: the registered version that is back-tested. Training runs have none."""
+"""A label of Jobs: the registered version that the Job back-tests. The Jobs of trainings do not have this label."""
 RUN_ANNOTATION: Final = "modelstack.dev/run"
-"""The MLflow run that a served model comes from."""
+"""The MLflow run that registered the served model."""
 FINGERPRINT_ANNOTATION: Final = "modelstack.dev/secret"
-"""A fingerprint of the secrets that a pod reads, so that the pod is replaced when they change."""
+"""A fingerprint of the secrets that a pod reads. If a secret changes, the fingerprint changes, and the pod is replaced."""

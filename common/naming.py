@@ -6,8 +6,6 @@ from typing import Final
 
 PROJECT: Final = "modelstack"
 """The Pulumi project. Its name and a colon stand before each of its keys in a stack file."""
-LABEL_LIMIT: Final = 63
-"""The most characters that Kubernetes allows in a label value, in the name of a Service and in the host name of a pod."""
 CRON_JOB_LIMIT: Final = 52
 """The most characters that Kubernetes allows in the name of a CronJob: it appends eleven characters to name the Jobs."""
 

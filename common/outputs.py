@@ -1,4 +1,4 @@
-"""Names of a stack's outputs: `infra.outputs` exports them, the `modelstack` command and other stacks read them."""
+"""The names of a stack's outputs. `infra.outputs` exports the outputs; the `modelstack` command and other stacks read them."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ TRACKING: Final = "tracking"
 TRAINING: Final = "training"
 ENDPOINTS: Final = "endpoints"
 RELEASES: Final = "releases"
-"""What is deployed: stacks that releases go to rely on it."""
+"""The deployed releases. The stacks to which releases are promoted read this output."""
 WORKLOADS: Final = "workloads"

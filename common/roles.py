@@ -1,12 +1,12 @@
-"""What a release is to an endpoint that serves it. Also the names of variants, and the keys of a stack file's releases."""
+"""The roles of the variants of an endpoint. They are also the names of variants and keys in the releases of a stack file."""
 
 from __future__ import annotations
 
 from typing import Final
 
 STABLE: Final = "stable"
-"""Answers all requests that the canary does not."""
+"""The variant that answers all requests except those of the canary."""
 CANARY: Final = "canary"
-"""Answers part of the requests."""
+"""The variant that answers a share of the requests."""
 SHADOW: Final = "shadow"
-"""Gets a copy of every request; its answers are dropped."""
+"""The variant that gets a copy of every request. Its answers are dropped."""

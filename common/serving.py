@@ -1,6 +1,6 @@
-"""The service around a model, as far as others have to know it: who asks it, who routes to it and who opens its ports.
+"""Ports, paths and limits of the prediction service: for its callers, its router, and the components that open its ports.
 
-The serving image copies this file and no other of `common`.
+The serving image copies this file, and no other file of `common` except `__init__.py`.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 PORT: Final = 9000
-"""Answers predictions."""
+"""The port for predictions."""
 METRICS_PORT: Final = 6000
 METRICS_PATH: Final = "/metrics"
 RECORDED_PORT: Final = 6001
-"""Recent answers (workloads/serving/recording.py). In no Service: it is read pod by pod."""
+"""The port for recent answers (workloads/serving/recording.py). No Service has this port: commands ask each pod."""
 RECORDED_PATH: Final = "/recorded"
 PREDICTIONS: Final = "/api/v1.0/predictions"
-"""The path, of Seldon's protocol, at which predictions are asked for: of the service, and of the router before it."""
+"""The path for predictions, as Seldon's protocol defines it. The service and its router have the same path."""
 MAX_BODY_BYTES: Final = 1024 * 1024
-"""Of a request. The router refuses larger ones, which spares the service the reading; the service refuses them, too."""
+"""The maximal size of a request body. The router and the service both refuse larger requests."""

@@ -139,7 +139,7 @@ def approve(  # noqa: PLR0913 each is an option of the command
 
 @app.command()
 def rollback(workload: Workload, stack: Stack, *, dry_run: DryRun = False, json: AsJson = False, apply: Apply = False) -> None:
-    """Make the previous release stable again. This changes one line of the stack file."""
+    """Make the previous release stable again. Usually this changes one line of the stack file."""
     from delivery.releases import commands
     from delivery.releases.release_command import ReleaseCommand
 

@@ -21,7 +21,7 @@ def config_of(settings: Settings) -> NodeConfig | None:
 
 
 def is_ready(config: NodeConfig | None) -> bool:
-    """Returns whether the node runs and its API server answers; False if there is no node."""
+    """Returns whether the node runs, its API server answers, and Kubernetes reports the node as ready; False without a node."""
     if config is None:
         return False
     from local.node.lifecycle.status import status

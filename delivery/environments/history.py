@@ -78,7 +78,7 @@ def _entry(update: Update, block: Block | None) -> Entry:
         return Entry(since=since, stable=None)
     if "versions" not in block:  # the format of stack files before there were variants
         block = {"stable": block["version"], "versions": [block]}
-    stable = next(release for release in block["versions"] if release["version"] == block["stable"])
+    stable: Block = {int(release["version"]): release for release in block["versions"]}[int(block["stable"])]
     canary = block.get("canary")
     return Entry(
         since=since,

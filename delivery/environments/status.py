@@ -98,18 +98,19 @@ def stack_status(name: str) -> StackStatus:
 
     try:
         environment = Environment.open(name)
+        outputs = environment.outputs
         namespace = naming.namespace(settings.cluster.namespace_prefix, naming.SERVING)
         deployments = environment.cluster.items(
             f"/apis/apps/v1/namespaces/{namespace}/deployments", {"labelSelector": SELECTOR}
         )
         today = clock.today()
-        variants = [variant(deployment, settings.releases, environment.outputs, today) for deployment in deployments]
+        variants = [variant(deployment, settings.releases, outputs, today) for deployment in deployments]
     except UserError as error:
         return _without_cluster(name, error.what, settings)
     return StackStatus(
         stack=name,
         state="up",
-        tracking=environment.outputs.tracking.url,
+        tracking=outputs.tracking.url,
         variants=sorted(variants, key=lambda each: (each.workload, each.role != STABLE, each.role)),
         pending=pending(settings.releases, variants),
     )

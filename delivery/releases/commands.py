@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clients.model_registry import ModelRegistry
-    from delivery.releases.promoter import Candidate
+    from delivery.releases.promoter import SelectedRelease
     from delivery.releases.release_command import ReleaseCommand
     from delivery.releases.stack_editor import StackEdit, StackEditor
 
@@ -51,12 +51,12 @@ def promote(command: ReleaseCommand, source: str | None, version: int | None) ->
 
     def plan(editor: StackEditor) -> ReleasePlan:
         promoter, registry = _promoter(editor, source)
-        candidate = promoter.from_source(version)
+        selected = promoter.from_source(version)
         return ReleasePlan(
-            edit=promoter.promote(candidate),
+            edit=promoter.promote(selected),
             # The model is copied also for a retained release: the model may have been lost in the meantime.
-            copy=lambda: _copy(promoter, candidate, registry, model=True),
-            next_step=_approval_command(editor, candidate),
+            copy=lambda: _copy(promoter, selected, registry, model=True),
+            next_step=_approval_command(editor, selected),
         )
 
     command.run(plan)
@@ -74,8 +74,8 @@ def canary(command: ReleaseCommand, version: int | None, percent: int | None, *,
             what = "The command does not say which share of the requests the canary gets."
             raise UserError(what, example="--traffic 10", fix="add --traffic, or end the canary with --abort")
         promoter, registry = _promoter(editor, None)
-        candidate = promoter.retained_or_from_source(running["version"] if version is None and running else version)
-        return _variant_plan(promoter, candidate, registry, promoter.canary(candidate, percent))
+        selected = promoter.retained_or_from_source(running["version"] if version is None and running else version)
+        return _variant_plan(promoter, selected, registry, promoter.canary(selected, percent))
 
     command.run(plan)
 
@@ -88,8 +88,8 @@ def shadow(command: ReleaseCommand, version: int | None, *, abort: bool) -> None
 
     def plan(editor: StackEditor) -> ReleasePlan:
         promoter, registry = _promoter(editor, None)
-        candidate = promoter.retained_or_from_source(version)
-        return _variant_plan(promoter, candidate, registry, promoter.shadow(candidate))
+        selected = promoter.retained_or_from_source(version)
+        return _variant_plan(promoter, selected, registry, promoter.shadow(selected))
 
     command.run(plan)
 
@@ -117,7 +117,7 @@ def approve(command: ReleaseCommand, version: int, file: Path) -> None:
 
 
 def check(stack: str, workload: str) -> None:
-    """Checks every release in a stack file against the data that its run recorded, and prints the result."""
+    """Checks every release in a stack file against the data that its run recorded. Stops at the first difference."""
     releases = read_releases(stack, find_workload(workload))
     releases.require_block()
     registry = origin_registry(stack)
@@ -164,13 +164,13 @@ def _promoter(editor: StackEditor, source: str | None) -> tuple[Promoter, Callab
 
 
 def _variant_plan(
-    promoter: Promoter, candidate: Candidate, registry: Callable[[], ModelRegistry], edit: StackEdit
+    promoter: Promoter, selected: SelectedRelease, registry: Callable[[], ModelRegistry], edit: StackEdit
 ) -> ReleasePlan:
     return ReleasePlan(
         edit=edit,
         # A retained release needs no access to the model registry, so its traffic can be changed while MLflow is down.
-        copy=lambda: _copy(promoter, candidate, registry, model=not candidate.retained),
-        next_step=_approval_command(promoter.target, candidate),
+        copy=lambda: _copy(promoter, selected, registry, model=not selected.retained),
+        next_step=_approval_command(promoter.target, selected),
     )
 
 
@@ -178,21 +178,21 @@ def _end(command: ReleaseCommand, role: str) -> None:
     command.run(lambda editor: ReleasePlan(edit=editor.edit(edits.without(editor.require_block(), role), approval_later=True)))
 
 
-def _copy(promoter: Promoter, candidate: Candidate, registry: Callable[[], ModelRegistry], *, model: bool) -> None:
-    """Copies the candidate's image to the target environment and, if `model` is set, also its model, run and evidence."""
-    promoter.copy_image_of(candidate)
+def _copy(promoter: Promoter, selected: SelectedRelease, registry: Callable[[], ModelRegistry], *, model: bool) -> None:
+    """Copies the selected's image to the target environment and, if `model` is set, also its model, run and evidence."""
+    promoter.copy_image_of(selected)
     if model:
-        _copy_model(promoter.target.stack, promoter.target.name, candidate, registry)
+        _copy_model(promoter.target.stack, promoter.target.name, selected, registry)
 
 
-def _copy_model(stack: str, workload: str, candidate: Candidate, registry: Callable[[], ModelRegistry]) -> None:
+def _copy_model(stack: str, workload: str, selected: SelectedRelease, registry: Callable[[], ModelRegistry]) -> None:
     from delivery.releases import model_transfer
 
     if not is_up(stack):
         print(f"{stack} is not up yet: the next `modelstack promote` copies the model to its MLflow.", file=sys.stderr)
         return
     source, target = registry(), Environment.open(stack).model_registry
-    model = source.version(workload, candidate.version)
+    model = selected.model or source.version(workload, selected.version)
     if model is not None and (number := model_transfer.copy_version(source, target, model)):
         print(
             f"Copied {workload} v{model.version} to the MLflow of {stack}; its version number there is {number}.",
@@ -200,9 +200,9 @@ def _copy_model(stack: str, workload: str, candidate: Candidate, registry: Calla
         )
 
 
-def _approval_command(editor: StackEditor, candidate: Candidate) -> str:
-    """Returns the command that approves the candidate; empty if no approval is required or the stack file contains one."""
-    if not requirements.for_stack(editor.stack).approval or "approval" in editor.versions.get(candidate.version, {}):
+def _approval_command(editor: StackEditor, selected: SelectedRelease) -> str:
+    """Returns the command that approves the selected; empty if no approval is required or the stack file contains one."""
+    if not requirements.for_stack(editor.stack).approval or "approval" in editor.versions.get(selected.version, {}):
         return ""
-    command = f"modelstack approve {editor.name} --version {candidate.version} --stack {editor.stack}"
+    command = f"modelstack approve {editor.name} --version {selected.version} --stack {editor.stack}"
     return f"an approver who did not train this version runs {command}"

@@ -1,6 +1,6 @@
 """Promotion: adds a release from the stack file of one environment to the stack file of another.
 
-The release is looked up once (`Candidate`). The edit, the copy of the image and the copy of the model all use this candidate.
+The release is looked up once (`SelectedRelease`). The edit and the copies of image and model all use it.
 The file is edited only after three checks: the release exists, its evidence matches what its run recorded, and the environment
 may serve the result. Only the approval may be added later. The Pulumi program checks the stack file again at preview.
 """
@@ -36,16 +36,18 @@ class ImageCopier(Protocol):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SelectedRelease:
     """The release that a command promotes or gives a role.
 
     Args:
         release: the release as plain YAML, as in the stack file.
         retained: whether the target's stack file contains this version already.
+        model: the model version whose evidence was verified; None if a retained release was not verified again.
     """
 
     release: Block
     retained: bool
+    model: ModelVersion | None = None
 
     @property
     def version(self) -> int:
@@ -69,20 +71,20 @@ class Promoter:
     evidence: Callable[[], EvidenceSource]
     copy_image: ImageCopier
 
-    def from_source(self, version: int | None) -> Candidate:
+    def from_source(self, version: int | None) -> SelectedRelease:
         """Returns the release of a version in the source stack, by default of the stable version, and verifies its evidence.
 
         Raises:
             UserError: the target does not run the workload, the source does not retain the release, or the release does not
                 match what its run recorded.
         """
-        _ = self.target.settings  # raises an error first if the target does not run the workload
+        self.target.require_workload()
         source_release = self.source.retained_release(version if version is not None else self.source.require_block()[STABLE])
-        verify(self.target.name, source_release, self.evidence())
+        model = verify(self.target.name, source_release, self.evidence())
         release = {key: value for key, value in source_release.items() if key != "approval"}
-        return Candidate(release, retained=release["version"] in self.target.versions)
+        return SelectedRelease(release, retained=release["version"] in self.target.versions, model=model)
 
-    def retained_or_from_source(self, version: int | None) -> Candidate:
+    def retained_or_from_source(self, version: int | None) -> SelectedRelease:
         """Returns the target's retained release of a version; the source's release if the target does not retain the version.
 
         Raises:
@@ -90,35 +92,35 @@ class Promoter:
         """
         self.target.require_block()
         if version is not None and version in self.target.versions:
-            return Candidate(self.target.versions[version], retained=True)
+            return SelectedRelease(self.target.versions[version], retained=True)
         return self.from_source(version)
 
-    def promote(self, candidate: Candidate) -> StackEdit:
-        """Returns the edit that makes the candidate stable."""
-        return self.target.edit(edits.with_stable(self.target.block, candidate.release), approval_later=True)
+    def promote(self, selected: SelectedRelease) -> StackEdit:
+        """Returns the edit that makes the selected stable."""
+        return self.target.edit(edits.with_stable(self.target.block, selected.release), approval_later=True)
 
-    def canary(self, candidate: Candidate, percent: int) -> StackEdit:
-        """Returns the edit that makes the candidate the canary, with `percent` of the requests.
-
-        Raises:
-            UserError: the candidate is the stable version, or one of the errors of `StackEditor.edit`.
-        """
-        block = self.target.require_block()
-        _not_stable(block, candidate, CANARY)
-        return self.target.edit(edits.with_canary(block, candidate.release, percent), approval_later=True)
-
-    def shadow(self, candidate: Candidate) -> StackEdit:
-        """Returns the edit that makes the candidate the shadow, which gets a copy of every request.
+    def canary(self, selected: SelectedRelease, percent: int) -> StackEdit:
+        """Returns the edit that makes the selected the canary, with `percent` of the requests.
 
         Raises:
-            UserError: the candidate is the stable version, or one of the errors of `StackEditor.edit`.
+            UserError: the selected is the stable version, or one of the errors of `StackEditor.edit`.
         """
         block = self.target.require_block()
-        _not_stable(block, candidate, SHADOW)
-        return self.target.edit(edits.with_shadow(block, candidate.release), approval_later=True)
+        _not_stable(block, selected, CANARY)
+        return self.target.edit(edits.with_canary(block, selected.release, percent), approval_later=True)
 
-    def copy_image_of(self, candidate: Candidate) -> bool:
-        """Copies the candidate's image to the target's container registry.
+    def shadow(self, selected: SelectedRelease) -> StackEdit:
+        """Returns the edit that makes the selected the shadow, which gets a copy of every request.
+
+        Raises:
+            UserError: the selected is the stable version, or one of the errors of `StackEditor.edit`.
+        """
+        block = self.target.require_block()
+        _not_stable(block, selected, SHADOW)
+        return self.target.edit(edits.with_shadow(block, selected.release), approval_later=True)
+
+    def copy_image_of(self, selected: SelectedRelease) -> bool:
+        """Copies the selected's image to the target's container registry.
 
         Returns:
             False if both environments use the same container registry, so that no copy is needed.
@@ -126,12 +128,12 @@ class Promoter:
         source, target = self.source.settings.images.registry, self.target.settings.images.registry
         if source == target:
             return False
-        self.copy_image(source, target, f"{self.target.name}-serving", candidate.release["image"])
+        self.copy_image(source, target, f"{self.target.name}-serving", selected.release["image"])
         return True
 
 
-def verify(workload: str, release: Mapping[str, Any], evidence: EvidenceSource) -> None:  # YAML
-    """Checks that a release matches what the run of its model version recorded.
+def verify(workload: str, release: Mapping[str, Any], evidence: EvidenceSource) -> ModelVersion:  # YAML
+    """Checks that a release matches what the run of its model version recorded, and returns that model version.
 
     Downloads the back-test report and computes its digest again.
 
@@ -163,11 +165,12 @@ def verify(workload: str, release: Mapping[str, Any], evidence: EvidenceSource) 
                 example="nothing" if expected is None else str(expected),
                 fix=f"write the release again: modelstack release {workload} --version {release['version']}",
             )
+    return model
 
 
-def _not_stable(block: Block, candidate: Candidate, role: str) -> None:
-    if block[STABLE] == candidate.version:
+def _not_stable(block: Block, selected: SelectedRelease, role: str) -> None:
+    if block[STABLE] == selected.version:
         raise UserError(
-            f"Version {candidate.version} is the stable version, so it cannot also be the {role}.",
+            f"Version {selected.version} is the stable version, so it cannot also be the {role}.",
             fix="choose another version with --version",
         )

@@ -1,4 +1,4 @@
-"""The steps of all commands that change what an environment serves: plan, copy, write the file, print the diff, update."""
+"""The steps of promote, canary, shadow, approve and rollback: plan, copy, write the file, print the diff, update."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ class ReleaseCommand:
         return open_editor(self.stack, self.workload)
 
     def run(self, plan: Callable[[StackEditor], ReleasePlan]) -> None:
-        """Makes the plan and carries it out. One lock covers all steps, so the update applies exactly what was written.
+        """Makes the plan and carries it out under one lock.
+
+        No other `modelstack` command changes the stack file between writing it and the end of the update.
 
         The `--json` answer is printed last, after the update has succeeded.
 
@@ -99,7 +101,7 @@ class ReleaseCommand:
                 self._update()
         next_step = current.next_step or self._default_next_step()
         if self.as_json:
-            print(json.dumps({**current.details, **self._answer(current.edit), "next": next_step}))
+            print(json.dumps({**current.details, **self.answer(current.edit), "next": next_step}))
         elif changed:
             print("Nothing was written." if self.dry_run else f"Next: {next_step}")
 
@@ -110,15 +112,16 @@ class ReleaseCommand:
     def _default_next_step(self) -> str:
         return "modelstack status" if self._applies else f'eval "$(modelstack env)" && pulumi up --stack {self.stack}'
 
-    def _answer(self, edit: StackEdit) -> dict[str, object]:
-        changed = bool(edit.diff)
+    def answer(self, edit: StackEdit | None) -> dict[str, object]:
+        """Returns the part of the `--json` answer that all commands share; `edit` is None if nothing was planned."""
+        changed = edit is not None and bool(edit.diff)
         return {
             "stack": self.stack,
             "workload": self.workload.name,
             "changed": changed,
-            "diff": edit.diff,
+            "diff": edit.diff if edit is not None else "",
             "written": changed and not self.dry_run,
-            "applied": self._applies,
+            "applied": edit is not None and self._applies,
         }
 
     def _update(self) -> None:

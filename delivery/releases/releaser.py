@@ -83,19 +83,22 @@ class Releaser:
 
         Raises:
             UserError: the version does not exist, lacks tags about its origin, or has changed evidence; no node port is free;
-                or the changed stack file would be invalid.
+                the changed stack file would be invalid; the environment may not serve the release; or somebody has changed the
+                file while it was written.
         """
         if workload not in WORKLOADS:
             fix = nearest(workload, WORKLOADS, f"name one of: {', '.join(sorted(WORKLOADS))}")
             raise UserError("There is no such workload.", found=workload, fix=fix)
-        with_endpoint(self.editor(workload))  # raises an error before the build if no node port is free
         with progress.step(f"release {workload}") as step:
             model = find_version(self.models, workload, version)
             step.note(f"version {model.version}")
             digest, metrics, until = self.models.report(model)
-            image = self._planned_digest(model) if dry_run else self._built_digest(model, progress)
-            # The build takes minutes. The file is read again, so changes that somebody made during the build are kept.
-            edit = _edit(self.editor(workload), _release(model, image, digest, metrics, until))
+            # Everything that can be refused is refused before the build, which takes minutes.
+            edit = _edit(self.editor(workload), _release(model, self._planned_digest(model), digest, metrics, until))
+            if not dry_run:
+                image = self._built_digest(model, progress)
+                # The file is read again, so changes that somebody made during the build are kept.
+                edit = _edit(self.editor(workload), _release(model, image, digest, metrics, until))
             if edit.diff and not dry_run:
                 edit.write()
             step.note(f"version {model.version}" + ("" if edit.diff else ", no change"))

@@ -91,6 +91,10 @@ class StackReleases:
             raise UserError(f"{self.stack} does not run this workload.", found=self.name, example=example, fix=fix)
         return settings
 
+    def require_workload(self) -> None:
+        """Raises `UserError` if the stack does not run the workload. See `settings`."""
+        _ = self.settings
+
     @cached_property
     def block(self) -> Block | None:
         """The block with the workload's releases; None if the stack file has no releases of the workload."""
@@ -201,8 +205,8 @@ def open_editor(stack: str, workload: Workload) -> StackEditor:
         UserError: the stack file does not exist, or the outputs cannot be read.
     """
     required = requirements.for_stack(stack)
-    source: Mapping[str, DeployedRelease] = deployed_in(required.source) if required.proven and required.source else {}
     releases = read_releases(stack, workload)
+    source: Mapping[str, DeployedRelease] = deployed_in(required.source) if required.proven and required.source else {}
     return StackEditor(
         stack=stack,
         file=releases.file,

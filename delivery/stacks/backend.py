@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 from common import paths
 from common.errors import UserError
 from common.files import write_private
 from common.naming import PROJECT
-from delivery.stacks.variables import BACKEND_URL, backend_url, variables, without_foreign_passphrase
+from delivery.stacks import process
+from delivery.stacks.variables import BACKEND_URL, backend_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,16 +36,14 @@ def stacks() -> list[str]:
     """
     if backend_url() == paths.BACKEND.as_uri():  # listing the folder is faster than starting the engine
         return sorted(file.stem for file in (paths.BACKEND / ".pulumi" / "stacks" / PROJECT).glob("*.json"))
-    command = [str(paths.BIN / "pulumi"), "stack", "ls", "--project", PROJECT, "--json", "--non-interactive"]
-    environ = without_foreign_passphrase({**os.environ, **variables()})
-    try:
-        done = subprocess.run(command, env=environ, cwd=paths.CHECKOUT, capture_output=True, text=True, check=True)
-    except FileNotFoundError:
-        raise UserError("This checkout has no engine yet.", fix="run `modelstack tools`") from None
-    except subprocess.CalledProcessError as error:
+    engine = paths.BIN / "pulumi"
+    if not engine.exists():
+        raise UserError("This checkout has no engine yet.", fix="run `modelstack tools`")
+    result = process.run(str(engine), ["stack", "ls", "--project", PROJECT, "--json"])
+    if result.code != 0:
         fix = f"check {BACKEND_URL}, and that the credentials for the backend are set"
-        raise UserError("The backend cannot be reached.", where=backend_url(), found=error.stderr.strip(), fix=fix) from None
-    return sorted(str(stack["name"]).rpartition("/")[2] for stack in json.loads(done.stdout))
+        raise UserError("The backend cannot be reached.", where=backend_url(), found=result.stderr.strip(), fix=fix)
+    return sorted(str(stack["name"]).rpartition("/")[2] for stack in json.loads(result.stdout))
 
 
 def has_stack(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Runs `pulumi` as a child process that ends on Ctrl-C and when this process ends."""
+"""Runs `pulumi` as a child process that ends on Ctrl-C and, if `setpriv` is installed, when this process ends."""
 
 from __future__ import annotations
 

@@ -66,7 +66,9 @@ def has_node(state: State) -> bool:
 
 
 def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Removes the locks of engines that have ended, and returns how many. Waits for an engine that still writes its state.
+    """Removes the locks of engines that have ended, and all locks of other hosts. Returns the number of removed locks.
+
+    Waits for a local engine that still writes its state.
 
     Args:
         folder: the folder of the stack's locks in the file backend.
@@ -92,7 +94,7 @@ def resolve_pending(state: State, objects: ObjectLookup | None) -> ResolvedState
 
     Args:
         state: a deployment as the engine exports it.
-        objects: the cluster; None if there is no API server to ask: then no object can have been created.
+        objects: the cluster; None if there is no API server to ask. Pending creations are then cleared.
     """
     pending = cast("list[State]", state.get("pending_operations") or [])
     resources = cast("list[State]", state.get("resources") or [])

@@ -36,10 +36,12 @@ def read(path: Path) -> str:
     """Returns the text of a stack file.
 
     Raises:
-        UserError: the file does not exist.
+        UserError: the file does not exist, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("The stack file is not UTF-8.", where=path.name, found=error, fix="save it as UTF-8") from None
     except FileNotFoundError:
         existing = ", ".join(sorted(file.name for file in path.parent.glob("Pulumi.*.yaml"))) or "none"
         raise UserError("There is no such stack file.", where=path.name, found=f"stack files here: {existing}") from None

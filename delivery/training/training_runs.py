@@ -180,7 +180,7 @@ class TrainingRuns:
                 self.sleep(_POLL_SECONDS)
 
     def _reason_without_pod(self, job: str) -> tuple[str, str]:
-        """Returns why the Job has no pod: reason and message of the newest warning about the Job."""
+        """Returns why the Job has no pod: reason and message of the last warning about the Job in the API server's list."""
         path = f"/api/v1/namespaces/{self.output.namespace}/events"
         events = self.cluster.items(path, {"fieldSelector": f"involvedObject.name={job},type=Warning"})
         return (text_at(events[-1], "reason"), text_at(events[-1], "message")) if events else ("Pending", "")

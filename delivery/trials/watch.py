@@ -117,8 +117,8 @@ def main(command: ReleaseCommand, seconds: int | None, min_requests: int | None)
     if verdict.outcome is WatchOutcome.undecided:
         again = f"modelstack {command.name} --stack {command.stack} --watch"
         next_step = f"watch the canary longer, or send more requests: {again}"
-        payload = {"stack": command.stack, "workload": command.workload.name, "changed": False, "diff": "", "written": False}
-        print(json.dumps({**verdict.as_json(), **payload, "next": next_step}) if command.as_json else f"Next: {next_step}")
+        answer = {**verdict.as_json(), **command.answer(None), "next": next_step}
+        print(json.dumps(answer) if command.as_json else f"Next: {next_step}")
     else:
         command.run(lambda editor: ReleasePlan(edit=trial.conclude(editor, verdict.outcome), details=verdict.as_json()))
     return CODES[verdict.outcome]

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -21,6 +19,7 @@ from delivery.environments.environment import Environment
 from delivery.releases import approval_keys, edits
 from delivery.stacks import stack_file
 from tests.e2e.conftest import PREDICTIONS, User
+from tests.e2e.load import Load
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -45,38 +44,6 @@ config:
 """
 PORTS = {"stage": (30010, 30011), "prod": (30020, 30021)}
 APPROVERS = paths.CHECKOUT / "workloads" / "markdown" / approval_keys.APPROVERS
-
-
-@dataclass(eq=False)  # threads are told apart by what they are
-class Load(threading.Thread):
-    """Asks an endpoint again and again until it is told to stop, and keeps what went wrong."""
-
-    url: str
-    request: dict
-    failures: list[str] = field(default_factory=list)
-    versions: list[int] = field(default_factory=list)
-
-    def __post_init__(self):
-        super().__init__(daemon=True)
-        self._ending = threading.Event()
-
-    def run(self):
-        with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
-            while not self._ending.is_set():
-                try:
-                    answer = client.post(PREDICTIONS, json=self.request).raise_for_status()
-                    self.versions.append(int(answer.json()["meta"]["tags"]["version"]))
-                except (httpx.HTTPError, ValueError, KeyError) as error:
-                    self.failures.append(f"{time.strftime('%H:%M:%S')} {error!r}")
-                self._ending.wait(0.02)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_error):
-        self._ending.set()
-        self.join(60)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -35,7 +36,11 @@ def test_the_engine_works_in_its_home_and_writes_no_log_of_every_property(home):
 
 @pytest.fixture
 def shared(home, tmp_path, monkeypatch):
-    """A team's backend, with its own passphrase."""
+    """A team's backend, with its own passphrase, and a project whose stack files may be written."""
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(CHECKOUT / "Pulumi.yaml", project)
+    monkeypatch.setattr(paths, "CHECKOUT", project)
     folder = tmp_path / "team"
     folder.mkdir()
     monkeypatch.setenv("PULUMI_BACKEND_URL", folder.as_uri())

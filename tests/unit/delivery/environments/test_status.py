@@ -1,9 +1,16 @@
 """The status of variants, from Deployments and a stack file."""
 
-from delivery.environments import status
+import types
+
+import pytest
+
+from common import paths
+from common.errors import UserError
+from delivery.environments import environment, status
 from delivery.environments.outputs import Outputs
+from delivery.stacks import backend
 from infra.settings.releases import Release, WorkloadReleases
-from tests.releases import AGED, MARKDOWN, RUN, TODAY, approved, image, release, released
+from tests.releases import AGED, MARKDOWN, RUN, STACK_FILE, TODAY, approved, image, release, released
 from tests.releases import DIGEST as DATA
 
 DIGEST = image(3)
@@ -80,3 +87,28 @@ def test_a_served_release_with_old_data_passes_and_the_status_mentions_its_age()
     assert gate(AGED, "2026-08-26", wape=0.5) == "failed"
     assert gate(AGED, "2026-08-25", wape=0.5) == "failed"
     assert gate(MARKDOWN, "1992-10-07") == "passed", "the gate of markdown has no rule about age"
+
+
+@pytest.fixture
+def stage(monkeypatch, tmp_path):
+    """A stack in a cluster without Deployments. The test says what reading its outputs does."""
+
+    class Environment:
+        cluster = types.SimpleNamespace(items=lambda *_: [])
+
+        @property
+        def outputs(self):
+            return read()
+
+    def read():
+        raise UserError("The outputs cannot be read.")
+
+    (tmp_path / "Pulumi.stage.yaml").write_text(STACK_FILE)
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(backend, "has_stack", lambda _name: True)
+    monkeypatch.setattr(environment.Environment, "open", lambda _name: Environment())
+
+
+def test_a_stack_whose_outputs_cannot_be_read_is_a_row_of_the_status(stage):
+    found = status.stack_status("stage")
+    assert (found.state, found.variants) == ("The outputs cannot be read.", []), "the other stacks are still listed"

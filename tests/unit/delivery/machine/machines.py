@@ -12,7 +12,7 @@ from delivery.environments import embedded_node, environment
 from delivery.environments.outputs import Outputs
 from delivery.machine import down, preflight, summary, toolbox, up
 from delivery.stacks import backend, recovery, stack, stack_file
-from local import node
+from local.node.lifecycle import start, stop
 from tests.releases import RUN, release
 from tests.unit.delivery.machine.test_preflight import GOOD
 
@@ -53,8 +53,8 @@ class Machine:
         monkeypatch.setattr(toolbox, "missing_builds", dict)
         monkeypatch.setattr(toolbox, "ensure", lambda _progress, **_: self.call("tools"))
         monkeypatch.setattr(embedded_node, "is_ready", lambda config: config is not None and self.node_ready)
-        monkeypatch.setattr(node, "start", lambda _config, _progress: self.call("start node"))
-        monkeypatch.setattr(node, "stop", lambda _config, _progress: self.call("stop node"))
+        monkeypatch.setattr(start, "start", lambda _config, _progress: self.call("start node"))
+        monkeypatch.setattr(stop, "stop", lambda _config, _progress: self.call("stop node"))
         monkeypatch.setattr(backend, "prepare", lambda: None)
         monkeypatch.setattr(backend, "stacks", lambda: sorted(self.stacks))
         monkeypatch.setattr(recovery, "release_locks", lambda _folder, _progress: 0)

@@ -38,7 +38,9 @@ ALL = ["kubeconfig", "node", "passphrase", "state"]
 
 
 def test_the_stack_is_destroyed_then_the_node_stopped_then_its_data_removed(environment, monkeypatch, capsys):
-    monkeypatch.setattr("local.node.stop", lambda _config, _progress: environment.call(f"stop node beside {data()}"))
+    monkeypatch.setattr(
+        "local.node.lifecycle.stop.stop", lambda _config, _progress: environment.call(f"stop node beside {data()}")
+    )
     down.main("dev")
     assert environment.calls == ["destroy dev", "remove dev", f"stop node beside {ALL}"]
     assert data() == []

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import UserError
 from delivery.releases import edits, stack_editor
-from delivery.releases.promoter import Candidate, verify
+from delivery.releases.promoter import SelectedRelease, verify
 from delivery.stacks import stack_file
 from infra.promotion.deployed import DeployedReleases, parse
 from tests.promotions import FILE, FakeModelRegistry
@@ -175,10 +175,10 @@ def test_a_rollback_changes_one_line(world):
 def test_an_image_is_copied_only_if_the_container_registries_differ(world):
     world.write("dev", released(3), registry="localhost:5000")
     world.write("stage", registry="registry.example")
-    assert world.promoter("dev", "stage").copy_image_of(Candidate(release(3), retained=False))
+    assert world.promoter("dev", "stage").copy_image_of(SelectedRelease(release(3), retained=False))
     assert world.copied_images == [("localhost:5000", "registry.example", "markdown-serving", image(3))]
     world.write("stage", registry="localhost:5000")
-    assert not world.promoter("dev", "stage").copy_image_of(Candidate(release(3), retained=False))
+    assert not world.promoter("dev", "stage").copy_image_of(SelectedRelease(release(3), retained=False))
 
 
 def test_an_edit_does_not_overwrite_a_change_that_was_made_in_the_meantime(world):

@@ -80,10 +80,10 @@ def world(tmp_path):
     file.write_text(STACK_FILE)
     builder = Builder(registry)
 
-    def releaser(*versions, serving="localhost:5000/serving@sha256:1"):
+    def releaser(*versions, serving="localhost:5000/serving@sha256:1", stack="dev"):
         return Releaser(
             editor=lambda workload: StackEditor(
-                stack="dev",
+                stack=stack,
                 file=file,
                 text=file.read_text(),
                 workload=WORKLOADS[workload],
@@ -225,3 +225,28 @@ def test_a_failed_build_edits_nothing(world, monkeypatch):
     with pytest.raises(UserError, match="disk"):
         releaser(version(1)).release("markdown", None, Reporter([]))
     assert file.read_text() == STACK_FILE
+
+
+def test_what_somebody_writes_into_the_stack_file_during_the_build_is_kept(world, monkeypatch):
+    file, builder, releaser = world
+    build = builder.build
+
+    def build_while_somebody_edits(*args):
+        file.write_text(file.read_text() + "# written during the build\n")
+        return build(*args)
+
+    monkeypatch.setattr(builder, "build", build_while_somebody_edits)
+    changes = releaser(version(1)).release("markdown", None, Reporter([]))
+    assert "# written during the build" in file.read_text()
+    assert "written during the build" not in [line[1:] for line in changes.splitlines() if line[:1] in "+-"], (
+        "the diff contains the release alone"
+    )
+
+
+def test_a_release_that_the_stack_may_not_serve_is_refused_before_the_build(world):
+    file, builder, releaser = world
+    before = file.read_text()
+    with pytest.raises(UserError, match="is not approved for prod"):
+        releaser(version(1), stack="prod").release("markdown", None, Reporter([]))
+    assert builder.built == [], "a build takes minutes"
+    assert file.read_text() == before

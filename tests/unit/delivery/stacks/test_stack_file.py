@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.errors import UserError
 from delivery.stacks import stack_file
 from tests.checkout import STACK_FILES
 from tests.releases import RUN, release, released
@@ -108,3 +109,10 @@ def test_text_that_is_not_a_stack_file_is_refused_with_a_user_error(text):
 def test_every_stack_file_survives_a_release_and_its_removal(stack):
     text = stack_file.read(STACK_FILES / f"Pulumi.{stack}.yaml")
     assert stack_file.without_releases(stack_file.with_releases(text, "markdown", RELEASES)) == text
+
+
+def test_a_stack_file_that_is_not_utf_8_is_refused_with_its_name(tmp_path):
+    file = tmp_path / "Pulumi.stage.yaml"
+    file.write_bytes("# caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"(?s)not UTF-8.*Pulumi\.stage\.yaml"):
+        stack_file.read(file)

@@ -149,6 +149,8 @@ def test_json_output_is_one_object_with_verdict_and_edit(world, capsys, canary, 
     assert (payload["verdict"], payload["changed"], payload["written"]) == (verdict, code != 4, code != 4)
     assert {finding["rule"]: finding["passed"] for finding in payload["findings"]}["failures <= 0.01"] is (code != 4)
     assert payload["figures"]["stable"]["requests"] == 400
+    shared = {"stack", "workload", "changed", "diff", "written", "applied", "next"}
+    assert shared <= set(payload), "the answer has the same keys for every verdict"
 
 
 def test_a_pod_that_does_not_answer_does_not_stop_the_watch(world):
