@@ -185,7 +185,6 @@ class Settings(Section):
     serving: Serving = DeploymentServing(engine="deployment")
     """The engine that serves the endpoints."""
     workloads: Mapping[ModelName, WorkloadSettings] = {}
-    """The workloads that get an endpoint in this environment with their first release. Workloads that are not listed
-    can still be trained."""
+    """The workloads that get an endpoint in this environment with their first release. Others can only be trained."""
     releases: Mapping[ModelName, WorkloadReleases] = {}
     """The model versions that each workload's endpoint serves. A workload without a release has no endpoint yet."""
