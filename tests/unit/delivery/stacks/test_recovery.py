@@ -116,3 +116,13 @@ def test_recovery_waits_for_an_engine_that_still_writes_and_then_names_it(tmp_pa
         recovery.release_locks(tmp_path, Reporter([]), waits.append)
     assert sum(waits) >= 60
     assert list(tmp_path.glob("*")), "the lock of a running engine stays"
+
+
+@pytest.mark.xfail(
+    strict=True, raises=pytest.fail.Exception, reason="review 4.2 no. 9: the locks of engines on other machines are removed"
+)
+def test_the_lock_of_an_engine_on_another_machine_stays_and_the_user_is_told(tmp_path):
+    lock(tmp_path, 4711, host="elsewhere")
+    with pytest.raises(UserError, match="elsewhere"):
+        recovery.release_locks(tmp_path, Reporter([]))
+    assert list(tmp_path.glob("*")), "nobody here knows whether that engine still runs"
