@@ -1,16 +1,16 @@
-"""The history of an environment, and the differences between two environments."""
+"""`modelstack history`: the versions that answered, from the engine's records of updates."""
 
 from __future__ import annotations
 
+import json
 import types
 from datetime import UTC, datetime
 
 import pytest
 
 from common.errors import UserError
-from delivery.environments import differences, history
-from delivery.stacks import stack_file, updates
-from infra.settings import loading
+from delivery.environments import history
+from delivery.stacks import backend, stack, stack_file, updates
 from tests.releases import RUN, approved, image, released
 
 
@@ -74,28 +74,58 @@ def test_only_a_destroy_without_remaining_resources_empties_the_stack(changes, e
     assert updates.from_summary(types.SimpleNamespace(**made, resource_changes=changes)).emptied == emptied
 
 
-def environment(**changes):
-    raw = {
-        "cluster": {"kind": "existing", "context": "c", "host": "c.example"},
-        "images": {"registry": "registry.example"},
-        "workloads": {"markdown": {"nodePort": 30001}},
-    }
-    return loading.parse(raw | changes, "Pulumi.test.yaml")
-
-
-def test_differences_are_the_keys_with_different_values():
-    one = environment(releases={"markdown": released(3)})
-    other = environment(releases={"markdown": released(4, 3)}, tracking={"memory": "2Gi"})
-    found = differences.compare(one, other)
-    assert found["tracking.memory"] == ("768Mi", "2Gi")
-    assert found["releases.markdown.stable"] == (3, 4)
-    assert found["releases.markdown.versions.4.image"] == (None, image(4))
-    assert not [key for key in found if key.startswith("releases.markdown.versions.3")], (
-        "a release that both environments have is not a difference"
-    )
-    assert differences.compare(one, one) == {}
-
-
 def test_the_error_for_a_missing_stack_file_differs_from_the_error_for_a_stack_that_is_not_up():
     with pytest.raises(UserError, match=r"no such stack file"):
         history.history("nowhere", "markdown", at=None, as_json=False)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """The records of prod, which is up; other stacks are not. The list can be changed."""
+    records = list(reversed(UPDATES[:5]))
+    monkeypatch.setattr(backend, "stacks", lambda: ["prod"])
+    opened = types.SimpleNamespace(updates=lambda: records)
+    monkeypatch.setattr(stack, "Stack", types.SimpleNamespace(select=lambda _name: opened))
+    return records
+
+
+def shown(capsys, at=None, *, as_json=False, workload="markdown"):
+    history.history("prod", workload, at=at, as_json=as_json)
+    return capsys.readouterr().out
+
+
+def test_the_table_has_the_newest_entry_first_and_says_who_approved(recorded, capsys):
+    title, *lines = [" ".join(line.split()) for line in shown(capsys).splitlines()]
+    assert title == "since (UTC) stable run image canary shadow approved by"
+    run, digest = RUN[:12], "0" * 12
+    assert lines == [
+        f"2026-10-05 12:00:00 4 {run} {digest} approver@example.com",
+        f"2026-10-04 12:00:00 3 {run} {digest} 4 (10 %)",
+        f"2026-10-02 12:00:00 3 {run} {digest}",
+    ]
+
+
+def test_json_has_the_identifiers_in_full(recorded, capsys):
+    newest, *_, oldest = json.loads(shown(capsys, as_json=True))
+    assert (newest["stable"], newest["image"], oldest["since"]) == (4, image(4), "2026-10-02T12:00:00Z")
+
+
+def test_at_shows_the_one_entry_of_that_time(recorded, capsys):
+    (entry,) = json.loads(shown(capsys, "2026-10-04", as_json=True))
+    assert (entry["stable"], entry["canary"]) == (3, "4 (10 %)")
+    assert json.loads(shown(capsys, "2026-10-01", as_json=True)) == [], "a program gets an empty list, not a sentence"
+
+
+def test_a_destroyed_endpoint_is_an_entry_of_its_own(recorded, capsys):
+    recorded[:] = reversed(UPDATES)
+    assert "2026-10-07 12:00:00  none" in shown(capsys)
+
+
+@pytest.mark.parametrize(("at", "ending"), [(None, "in prod."), ("2026-10-01", "in prod at 2026-10-01.")])
+def test_a_workload_that_never_answered_is_named(recorded, capsys, at, ending):
+    assert shown(capsys, at, workload="tuna") == f"No version of tuna answered {ending}\n"
+
+
+def test_a_stack_that_is_not_up_has_no_history(recorded):
+    with pytest.raises(UserError, match=r"(?s)Stack stage is not up: it has no history in this backend.*make up"):
+        history.history("stage", "markdown", at=None, as_json=False)
