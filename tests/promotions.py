@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clients.model_registry import ModelVersion
 from delivery.releases.promoter import Promoter
+from delivery.releases.release_command import ReleaseCommand
 from delivery.releases.stack_editor import StackEditor, StackReleases
 from delivery.stacks import stack_file
 from infra.promotion.deployed import DeployedReleases
@@ -42,6 +43,11 @@ class FakeModelRegistry:
         return self.changes.get("digest", DIGEST), self.changes.get("metrics", METRICS), self.changes.get("until")
 
 
+def command(name, stack, workload=MARKDOWN, **options):
+    """Returns the command `modelstack NAME markdown` for an environment."""
+    return ReleaseCommand(name=f"{name} markdown", stack=stack, workload=workload, **options)
+
+
 class World:
     """Stack files in a folder, and a record of the images that were copied between their container registries."""
 
@@ -54,6 +60,10 @@ class World:
     def write(self, stack, block=None, registry="registry.example"):
         text = FILE % registry
         self.file(stack).write_text(stack_file.with_releases(text, "markdown", block) if block else text)
+
+    def block(self, stack):
+        """Returns the releases of markdown in a stack file."""
+        return stack_file.releases(self.file(stack).read_text())["markdown"]
 
     def read(self, stack, workload=MARKDOWN):
         file = self.file(stack)
