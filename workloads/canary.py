@@ -65,7 +65,7 @@ class CanaryRules(Declared):
         CanaryRule(metric="refusals", at_most=0.05, why="the new version must accept the requests that callers send today"),
         CanaryRule(metric="p50", at_most=1.5, why="the number of replicas is chosen for the stable version's time per request"),
         CanaryRule(metric="p99", at_most=2.0, why="callers time out on the slowest answers first"),
-        CanaryRule(metric="drift", at_most=0.25, why="predictions have changed a lot above 0.25: check that this is intended"),
+        CanaryRule(metric="drift", at_most=0.25, why="above 0.25, the predictions differ a lot: check that this is intended"),
         CanaryRule(metric="shift", at_most=0.15, why="a new version may differ in single predictions, but hardly in their sum"),
         CanaryRule(metric=RESTARTS, at_most=0, why="a service that crashes is broken, even if its answers were good"),
     )

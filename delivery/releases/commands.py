@@ -179,7 +179,7 @@ def _end(command: ReleaseCommand, role: str) -> None:
 
 
 def _copy(promoter: Promoter, selected: SelectedRelease, registry: Callable[[], ModelRegistry], *, model: bool) -> None:
-    """Copies the selected's image to the target environment and, if `model` is set, also its model, run and evidence."""
+    """Copies the image of the selected release to the target; if `model` is set, also its model, run and evidence."""
     promoter.copy_image_of(selected)
     if model:
         _copy_model(promoter.target.stack, promoter.target.name, selected, registry)
@@ -201,7 +201,7 @@ def _copy_model(stack: str, workload: str, selected: SelectedRelease, registry: 
 
 
 def _approval_command(editor: StackEditor, selected: SelectedRelease) -> str:
-    """Returns the command that approves the selected; empty if no approval is required or the stack file contains one."""
+    """Returns the command that approves the selected release; empty if no approval is required or the stack file has one."""
     if not requirements.for_stack(editor.stack).approval or "approval" in editor.versions.get(selected.version, {}):
         return ""
     command = f"modelstack approve {editor.name} --version {selected.version} --stack {editor.stack}"

@@ -96,31 +96,31 @@ class Promoter:
         return self.from_source(version)
 
     def promote(self, selected: SelectedRelease) -> StackEdit:
-        """Returns the edit that makes the selected stable."""
+        """Returns the edit that makes the selected release stable."""
         return self.target.edit(edits.with_stable(self.target.block, selected.release), approval_later=True)
 
     def canary(self, selected: SelectedRelease, percent: int) -> StackEdit:
-        """Returns the edit that makes the selected the canary, with `percent` of the requests.
+        """Returns the edit that makes the selected release the canary, with `percent` of the requests.
 
         Raises:
-            UserError: the selected is the stable version, or one of the errors of `StackEditor.edit`.
+            UserError: the selected release is the stable version, or one of the errors of `StackEditor.edit`.
         """
         block = self.target.require_block()
         _not_stable(block, selected, CANARY)
         return self.target.edit(edits.with_canary(block, selected.release, percent), approval_later=True)
 
     def shadow(self, selected: SelectedRelease) -> StackEdit:
-        """Returns the edit that makes the selected the shadow, which gets a copy of every request.
+        """Returns the edit that makes the selected release the shadow, which gets a copy of every request.
 
         Raises:
-            UserError: the selected is the stable version, or one of the errors of `StackEditor.edit`.
+            UserError: the selected release is the stable version, or one of the errors of `StackEditor.edit`.
         """
         block = self.target.require_block()
         _not_stable(block, selected, SHADOW)
         return self.target.edit(edits.with_shadow(block, selected.release), approval_later=True)
 
     def copy_image_of(self, selected: SelectedRelease) -> bool:
-        """Copies the selected's image to the target's container registry.
+        """Copies the image of the selected release to the target's container registry.
 
         Returns:
             False if both environments use the same container registry, so that no copy is needed.

@@ -13,12 +13,24 @@ from delivery.stacks import process
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from semver import VersionInfo
+
 
 class Engine(PulumiCommand):
     """The `pulumi` executable of this checkout."""
 
-    def __init__(self) -> None:
-        super().__init__(root=str(paths.BIN.parent))
+    def __init__(self, command: str, version: VersionInfo | None) -> None:  # the SDK's own constructor runs `pulumi version`
+        self.command, self.version = command, version
+
+    @classmethod
+    def find(cls) -> Engine:
+        """Returns the engine of this checkout. Runs `pulumi version`.
+
+        Raises:
+            InvalidVersionError: the engine is too old for the Automation API.
+        """
+        found = PulumiCommand(root=str(paths.BIN.parent))
+        return cls(found.command, found.version)
 
     def run(
         self,

@@ -55,7 +55,7 @@ class Stack:
         if not (paths.BIN / "pulumi").exists():
             raise no_engine(name)
         backend.prepare()
-        engine = Engine()
+        engine = Engine.find()
         options = automation.LocalWorkspaceOptions(pulumi_command=engine, env_vars=variables.variables())
         try:
             return cls(name, open_stack(stack_name=name, work_dir=str(paths.CHECKOUT), opts=options), engine)

@@ -101,7 +101,7 @@ OPERATIONS = {
 def of(engine):
     """Returns a stack of an opened one of the Automation API."""
     engine.answers(("stack export", '{"deployment": {"resources": [{}, {}]}}', "", 0))
-    return lambda opened: Stack("dev", opened, Engine())
+    return lambda opened: Stack("dev", opened, Engine.find())
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -148,12 +148,12 @@ def test_the_state_is_the_deployment_of_the_export(of):
 
 def test_the_state_of_a_stack_without_an_update_is_empty(engine):
     engine.answers(("stack export", '{"version": 3, "deployment": null}', "", 0))
-    assert Stack("dev", Opened(), Engine()).state() == {}
+    assert Stack("dev", Opened(), Engine.find()).state() == {}
 
 
 def test_a_state_is_imported_in_the_form_of_an_export(engine, tmp_path):
     engine.answers()
-    opened = Stack("dev", Opened(), Engine())
+    opened = Stack("dev", Opened(), Engine.find())
     engine.script(f'echo "$*" > {tmp_path}/calls; cp "$5" {tmp_path}/file')
     opened.replace_state({"resources": []})
     (call,) = engine.calls
@@ -164,7 +164,7 @@ def test_a_state_is_imported_in_the_form_of_an_export(engine, tmp_path):
 
 def test_a_stack_is_removed_with_its_history_but_its_file_stays(engine):
     engine.answers()
-    Stack("dev", Opened(), Engine()).remove()
+    Stack("dev", Opened(), Engine.find()).remove()
     (call,) = engine.calls
     assert {"stack", "rm", "--yes", "--force", "--preserve-config", "--stack", "dev"} <= set(call.split()), (
         "without --preserve-config the engine deletes Pulumi.dev.yaml"
@@ -174,7 +174,7 @@ def test_a_stack_is_removed_with_its_history_but_its_file_stays(engine):
 def test_a_failed_command_is_named_with_the_last_lines(engine):
     engine.answers(("stack export", "", "\n".join(f"line {number}" for number in range(40)), 1))
     with pytest.raises(EngineError) as failed:
-        Stack("dev", Opened(), Engine()).state()
+        Stack("dev", Opened(), Engine.find()).state()
     assert "`pulumi stack export` failed on stack dev" in str(failed.value)
     assert "line 39" in str(failed.value)
     assert "line 3\n" not in str(failed.value)
@@ -183,7 +183,7 @@ def test_a_failed_command_is_named_with_the_last_lines(engine):
 def test_the_engine_passes_its_lines_on_and_returns_output_and_code(engine, tmp_path):
     engine.answers(("about", "one\ntwo\n", "three\n", 0))
     lines = SimpleNamespace(out=[], err=[])
-    done = Engine().run(["about"], str(tmp_path), {"X": "y"}, lines.out.append, lines.err.append)
+    done = Engine.find().run(["about"], str(tmp_path), {"X": "y"}, lines.out.append, lines.err.append)
     assert (lines.out, lines.err) == (["one", "two"], ["three"])
     assert (done.stdout, done.stderr, done.code) == ("one\ntwo", "three", 0)
     assert engine.environ["X"] == "y"
@@ -192,4 +192,4 @@ def test_the_engine_passes_its_lines_on_and_returns_output_and_code(engine, tmp_
 def test_the_engine_raises_the_sdk_s_own_error_for_a_lock(engine, tmp_path):
     engine.answers(("up", "", "error: [409] Conflict: Another update is currently in progress.", 255))
     with pytest.raises(ConcurrentUpdateError):
-        Engine().run(["up"], str(tmp_path), {})
+        Engine.find().run(["up"], str(tmp_path), {})

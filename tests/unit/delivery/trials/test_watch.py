@@ -118,7 +118,7 @@ def test_a_canary_that_fails_is_removed_and_the_exit_code_is_3(world, capsys):
     assert world.block() == released(3, 4)
     printed = capsys.readouterr().out
     assert "Verdict: failed" in printed
-    assert "predictions have changed a lot above 0.25" in printed
+    assert "above 0.25, the predictions differ a lot" in printed
     assert "-      canary:" in printed
 
 
