@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, cast
+from unittest.mock import patch
 
 import pulumi
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -21,6 +22,9 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 from ruamel.yaml import YAML
 
+from common.answers import Absent, Found
+from infra import live_cluster
+from infra.live_cluster import LiveCluster
 from tests.checkout import CHECKOUT, STACK_FILES
 
 PROJECT = "modelstack"
@@ -207,14 +211,29 @@ def run(
     return Declared(tuple(sorted(_resources(recorder), key=lambda resource: (resource.type, resource.name))), outputs)
 
 
+LIVE_CLUSTER = LiveCluster(uid=Found("00000000-0000-4000-8000-000000000001"), owner=Absent())
+"""The cluster of the tests, before an environment is in it."""
+
+
 def run_stack(
-    stack: str, world: World | None = None, replaced: Mapping[str, object] | None = None, *, preview: bool = False
+    stack: str,
+    world: World | None = None,
+    replaced: Mapping[str, object] | None = None,
+    *,
+    preview: bool = False,
+    live: LiveCluster = LIVE_CLUSTER,
 ) -> Declared:
-    """What `__main__.py` declares for a stack file of the tests, with some of its concerns replaced."""
+    """What `__main__.py` declares for a stack file of the tests, with some of its concerns replaced.
+
+    `live` is what the cluster says about itself before any resource is declared.
+    """
     document = YAML(typ="safe").load(STACK_FILES / f"Pulumi.{stack}.yaml")
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
-    return run(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world, preview=preview)
+    with patch.object(live_cluster, "read", return_value=live):
+        return run(
+            lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world, preview=preview
+        )
 
 
 def _exports_of(program: Callable[[], object]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clients import container_registry
 from common import naming, paths
+from common.answers import Absent, Found, Unknown
 from delivery.console.progress import Reporter, reporter
 from delivery.environments import embedded_node
 from delivery.environments.environment import Environment
@@ -14,6 +15,7 @@ from delivery.machine import preflight, summary, toolbox
 from delivery.releases.releaser import releaser_of
 from delivery.stacks import backend, lock, recovery, stack_file
 from delivery.training.training_runs import runs_of
+from infra import live_cluster
 from infra.promotion import requirements
 from infra.settings import loading
 
@@ -123,7 +125,7 @@ class Up:
 
                 start(node_config, self.progress)
                 self.changed = True
-            resolved = recovery.resolve_pending(state, _cluster(settings) if state.get("pending_operations") else None)
+            resolved = recovery.resolve_pending(state, _objects(settings) if state.get("pending_operations") else None)
             if resolved.changed:
                 stack.replace_state(resolved.state)
                 if resolved.imported:
@@ -177,16 +179,12 @@ class Up:
         return bool(unreleased)
 
 
-def _cluster(settings: Settings) -> recovery.ObjectLookup | None:
-    """Returns a client for the stack's cluster; None if its kubeconfig does not exist or is not known here."""
-    from clients.kubernetes import KubernetesClient
-
-    if settings.cluster.kind == "embedded":
-        return (
-            KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
-            if paths.KUBECONFIG.is_file()
-            else None
-        )
-    if settings.cluster.kind == "existing":
-        return KubernetesClient.from_file(settings.cluster.kubeconfig, settings.cluster.context)
-    return None
+def _objects(settings: Settings) -> recovery.ObjectLookup | None:
+    """Returns a client for the stack's cluster; None if the stack has not created the cluster yet."""
+    match live_cluster.client(settings.cluster):
+        case Found(value=client):
+            return client
+        case Absent():
+            return None
+        case Unknown() as unknown:
+            raise unknown.error("An earlier run was interrupted, and the cluster cannot be asked what that run has created.")
