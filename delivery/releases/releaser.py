@@ -22,7 +22,7 @@ from delivery.releases import edits
 from delivery.releases.stack_editor import open_editor
 from delivery.stacks import stack_file
 from infra.settings import consistency, loading
-from infra.settings.problems import nearest
+from infra.sections.problems import nearest
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:

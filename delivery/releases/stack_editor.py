@@ -14,7 +14,7 @@ from delivery.stacks import backend, stack_file, stack_outputs
 from infra.promotion import requirements, rules
 from infra.promotion.deployed import DeployedReleases, parse
 from infra.settings import consistency, loading
-from infra.settings.problems import refusal
+from infra.sections.problems import refusal
 from workloads import catalogue
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from infra.settings.problems import Problem, nearest
+from infra.sections.problems import Problem, nearest
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infra.settings.releases import WorkloadReleases
-from infra.settings.section import Section
-from infra.settings.types import (
+from infra.sections.section import Section
+from infra.sections.types import (
     Cpu,
     HostName,
     ImageReference,

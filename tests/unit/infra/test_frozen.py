@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from infra.settings import loading, model
-from infra.settings.section import Section
+from infra.sections.section import Section
 from tests.checkout import STACK_FILES
 from workloads import catalogue
 from workloads.declared import Declared

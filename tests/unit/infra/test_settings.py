@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from common.errors import UserError
 from infra.settings import loading
-from infra.settings.types import PortRange
+from infra.sections.types import PortRange
 from tests.checkout import CHECKOUT, STACK_FILES
 from tests.releases import DIGEST, release, released
 
