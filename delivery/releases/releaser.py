@@ -21,8 +21,8 @@ from common.errors import UserError
 from delivery.releases import edits
 from delivery.releases.stack_editor import open_editor
 from delivery.stacks import stack_file
-from infra.settings import consistency, loading
 from infra.sections.problems import nearest
+from infra.settings import consistency, loading
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ import configparser
 import pulumi
 import pytest
 
-from components.tracking import Tracking, TrackingArgs, allowed_hosts, auth_config
+from components.tracking import ArtifactStore, Tracking, TrackingArgs, allowed_hosts, auth_config
 from tests.harness import Secret, revealed, run
 from tests.pods import container_of, environment_of, pod_of
 
 ARGS = {
     "namespace": "tracking",
     "image": "localhost:5000/tracking@sha256:" + "9f" * 32,
-    "artifacts": "artifacts",
+    "artifacts": ArtifactStore(destination="/artifacts", claim="artifacts"),
     "host": "localhost",
     "node_port": 30000,
     "cpu": "100m",

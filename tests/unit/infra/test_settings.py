@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from common.errors import UserError
-from infra.settings import loading
 from infra.sections.types import PortRange
+from infra.settings import loading
 from tests.checkout import CHECKOUT, STACK_FILES
 from tests.releases import DIGEST, release, released
 
