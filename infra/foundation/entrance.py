@@ -8,7 +8,7 @@ from infra.foundation.result import Address
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodePorts:
+class EntranceAtNodePorts:
     """Clients reach each Service at a port of its own, on a host that forwards it to the nodes."""
 
     host: str

@@ -9,7 +9,7 @@ from pulumi import ResourceOptions
 from components.passwords import GeneratedPasswords
 from infra.foundation.artifacts import ArtifactsOnVolume
 from infra.foundation.database import PostgresInCluster
-from infra.foundation.entrance import NodePorts
+from infra.foundation.entrance import EntranceAtNodePorts
 from infra.foundation.identity import NoIdentity
 from infra.foundation.result import Foundation
 from infra.foundation.shares import SharesOfStorageClass
@@ -66,8 +66,8 @@ def _shares(_: shares.SharesOfStorageClass, cluster: Cluster, settings: Foundati
     return SharesOfStorageClass(storage_class=settings.storage_classes.shares, on_cluster=_options(cluster))
 
 
-def _entrance(_: entrance.NodePorts, settings: FoundationSettings) -> Entrance:
-    return NodePorts(host=settings.cluster.host)
+def _entrance(_: entrance.EntranceAtNodePorts, settings: FoundationSettings) -> Entrance:
+    return EntranceAtNodePorts(host=settings.cluster.host)
 
 
 def _options(cluster: Cluster) -> ResourceOptions:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infra.foundation.settings.clusters import Cluster
 
 
-class NodePorts(Section):
+class EntranceAtNodePorts(Section):
     """Clients outside the cluster reach the tracking server and each endpoint at a node port of its own, at `cluster.host`."""
 
     kind: Literal["node-ports"] = "node-ports"
@@ -39,4 +39,4 @@ class NodePorts(Section):
                 yield Problem(key, what, port, fix=f"choose one of {cluster.node_ports}{widen}")
 
 
-Entrance = NodePorts
+Entrance = EntranceAtNodePorts

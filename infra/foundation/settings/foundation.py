@@ -5,7 +5,7 @@ from __future__ import annotations
 from infra.foundation.settings.artifacts import Artifacts, ArtifactsOnVolume
 from infra.foundation.settings.clusters import Cluster
 from infra.foundation.settings.database import Database, DatabaseInCluster
-from infra.foundation.settings.entrance import Entrance, NodePorts
+from infra.foundation.settings.entrance import Entrance, EntranceAtNodePorts
 from infra.foundation.settings.images import Images, StorageClasses
 from infra.foundation.settings.shares import Shares, SharesOfStorageClass
 from infra.sections.section import Section
@@ -20,5 +20,5 @@ class FoundationSettings(Section):
     database: Database = DatabaseInCluster()
     artifacts: Artifacts = ArtifactsOnVolume()
     shares: Shares = SharesOfStorageClass()
-    entrance: Entrance = NodePorts()
+    entrance: Entrance = EntranceAtNodePorts()
     """The way in which clients outside the cluster reach the tracking server and the endpoints."""
