@@ -5,7 +5,7 @@ import pulumi
 from common import clock
 from common.errors import UserError
 from infra import outputs, platform
-from infra.foundation import Foundation
+from infra.foundation.create import create
 from infra.promotion import reading, rules
 from infra.settings import loading
 
@@ -16,5 +16,5 @@ try:
 except UserError as error:
     raise pulumi.RunError(str(error)) from None
 
-foundation = Foundation.create(settings)
+foundation = create(settings)
 outputs.export(settings, foundation, platform.compose(settings, foundation), deployed)

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pulumi
 from pulumi import Output, ResourceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class PushTarget(Protocol):
+    """A container registry as images use it."""
+
+    @property
+    def address(self) -> Output[str]:
+        """Host, port and path prefix, without a scheme."""
+        ...
+
+    @property
+    def served_by(self) -> Sequence[pulumi.Resource]:
+        """The resources that must exist before images can be pushed."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

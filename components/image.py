@@ -10,7 +10,7 @@ import pulumi_docker as docker
 from pulumi import Output, ResourceOptions
 
 if TYPE_CHECKING:
-    from components.container_registry import ContainerRegistry
+    from components.container_registry import PushTarget
 
 _TAG: Final = "current"
 """A tag for people who browse the container registry. No pod pulls by it."""
@@ -20,7 +20,7 @@ _TAG: Final = "current"
 class ImageArgs:
     """The Dockerfile, the base image and the container registry of an image."""
 
-    registry: ContainerRegistry
+    registry: PushTarget
     dockerfile: str
     """Path in the checkout. The file `<dockerfile>.dockerignore` selects the files of the checkout for the build context."""
     base: str

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pulumi
-import pulumi_random as random
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import apps, core, networking
 
 from common.labels import FINGERPRINT_ANNOTATION
 from components.objects import labels, name_of, selector
+from components.passwords import GeneratedPasswords, Passwords
 from components.pods import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -32,7 +32,6 @@ USER: Final = "modelstack"
 """The role that owns the databases. It is not a superuser. The superuser has no password and can only connect to the local
 socket of the pod."""
 _MEBIBYTES: Final = {"Mi": 1, "Gi": 1024}
-_PASSWORD_LENGTH: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +50,7 @@ class PostgresArgs:
     """The storage class of the volume. None: the cluster's default class."""
     protect: bool = False
     """Whether the engine refuses to delete the volume and the password."""
+    passwords: Passwords = field(default_factory=GeneratedPasswords)
 
 
 class Postgres(pulumi.ComponentResource):
@@ -63,8 +63,7 @@ class Postgres(pulumi.ComponentResource):
     def __init__(self, name: str, args: PostgresArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:postgres:Postgres", name, None, opts)
         protected = ResourceOptions(parent=self, protect=args.protect)
-        password = random.RandomPassword(f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=protected)
-        self.password = password.result
+        self.password = args.passwords.password(f"{name}-password", protected)
         data = {"password": self.password}
         secret = core.v1.Secret(
             f"{name}-secret",

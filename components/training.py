@@ -6,13 +6,14 @@ The stack does not declare a Job, because a Job would run again after each chang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import batch, core, networking
 
+from components.identity import PodIdentity
 from components.objects import labels, name_of
 from components.pods import CONTAINER_SECURITY, POD_SECURITY, claim, resources, scratch
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pulumi_kubernetes.batch.v1 import JobTemplateSpecArgsDict
     from pulumi_kubernetes.core.v1 import ContainerArgsDict
+    from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 _NEVER: Final = "0 0 1 1 *"
 """A schedule, which Kubernetes requires. It has no effect, because the CronJob is suspended."""
@@ -56,6 +58,8 @@ class TrainingArgs:
     """The training job of each workload, by the workload's name."""
     retention_seconds: int
     """The time after which Kubernetes deletes a finished run."""
+    identity: PodIdentity = field(default_factory=PodIdentity)
+    """The identity under which training runs use services outside the cluster."""
 
 
 class Training(pulumi.ComponentResource):
@@ -69,7 +73,7 @@ class Training(pulumi.ComponentResource):
         super().__init__("modelstack:training:Training", name, None, opts)
         account = core.v1.ServiceAccount(
             f"{name}-account",
-            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
+            metadata=_account_metadata(name, args),
             automount_service_account_token=False,
             opts=ResourceOptions(parent=self),
         )
@@ -113,6 +117,12 @@ class Training(pulumi.ComponentResource):
         self.register_outputs({"cron_jobs": self.cron_jobs})
 
 
+def _account_metadata(name: str, args: TrainingArgs) -> ObjectMetaArgsDict:
+    metadata: ObjectMetaArgsDict = {"name": name, "namespace": args.namespace, "labels": labels(name)}
+    annotations = args.identity.account_annotations
+    return {**metadata, "annotations": annotations} if annotations else metadata
+
+
 def _job(
     workload: str, job: TrainingJob, args: TrainingArgs, *, account: Output[str], access: Output[str]
 ) -> JobTemplateSpecArgsDict:
@@ -123,7 +133,7 @@ def _job(
             "active_deadline_seconds": job.deadline_seconds,
             "ttl_seconds_after_finished": args.retention_seconds,
             "template": {
-                "metadata": {"labels": labels(workload)},
+                "metadata": {"labels": {**labels(workload), **args.identity.pod_labels}},
                 "spec": {
                     "restart_policy": "Never",
                     "service_account_name": account,

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from clients.kubernetes import ApiError, KubernetesClient, text_at
-from common import naming, paths
+from clients.kubernetes import ApiError, text_at
+from common import naming
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 
 if TYPE_CHECKING:
+    from clients.kubernetes import KubernetesClient
     from common.answers import Answer
-    from infra.settings.model import Cluster, Settings
+    from infra.foundation.settings.cluster import ClusterSettings
+    from infra.settings.model import Settings
 
 OWNER_CONFIG_MAP: Final = "modelstack-owner"
 """The ConfigMap, in the namespace of the tracking server, that holds the id of the environment's owner under `id`."""
@@ -33,18 +35,10 @@ class LiveCluster:
     """The id of the environment's owner. Absent if no environment is there, or one of a release that wrote no owner."""
 
 
-def client(cluster: Cluster) -> Answer[KubernetesClient]:
+def client(cluster: ClusterSettings) -> Answer[KubernetesClient]:
     """Returns a client for the cluster of the settings before the stack is up. Absent if the stack has not created it yet."""
     try:
-        match cluster.kind:
-            case "embedded":
-                if not paths.KUBECONFIG.is_file():
-                    return Absent()
-                return Found(KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8")))
-            case "existing":
-                return Found(KubernetesClient.from_file(cluster.kubeconfig, cluster.context))
-            case "kind":
-                return Unknown(where=f"kind cluster {cluster.name}", reason="it cannot be asked before the stack is up")
+        return cluster.client()
     except UserError as error:
         return Unknown(where=error.where, reason=error.what, fix=error.fix)
 

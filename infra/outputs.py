@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from components.serving.endpoint import Endpoint
     from components.serving.seldon import SeldonEndpoint
-    from infra.foundation import Foundation
+    from infra.foundation.result import Foundation
     from infra.platform import Platform
     from infra.promotion.deployed import DeployedRelease, DeployedReleases
     from infra.settings.model import Settings

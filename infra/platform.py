@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from common import naming
 from common.roles import CANARY, SHADOW, STABLE
-from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.objects import selector
-from components.postgres import Postgres, PostgresArgs
 from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, Gateway
 from components.serving.variant import Capacity, ServedRelease
 from components.tracking import Tracking, TrackingArgs
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.serving.seldon import SeldonEndpoint
-    from infra.foundation import Foundation
+    from infra.foundation.result import Foundation
     from infra.settings.model import Settings
     from workloads.declaration import Workload
 
@@ -38,7 +36,6 @@ RUNS, ACCOUNTS = "tracking", "accounts"
 class Images:
     """The images that the stack builds from this checkout."""
 
-    postgres: Image
     tracking: Image
     training: Image
     serving: Image
@@ -82,7 +79,6 @@ def _images(settings: Settings, foundation: Foundation) -> Images:
         return Image(name, args)
 
     return Images(
-        postgres=image("postgres"),
         tracking=image("tracking"),
         training=image("training"),
         serving=image("serving"),
@@ -91,56 +87,37 @@ def _images(settings: Settings, foundation: Foundation) -> Images:
 
 
 def _tracking(settings: Settings, foundation: Foundation, images: Images, namespace: Namespace) -> Tracking:
-    postgres = Postgres(
-        "postgres",
-        PostgresArgs(
-            namespace=namespace.name,
-            image=images.postgres.ref,
-            databases=[RUNS, ACCOUNTS],
-            clients=selector("tracking"),
-            storage=settings.database.storage,
-            storage_class=settings.storage_classes.volumes,
-            cpu=settings.database.cpu,
-            memory=settings.database.memory,
-            protect=settings.database.protect,
-        ),
-        foundation.on_cluster,
+    database = foundation.database.server(
+        "postgres", namespace=namespace.name, databases=[RUNS, ACCOUNTS], clients=selector("tracking")
     )
-    artifacts = FileShare(
-        "artifacts",
-        FileShareArgs(
-            namespace=namespace.name,
-            size=settings.tracking.storage,
-            storage_class=settings.storage_classes.shares,
-            protect=settings.tracking.protect,
-        ),
-        foundation.on_cluster,
+    artifacts = foundation.artifacts.store(
+        "artifacts", namespace=namespace.name, size=settings.tracking.storage, protect=settings.tracking.protect
     )
+    address = foundation.entrance.address(settings.tracking.node_port)
     return Tracking(
         "tracking",
         TrackingArgs(
             namespace=namespace.name,
             image=images.tracking.ref,
-            backend=postgres.url(RUNS),
-            accounts=postgres.url(ACCOUNTS),
-            artifacts=artifacts.claim,
-            host=foundation.host,
-            node_port=settings.tracking.node_port,
+            backend=database.url(RUNS),
+            accounts=database.url(ACCOUNTS),
+            artifacts=artifacts,
+            host=address.host,
+            node_port=address.node_port,
             cpu=settings.tracking.cpu,
             memory=settings.tracking.memory,
             workers=settings.tracking.workers,
             protect=settings.tracking.protect,
+            passwords=foundation.secrets,
+            egress=database.egress,
+            identity=foundation.identity.for_pods("tracking", namespace=namespace.name),
         ),
         foundation.on_cluster,
     )
 
 
 def _training(settings: Settings, foundation: Foundation, images: Images, namespace: Namespace, tracking: Tracking) -> Training:
-    data = FileShare(
-        "data",
-        FileShareArgs(namespace=namespace.name, size=settings.training.storage, storage_class=settings.storage_classes.shares),
-        foundation.on_cluster,
-    )
+    data = foundation.shares.claim("data", namespace=namespace.name, size=settings.training.storage)
     return Training(
         "training",
         TrainingArgs(
@@ -150,9 +127,10 @@ def _training(settings: Settings, foundation: Foundation, images: Images, namesp
             tracking_username=tracking.username,
             tracking_password=tracking.password,
             tracking_namespace=tracking.namespace,
-            data=data.claim,
+            data=data,
             jobs={name: _job(workload) for name, workload in WORKLOADS.items()},
             retention_seconds=settings.training.keep_runs_seconds,
+            identity=foundation.identity.for_pods("training", namespace=namespace.name),
         ),
         foundation.on_cluster,
     )
@@ -183,6 +161,7 @@ def _endpoint(
         for role, release in releases.served.items()
     }
     engine, node_port, gateway = _engine(settings.serving, in_stack.node_port)
+    address = foundation.entrance.address(node_port) if node_port else None
     return engine(
         workload.name,
         EndpointArgs(
@@ -200,8 +179,8 @@ def _endpoint(
             stable=served[STABLE],
             canary=CanaryVariant(served=served[CANARY], percent=releases.canary.percent) if releases.canary else None,
             shadow=served.get(SHADOW),
-            host=foundation.host if node_port else "",
-            node_port=node_port,
+            host=address.host if address else "",
+            node_port=address.node_port if address else None,
             gateway=gateway,
         ),
         foundation.on_cluster,

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def config_of(settings: Settings) -> NodeConfig | None:
-    """Returns the configuration of the stack's embedded node; None if its cluster is of another kind."""
+    """Returns the configuration of the stack's embedded node; None if its cluster has no such node."""
     from local.node.config import NodeConfig
 
-    cluster = settings.cluster
-    if cluster.kind != "embedded":
+    node = settings.cluster.node
+    if node is None:
         return None
-    ports = (cluster.node_ports.first, cluster.node_ports.last)
-    return NodeConfig(api_port=cluster.api_port, registry_port=cluster.registry_port, node_ports=ports)
+    ports = (node.node_ports.first, node.node_ports.last)
+    return NodeConfig(api_port=node.api_port, registry_port=node.registry_port, node_ports=ports)
 
 
 def is_ready(config: NodeConfig | None) -> bool:

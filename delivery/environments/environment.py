@@ -65,12 +65,7 @@ class Environment:
     @cached_property
     def cluster(self) -> KubernetesClient:
         """A client for the API server of the environment's cluster."""
-        from clients.kubernetes import KubernetesClient
-
-        cluster = self.settings.cluster
-        if cluster.kind == "existing":
-            return KubernetesClient.from_file(cluster.kubeconfig, cluster.context)
-        return KubernetesClient.from_kubeconfig(self.outputs.kubeconfig)
+        return self.settings.cluster.connect(lambda: self.outputs.kubeconfig)
 
 
 def origin_registry(stack: str) -> ModelRegistry:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from clients.kubernetes import kubeconfig_file
 from common import paths
 from common.errors import UserError
 from delivery.console.progress import reporter
@@ -105,9 +104,7 @@ def _uses_embedded_cluster(stack: str) -> bool:
         cluster = loading.load(stack_file.path_of(stack)).cluster
     except UserError:
         return False  # the stack file is missing or invalid, so its cluster is unknown; `pulumi destroy` needs only the state
-    if cluster.kind == "existing":
-        return cluster.kubeconfig is not None and kubeconfig_file(cluster.kubeconfig) == paths.KUBECONFIG
-    return cluster.kind == "embedded"
+    return cluster.in_node_of_checkout
 
 
 def _other_stacks(stack: str) -> list[str]:

@@ -69,15 +69,13 @@ def inspect_machine() -> Machine:
 
 
 def ports_of(settings: Settings) -> dict[int, str]:
-    """Returns the ports that an embedded cluster opens on this machine, each with the key in the stack file that sets it."""
-    cluster = settings.cluster
-    if cluster.kind != "embedded":
+    """Returns the ports that the node of this checkout opens, each with the key in the stack file that sets it."""
+    node = settings.cluster.node
+    if node is None:
         return {}
-    nodes = cluster.node_ports
     ports = {
-        **dict.fromkeys(range(nodes.first, nodes.last + 1), "modelstack:cluster: nodePorts"),
-        cluster.api_port: "modelstack:cluster: apiPort",
-        cluster.registry_port: "modelstack:cluster: registryPort",
+        **dict.fromkeys(range(node.node_ports.first, node.node_ports.last + 1), "modelstack:cluster: nodePorts"),
+        **{port: f"modelstack:{key.replace('.', ': ')}" for key, port in settings.cluster.own_ports.items()},
         settings.tracking.node_port: "modelstack:tracking: nodePort",
     }
     return ports | {each.node_port: f"modelstack:workloads: {name}: nodePort" for name, each in settings.workloads.items()}

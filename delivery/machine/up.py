@@ -100,7 +100,7 @@ class Up:
             text = stack_file.read(file)
             if not backend.has_stack(self.name) and not stack_file.has_secrets(text):
                 text = stack_file.without_salt(text)  # the salt belongs to another checkout's passphrase
-            if settings.cluster.kind == "embedded" and not backend.has_stack(self.name) and settings.releases:
+            if settings.cluster.owns_container_registry and not backend.has_stack(self.name) and settings.releases:
                 self.progress.print(
                     f"{file.name} lists releases of a cluster that no longer exists. They are removed and created again."
                 )
@@ -119,8 +119,9 @@ class Up:
         with self.progress.step("recover from earlier runs") as step:
             recovery.release_locks(recovery.lock_folder(paths.BACKEND, self.name), self.progress)
             state = stack.state()
-            node_config = embedded_node.config_of(settings)
-            if node_config is not None and recovery.has_node(state) and not embedded_node.is_ready(node_config):
+            node, node_config = settings.cluster.node, embedded_node.config_of(settings)
+            has_node = node is not None and recovery.has_node(state, node.resource)
+            if node_config is not None and has_node and not embedded_node.is_ready(node_config):
                 from local.node.lifecycle.start import start
 
                 start(node_config, self.progress)
@@ -131,12 +132,12 @@ class Up:
                 if resolved.imported:
                     stack.refresh(self.progress, resolved.imported)
                 step.note(f"{len(resolved.imported)} objects imported, {len(resolved.cleared)} operations to repeat")
-            if recovery.has_node(state):
+            if has_node:
                 self._drop_lost_releases(settings)
 
     def _drop_lost_releases(self, settings: Settings) -> None:
         """Removes the releases of workloads with an image that is no longer in the container registry: no pod could start."""
-        if settings.cluster.kind != "embedded":
+        if not settings.cluster.owns_container_registry:
             return
         address = settings.images.registry
         for workload, releases in settings.releases.items():

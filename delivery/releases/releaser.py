@@ -21,8 +21,8 @@ from common.errors import UserError
 from delivery.releases import edits
 from delivery.releases.stack_editor import open_editor
 from delivery.stacks import stack_file
+from infra.sections.problems import nearest
 from infra.settings import consistency, loading
-from infra.settings.problems import nearest
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -169,7 +169,9 @@ def with_endpoint(editor: StackEditor) -> str:
     port = consistency.free_node_port(settings)
     if port is None:
         what = f"No node port is free in {editor.stack} for an endpoint of {editor.name}."
-        raise UserError(what, found=f"{settings.cluster.node_ports} are in use", fix="extend the range cluster.nodePorts")
+        widen = settings.cluster.node_ports_key
+        fix = f"extend the range {widen}" if widen else "remove the endpoint of a workload that is no longer needed"
+        raise UserError(what, found=f"{settings.cluster.node_ports} are in use", fix=fix)
     return stack_file.with_endpoint(editor.text, editor.name, port)
 
 

@@ -59,10 +59,10 @@ def lock_folder(backend: Path, stack: str) -> Path:
     return backend / ".pulumi" / "locks" / "organization" / PROJECT / stack
 
 
-def has_node(state: State) -> bool:
-    """Returns whether the state contains an embedded node that was started."""
+def has_node(state: State, node: str) -> bool:
+    """Returns whether the state contains the resource that starts a node. `node` is its type, with those of its parents."""
     resources = cast("list[State]", state.get("resources") or [])
-    return any("modelstack:cluster:EmbeddedCluster$command:local:Command" in str(resource["urn"]) for resource in resources)
+    return any(node in str(resource["urn"]) for resource in resources)
 
 
 def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from common.roles import STABLE
 from infra.promotion import approval, requirements
-from infra.settings.problems import Problem, refusal
+from infra.sections.problems import Problem, refusal
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:

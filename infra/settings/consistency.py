@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from infra.settings.problems import Problem, nearest
+from infra.sections.problems import Problem, nearest
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
 def conflicts(settings: Settings) -> list[Problem]:
     """Returns the problems that all rules find."""
     rules = (
-        _ports_differ,
-        _node_ports_reachable,
-        _embedded_registry,
+        _cluster,
+        _entrance,
         _replicas,
         _workloads_exist,
         _releases_have_workloads,
@@ -42,42 +40,12 @@ def free_node_port(settings: Settings) -> int | None:
     return next((port for port in range(reachable.first, reachable.last + 1) if port not in taken), None)
 
 
-def _ports_differ(settings: Settings) -> Iterator[Problem]:
-    ports = _node_ports(settings)
-    if settings.cluster.kind == "embedded":
-        ports |= {"cluster.apiPort": settings.cluster.api_port, "cluster.registryPort": settings.cluster.registry_port}
-        for key in ("cluster.apiPort", "cluster.registryPort"):
-            if ports[key] in settings.cluster.node_ports:
-                what = f"lies within cluster.nodePorts, {settings.cluster.node_ports}"
-                yield Problem(key, what, ports[key], fix="change this port or cluster.nodePorts")
-    keys_by_port: dict[int, list[str]] = defaultdict(list)
-    for key, port in ports.items():
-        keys_by_port[port].append(key)
-    for port, (first, *others) in keys_by_port.items():
-        for key in others:
-            yield Problem(key, f"is the same port as {first}", port, fix="change one of them")
+def _entrance(settings: Settings) -> Iterator[Problem]:
+    yield from settings.entrance.problems(_node_ports(settings), settings.cluster)
 
 
-def _node_ports_reachable(settings: Settings) -> Iterator[Problem]:
-    reachable = settings.cluster.node_ports
-    for key, port in _node_ports(settings).items():
-        if port not in reachable:
-            fix = f"choose one of {reachable}" + ("" if settings.cluster.kind == "existing" else ", or widen cluster.nodePorts")
-            yield Problem(key, "cannot be reached: it is outside the range of the cluster's node ports", port, fix=fix)
-
-
-def _embedded_registry(settings: Settings) -> Iterator[Problem]:
-    if settings.cluster.kind != "embedded":
-        return
-    registry = f"localhost:{settings.cluster.registry_port}"
-    if settings.images.registry != registry:
-        what = "is not the address of the embedded cluster's container registry"
-        fix = "write that address, or change cluster.registryPort"
-        yield Problem("images.registry", what, settings.images.registry, registry, fix)
-    if not settings.images.base.startswith(f"{registry}/"):
-        what = "is not in the embedded cluster's container registry"
-        fix = "write the base image that the embedded cluster comes with"
-        yield Problem("images.base", what, settings.images.base, f"{registry}/base:bookworm", fix)
+def _cluster(settings: Settings) -> Iterator[Problem]:
+    yield from settings.cluster.problems(settings.images)
 
 
 def _replicas(settings: Settings) -> Iterator[Problem]:

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from common.errors import UserError
 from common.naming import PROJECT
+from infra.sections.problems import problems_of, refusal
 from infra.settings import consistency
 from infra.settings.model import Settings
-from infra.settings.problems import problems_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

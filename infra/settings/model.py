@@ -1,6 +1,7 @@
 """The types of one environment's settings. A stack file holds one object per concern, under the key `modelstack:<concern>`.
 
-`infra.settings.loading` reads the settings; `infra.settings.consistency` checks the rules that hold between them.
+`infra.foundation.settings` has the types of what the environment stands on. `infra.settings.loading` reads the settings, and
+`infra.settings.consistency` checks the rules that hold between them.
 """
 
 from __future__ import annotations
@@ -10,107 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infra.foundation.settings.foundation import FoundationSettings
+from infra.sections.section import Section
+from infra.sections.types import Cpu, Memory, ModelName, NodePort, Storage
 from infra.settings.releases import WorkloadReleases
-from infra.settings.section import Section
-from infra.settings.types import (
-    Cpu,
-    HostName,
-    ImageReference,
-    Memory,
-    ModelName,
-    NodePort,
-    Port,
-    PortRange,
-    RegistryAddress,
-    Storage,
-    StorageClass,
-)
-
-
-class _OwnCluster(Section):
-    """A cluster on this machine that belongs to a single environment."""
-
-    @property
-    def namespace_prefix(self) -> str:
-        """Empty: the environment that owns the cluster needs no prefix. Other environments in the same cluster have one."""
-        return ""
-
-    @property
-    def host(self) -> str:
-        """The host name at which clients reach the node ports."""
-        return "localhost"
-
-
-class EmbeddedCluster(_OwnCluster):
-    """A Kubernetes cluster of one node on this machine. The stack starts and stops the node."""
-
-    kind: Literal["embedded"]
-    api_port: Port = 6443
-    """The port of the API server. It listens on the loopback address only, like the other ports."""
-    registry_port: Port = 5000
-    """The port of the node's container registry."""
-    node_ports: PortRange = PortRange(30000, 30031)
-    """The node ports that are reachable on this machine."""
-
-
-class KindCluster(_OwnCluster):
-    """A cluster in Docker, created by the `kind` command. Requires Docker and internet access."""
-
-    kind: Literal["kind"]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["modelstack"])] = "modelstack"
-    """The name of the cluster in the output of `kind get clusters`."""
-    node_ports: PortRange = PortRange(30000, 30031)
-    """The node ports that are reachable on this machine."""
-
-
-class ExistingCluster(Section):
-    """A cluster that somebody else operates."""
-
-    kind: Literal["existing"]
-    namespace_prefix: Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,19}-)?$", examples=["stage-"])] = ""
-    """A prefix for the names of namespaces. Needed if several environments share the cluster."""
-    context: Annotated[str, Field(min_length=1, examples=["modelstack-stage"])]
-    """The name of the context in the kubeconfig. The current context is never used: any earlier command may have changed it."""
-    kubeconfig: Annotated[str, Field(min_length=1, examples=["~/.kube/config"])] | None = None
-    """The path of the kubeconfig. Default: `$KUBECONFIG`, else `~/.kube/config`."""
-    host: HostName
-    """The host name or address at which clients reach the node ports."""
-
-    @property
-    def node_ports(self) -> PortRange:
-        """The node ports that Kubernetes allows by default."""
-        return PortRange(30000, 32767)
-
-
-Cluster = Annotated[EmbeddedCluster | KindCluster | ExistingCluster, Field(discriminator="kind")]
-
-
-class Images(Section):
-    """The container registry and the base image."""
-
-    registry: RegistryAddress
-    """The address of the container registry. All images are pushed to it, and all pods pull images from it by digest."""
-    base: ImageReference = "debian:bookworm-slim"
-    """The base image of all images. It must be a Debian bookworm."""
-
-
-class StorageClasses(Section):
-    """The storage classes of volumes. Without a class, a volume has the cluster's default class."""
-
-    volumes: StorageClass | None = None
-    """The class of volumes that one pod mounts at a time (ReadWriteOnce)."""
-    shares: StorageClass | None = None
-    """The class of volumes that several pods mount at once (ReadWriteMany)."""
-
-
-class Database(Section):
-    """The PostgreSQL server that stores the data of MLflow."""
-
-    storage: Storage = "2Gi"
-    cpu: Cpu = "100m"
-    memory: Memory = "256Mi"
-    protect: bool = False
-    """Whether the engine refuses to delete the database's volume and password."""
 
 
 class Tracking(Section):
@@ -173,13 +77,9 @@ class WorkloadSettings(Section):
     """The node port of the workload's endpoint. Not used by the `seldon` engine: its endpoints share the gateway's address."""
 
 
-class Settings(Section):
-    """The settings of one environment."""
+class Settings(FoundationSettings):
+    """The settings of one environment: what it stands on, and what runs there."""
 
-    cluster: Cluster
-    images: Images
-    storage_classes: StorageClasses = StorageClasses()
-    database: Database = Database()
     tracking: Tracking = Tracking()
     training: Training = Training()
     serving: Serving = DeploymentServing(engine="deployment")

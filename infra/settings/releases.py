@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field
 
 from common.roles import CANARY, SHADOW, STABLE
-from infra.settings.section import Section
-from infra.settings.types import ContentDigest, Day, ImageDigest, ModelVersion, Moment, Person, Revision, RunId, Signature
+from infra.sections.section import Section
+from infra.sections.types import ContentDigest, Day, ImageDigest, ModelVersion, Moment, Person, Revision, RunId, Signature
 
 Metrics = Mapping[str, Annotated[float, Field(allow_inf_nan=False, examples=[0.41])]]
 

@@ -5,14 +5,15 @@ import configparser
 import pulumi
 import pytest
 
-from components.tracking import Tracking, TrackingArgs, allowed_hosts, auth_config
+from components.identity import PodIdentity
+from components.tracking import ArtifactStore, Tracking, TrackingArgs, allowed_hosts, auth_config
 from tests.harness import Secret, revealed, run
 from tests.pods import container_of, environment_of, pod_of
 
 ARGS = {
     "namespace": "tracking",
     "image": "localhost:5000/tracking@sha256:" + "9f" * 32,
-    "artifacts": "artifacts",
+    "artifacts": ArtifactStore(destination="/artifacts", claim="artifacts"),
     "host": "localhost",
     "node_port": 30000,
     "cpu": "100m",
@@ -128,3 +129,37 @@ def test_a_changed_secret_restarts_the_pods():
     assert annotation("postgresql://one") == annotation("postgresql://one"), "an update without changes must restart no pod"
     assert annotation("postgresql://one") != annotation("postgresql://other"), "a changed Secret alone restarts no pod"
     assert isinstance(annotation("postgresql://one"), str), "as a secret, it would hide the whole pod spec in previews"
+
+
+def test_artifacts_on_a_volume_are_mounted_where_the_server_looks_for_them():
+    server = declare(artifacts=ArtifactStore(destination="/store", claim="models")).one("Deployment")
+    assert "--artifacts-destination=/store" in container_of(server)["args"]
+    assert {"name": "artifacts", "mountPath": "/store"} in container_of(server)["volumeMounts"]
+    assert {"name": "artifacts", "persistentVolumeClaim": {"claimName": "models"}} in pod_of(server)["volumes"]
+
+
+def test_artifacts_in_a_bucket_need_no_volume_but_a_way_out():
+    rule = {"to": [{"ip_block": {"cidr": "10.0.0.4/32"}}], "ports": [{"port": 443}]}
+    declared = declare(artifacts=ArtifactStore(destination="wasbs://artifacts@account", egress=[rule]))
+    server = declared.one("Deployment")
+    assert "--artifacts-destination=wasbs://artifacts@account" in container_of(server)["args"]
+    assert "artifacts" not in {each["name"] for each in pod_of(server)["volumes"]}
+    assert "artifacts" not in {each["name"] for each in container_of(server)["volumeMounts"]}
+    egress = declared.one("NetworkPolicy").inputs["spec"]["egress"]
+    assert {"to": [{"ipBlock": {"cidr": "10.0.0.4/32"}}], "ports": [{"port": 443}]} in egress, "all other traffic is denied"
+
+
+def test_a_server_without_an_identity_outside_the_cluster_has_no_account():
+    declared = declare()
+    assert not declared.all("ServiceAccount")
+    assert "serviceAccountName" not in pod_of(declared.one("Deployment"))
+
+
+def test_a_server_with_an_identity_runs_under_an_account_of_it():
+    identity = PodIdentity(account_annotations={"cloud/client-id": "1"}, pod_labels={"cloud/use": "true"})
+    declared = declare(identity=identity)
+    assert declared.one("ServiceAccount").inputs["metadata"]["annotations"] == {"cloud/client-id": "1"}
+    server = declared.one("Deployment")
+    assert pod_of(server)["serviceAccountName"] == "tracking"
+    assert server.inputs["spec"]["template"]["metadata"]["labels"]["cloud/use"] == "true"
+    assert "cloud/use" not in server.inputs["spec"]["selector"]["matchLabels"], "Kubernetes refuses to change a selector"

@@ -14,7 +14,8 @@ from pulumi import Output, ResourceOptions
 
 from components.cluster import EmbeddedCluster as EmbeddedClusterComponent
 from components.cluster import ExistingCluster as ExistingClusterComponent
-from components.cluster import ExistingClusterArgs, KindCluster, KindClusterArgs
+from components.cluster import ExistingClusterArgs, KindClusterArgs
+from components.cluster import KindCluster as KindClusterComponent
 from components.container_registry import ContainerRegistry, ContainerRegistryArgs
 from components.file_share import FileShare, FileShareArgs
 from components.image import Image, ImageArgs
@@ -22,9 +23,13 @@ from components.namespace import Namespace, NamespaceArgs
 from components.postgres import Postgres, PostgresArgs
 from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs
 from components.serving.variant import Capacity, ServedRelease
-from components.tracking import TrackingArgs
+from components.tracking import ArtifactStore, TrackingArgs
+from infra.foundation.settings.embedded import EmbeddedCluster
+from infra.foundation.settings.existing import ExistingCluster
+from infra.foundation.settings.kind import KindCluster
 from infra.promotion.deployed import DeployedRelease, DeployedReleases
 from infra.promotion.requirements import Requirements, for_stack
+from infra.sections.types import PortRange
 from infra.settings import model
 from infra.settings.releases import Evidence, Release, WorkloadReleases
 from workloads.gate import Age, Finding, Gate, Regression, Rule
@@ -33,7 +38,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from common.progress import Progress
-    from infra.foundation import Foundation
+    from infra.foundation.result import Foundation
+    from infra.foundation.settings.cluster import ClusterSettings
+    from infra.foundation.settings.clusters import Cluster
 
 
 def arguments_have_names() -> None:
@@ -62,7 +69,7 @@ def what_comes_from_other_resources_may_be_an_output(output: Output[str], served
         image=output,
         backend=output,
         accounts=output,
-        artifacts=output,
+        artifacts=ArtifactStore(destination="/artifacts", claim=output),
         host="localhost",
         node_port=30000,
         cpu="1",
@@ -127,11 +134,11 @@ def what_components_make_is_typed(
 
 
 def every_kind_of_cluster_gives_the_same(
-    cluster: EmbeddedClusterComponent | KindCluster | ExistingClusterComponent, foundation: Foundation
+    cluster: EmbeddedClusterComponent | KindClusterComponent | ExistingClusterComponent, foundation: Foundation
 ) -> None:
     assert_type(cluster.kubeconfig, Output[str])
     assert_type(foundation.cluster.kubeconfig, Output[str])
-    foundation.host = "elsewhere"  # pyright: ignore[reportAttributeAccessIssue]
+    foundation.cluster = cluster  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def mappings_of_settings_are_read_only(settings: model.Settings, release: Release) -> None:
@@ -156,21 +163,30 @@ def what_is_optional_has_to_be_looked_at(evidence: Evidence, deployed: DeployedR
     print(deployed.here.get("markdown").image)  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def every_kind_of_cluster_is_handled(cluster: model.Cluster) -> str:
+def every_kind_of_cluster_answers_for_itself(cluster: Cluster) -> ClusterSettings:
+    assert_type(cluster.host, str)
+    assert_type(cluster.namespace_prefix, str)
+    assert_type(cluster.node_ports, PortRange)
+    assert_type(cluster.owns_container_registry, bool)
+    print(cluster.api_port)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+    return cluster
+
+
+def every_kind_of_cluster_is_handled(cluster: Cluster) -> str:
     match cluster:
-        case model.EmbeddedCluster():
+        case EmbeddedCluster():
             return assert_type(cluster.kind, Literal["embedded"])
-        case model.KindCluster():
+        case KindCluster():
             return cluster.name
-        case model.ExistingCluster():
+        case ExistingCluster():
             return cluster.context
         case _:
             assert_never(cluster)
 
 
-def one_kind_of_cluster_is_forgotten(cluster: model.Cluster) -> str:
+def one_kind_of_cluster_is_forgotten(cluster: Cluster) -> str:
     match cluster:
-        case model.EmbeddedCluster() | model.KindCluster():
+        case EmbeddedCluster() | KindCluster():
             return "localhost"
         case _:
             assert_never(cluster)  # pyright: ignore[reportArgumentType]

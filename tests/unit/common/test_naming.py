@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from common import naming
-from infra.settings.types import ModelName, RegistryAddress
+from infra.sections.types import ModelName, RegistryAddress
 
 MODEL_NAMES = st.from_regex(r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", fullmatch=True)
 LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from infra.foundation.settings.embedded import EmbeddedCluster
+from infra.sections.section import Section
 from infra.settings import loading, model
-from infra.settings.section import Section
 from tests.checkout import STACK_FILES
 from workloads import catalogue
 from workloads.declared import Declared
@@ -25,7 +26,7 @@ def test_every_section_and_declaration_is_frozen_and_knows_its_keys(kind):
 
 
 def test_there_are_such():
-    assert {model.Settings, model.EmbeddedCluster, type(catalogue.WORKLOADS["markdown"])} <= set(KINDS)
+    assert {model.Settings, EmbeddedCluster, type(catalogue.WORKLOADS["markdown"])} <= set(KINDS)
 
 
 def test_what_was_read_is_not_set_anew():

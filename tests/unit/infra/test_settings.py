@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from common.errors import UserError
+from infra.sections.types import PortRange
 from infra.settings import loading
-from infra.settings.types import PortRange
 from tests.checkout import CHECKOUT, STACK_FILES
 from tests.releases import DIGEST, release, released
 
@@ -305,3 +305,24 @@ def test_checking_a_stack_file_does_not_import_the_engine():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"every command checks the file first and must not wait for imports: {done.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ("database", "in-cluster"),
+        ("artifacts", "volume"),
+        ("shares", "storage-class"),
+        ("entrance", "node-ports"),
+    ],
+)
+def test_each_part_of_the_foundation_has_a_kind_and_today_s_is_the_default(part, kind):
+    parsed = loading.parse(changed(f"{part}.kind", kind), "Pulumi.test.yaml")
+    assert parsed == loading.parse(GOOD, "Pulumi.test.yaml"), "a stack file without the kind means the same"
+    message = refusal(changed(f"{part}.kind", "cloud"))
+    assert f"modelstack:{part}.kind" in message
+    assert kind in message, "the error shows a kind that there is"
+
+
+def test_a_database_with_other_keys_only_is_the_one_in_the_cluster():
+    assert loading.parse(changed("database.memory", "1Gi"), "Pulumi.test.yaml").database.kind == "in-cluster"

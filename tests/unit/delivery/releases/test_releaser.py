@@ -11,7 +11,9 @@ from delivery.console.progress import Reporter
 from delivery.releases.releaser import Releaser
 from delivery.releases.stack_editor import StackEditor
 from delivery.stacks import stack_file
+from infra.foundation.settings.existing import ExistingCluster
 from infra.promotion.deployed import DeployedReleases
+from infra.sections.types import PortRange
 from infra.settings import loading
 from tests.releases import TODAY
 from workloads.catalogue import WORKLOADS
@@ -206,6 +208,15 @@ def test_a_release_is_refused_if_no_node_port_is_free(world):
         releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
     assert file.read_text() == full
     assert not builder.built
+
+
+def test_no_range_is_extended_that_the_stack_file_does_not_set(world, monkeypatch):
+    file, _, releaser = world
+    monkeypatch.setattr(ExistingCluster, "node_ports", PortRange(30000, 30001))
+    file.write_text(STACK_FILE.replace("{kind: embedded}", "{kind: existing, context: c, host: c.example}"))
+    with pytest.raises(UserError, match="No node port is free") as refused:
+        releaser(version(1, "tuna")).release("tuna", None, Reporter([]))
+    assert "cluster.nodePorts" not in str(refused.value), "an existing cluster has no such key"
 
 
 def test_an_invalid_release_is_not_written(world):

@@ -1,0 +1,1 @@
+"""The settings of each kind of cluster, database, artifact store, shared volumes and entrance."""

@@ -1,0 +1,28 @@
+"""The settings of a cluster that the `kind` command creates in Docker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from common.answers import Unknown
+from infra.foundation.settings.own import OwnCluster
+from infra.sections.types import PortRange
+
+if TYPE_CHECKING:
+    from clients.kubernetes import KubernetesClient
+    from common.answers import Answer
+
+
+class KindCluster(OwnCluster):
+    """A cluster in Docker, created by the `kind` command. Requires Docker and internet access."""
+
+    kind: Literal["kind"]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["modelstack"])] = "modelstack"
+    """The name of the cluster in the output of `kind get clusters`."""
+    node_ports: PortRange = PortRange(30000, 30031)
+    """The node ports that are reachable on this machine."""
+
+    def client(self) -> Answer[KubernetesClient]:
+        return Unknown(where=f"kind cluster {self.name}", reason="it cannot be asked before the stack is up")
