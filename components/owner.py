@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import pulumi
 import pulumi_random as random
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import core
 
+from common.naming import OWNER_COPY, OWNER_ID
 from components.objects import labels, name_of
-
-ID: Final = "owner-id"
-"""The name of the resource whose `result` is the id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +34,9 @@ class Owner(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OwnerArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:owner:Owner", name, None, opts)
-        identifier = random.RandomUuid(ID, opts=ResourceOptions(parent=self))
+        identifier = random.RandomUuid(OWNER_ID, opts=ResourceOptions(parent=self))
         copy = core.v1.ConfigMap(
-            f"{name}-copy",
+            OWNER_COPY,
             metadata={"name": args.config_map, "namespace": args.namespace, "labels": labels(name)},
             data={"id": identifier.result, "backend": args.backend, "project": args.project, "stack": args.stack},
             opts=ResourceOptions(parent=self, ignore_changes=["data.backend"]),

@@ -58,19 +58,24 @@ def client(cluster: Cluster) -> Answer[KubernetesClient]:
         return Unknown(where=error.where, reason=error.what, fix=error.fix)
 
 
+def tracking_namespace(settings: Settings) -> str:
+    """Returns the namespace of the tracking server, which has the database, the passwords and the owner."""
+    return naming.namespace(settings.cluster.namespace_prefix, naming.TRACKING)
+
+
 def read(settings: Settings) -> LiveCluster:
     """Reads the identity of the cluster and the owner of the environment. Sends three requests."""
     found = client(settings.cluster)
     if not isinstance(found, Found):
         return LiveCluster(uid=found, owner=found, database=found)
     api = found.value
-    objects = f"/api/v1/namespaces/{naming.namespace(settings.cluster.namespace_prefix, 'tracking')}"
+    objects = f"/api/v1/namespaces/{tracking_namespace(settings)}"
     try:
         owner = _find(api, f"{objects}/configmaps/{OWNER_CONFIG_MAP}")
         return LiveCluster(
             uid=_text(_find(api, "/api/v1/namespaces/kube-system"), "metadata", "uid"),
             owner=_text(owner, "data", "id"),
-            owned_by=_described(owner.value) if isinstance(owner, Found) else "",
+            owned_by=described(owner.value) if isinstance(owner, Found) else "",
             database=_text(_find(api, f"{objects}/secrets/{DATABASE_SECRET}"), "metadata", "uid"),
         )
     finally:
@@ -92,6 +97,7 @@ def _text(answer: Answer[Object], *keys: str) -> Answer[str]:
     return Found(text) if text else Absent()
 
 
-def _described(owner: Object) -> str:
+def described(owner: Object) -> str:
+    """Returns what the ConfigMap of an owner says for people; empty if it says nothing."""
     backend, project, stack = (text_at(owner, "data", key) for key in ("backend", "project", "stack"))
     return f"stack {stack} of project {project} in {backend}" if backend else ""

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, assert_never
-from urllib.parse import urlsplit
 
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
-from components.owner import ID
+from common.naming import OWNER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +40,7 @@ class StackOwnership:
     @classmethod
     def from_resources(cls, resources: Mapping[str, Mapping[str, Any]]) -> StackOwnership:  # Any: outputs of any resource
         """Returns what the resources of a state say. Expects the outputs of each resource by its URN."""
-        ids = [str(outputs.get("result") or "") for urn, outputs in resources.items() if urn.endswith(f"::{ID}")]
+        ids = [str(outputs.get("result") or "") for urn, outputs in resources.items() if urn.endswith(f"::{OWNER_ID}")]
         return cls(id=ids[0] if ids else "", password=any(urn.endswith(_PASSWORD) for urn in resources))
 
 
@@ -146,10 +145,11 @@ def described(url: str, host: str) -> str:
     """Returns a backend's URL as people may see it: without user, password and query, and with `host` if it is a folder."""
     if not url:
         return "unknown"
-    parts = urlsplit(url)
-    if parts.scheme == "file":
+    scheme, separator, rest = url.partition("://")
+    if scheme == "file":
         return f"{url} on {host}"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    authority, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _logged_in() -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
-from components.owner import ID
+from common.naming import OWNER_ID
 from infra import ownership
 from infra.live_cluster import LiveCluster
 from infra.ownership import NotOwnerError, Ownership, StackOwnership
@@ -92,7 +92,7 @@ def test_a_note_is_there_for_what_happens_once_and_names_the_stack(decided):
 def test_the_state_is_read_by_the_names_of_resources():
     urn = "urn:pulumi:dev::modelstack::modelstack:{}::{}"
     resources = {
-        urn.format("owner:Owner$random:index/randomUuid:RandomUuid", ID): {"result": "mine"},
+        urn.format("owner:Owner$random:index/randomUuid:RandomUuid", OWNER_ID): {"result": "mine"},
         urn.format("postgres:Postgres$random:index/randomPassword:RandomPassword", "postgres-password"): {},
     }
     assert StackOwnership.from_resources(resources) == OWNER
