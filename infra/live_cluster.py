@@ -6,6 +6,7 @@ before the first resource is registered.
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,8 @@ RELEASES_CONFIG_MAP: Final = "modelstack-releases"
 """The ConfigMap, in the same namespace, with the deployed releases: see `components.release_record`."""
 DATABASE_SECRET: Final = "postgres"  # noqa: S105 a name
 """The Secret, in the same namespace, with the database's password: where it exists, an environment exists."""
+
+_KIND_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +56,30 @@ def client(cluster: Cluster) -> Answer[KubernetesClient]:
             case "existing":
                 return Found(KubernetesClient.from_file(cluster.kubeconfig, cluster.context))
             case "kind":
-                return Unknown(where=f"kind cluster {cluster.name}", reason="it cannot be asked before the stack is up")
+                return _kind_client(cluster.name)
     except UserError as error:
         return Unknown(where=error.where, reason=error.what, fix=error.fix)
+
+
+def _kind_client(name: str) -> Answer[KubernetesClient]:
+    """Returns a client for a cluster of `kind`. Absent if `kind` has no cluster of this name."""
+    where = f"kind cluster {name}"
+    try:
+        clusters = _kind("get", "clusters")
+        if name not in clusters.split():
+            return Absent()
+        return Found(KubernetesClient.from_kubeconfig(_kind("get", "kubeconfig", "--name", name)))
+    except FileNotFoundError:
+        return Unknown(where=where, reason="the command `kind` is not installed")
+    except subprocess.TimeoutExpired:
+        return Unknown(where=where, reason=f"`kind` does not answer within {_KIND_SECONDS:g} s")
+    except subprocess.CalledProcessError as error:
+        return Unknown(where=where, reason=str(error.stderr).strip() or f"`kind` failed with exit code {error.returncode}")
+
+
+def _kind(*arguments: str) -> str:
+    command = ["kind", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=_KIND_SECONDS).stdout
 
 
 def tracking_namespace(settings: Settings) -> str:
@@ -85,7 +109,9 @@ def read(settings: Settings) -> LiveCluster:
 def _find(api: KubernetesClient, path: str) -> Answer[Object]:
     try:
         found = api.find(path)
-    except (ApiError, UserError) as error:
+    except UserError as error:
+        return Unknown(where=f"{api.server}{path}", reason=f"{error.what} {error.found or ''}".strip(), fix=error.fix)
+    except ApiError as error:
         return Unknown(where=f"{api.server}{path}", reason=str(error))
     return Found(found) if found is not None else Absent()
 
