@@ -4,17 +4,26 @@ import pulumi
 
 from common import clock
 from common.errors import UserError
-from infra import outputs, platform
+from infra import live_cluster, outputs, ownership, platform, stack_state
 from infra.foundation.create import create
 from infra.promotion import reading, rules
 from infra.settings import loading
 
+stack, backend = pulumi.get_stack(), ownership.backend_url()
 try:
     settings = loading.from_config()
-    deployed = reading.read(pulumi.get_stack(), settings)
-    rules.enforce(pulumi.get_stack(), settings, deployed, clock.today())
+    deployed = reading.read(stack, settings)
+    live = live_cluster.read(settings)
+    own = ownership.StackOwnership.from_resources(stack_state.resources(stack))
+    decided = ownership.decide(stack, backend, live, own)
+    rules.enforce(stack, settings, deployed, clock.today())
 except UserError as error:
     raise pulumi.RunError(str(error)) from None
 
+if note := ownership.note(decided, stack):
+    pulumi.warn(note)
 foundation = create(settings)
-outputs.export(settings, foundation, platform.compose(settings, foundation), deployed)
+parts = platform.compose(settings, foundation, backend)
+releases = outputs.releases(settings, parts, deployed)
+platform.record(foundation, parts, releases)
+outputs.export(settings, foundation, parts, releases)

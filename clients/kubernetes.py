@@ -180,6 +180,10 @@ class KubernetesClient:
         """Creates an object."""
         return self._json("POST", path, body=body)
 
+    def replace(self, path: str, body: Object) -> Object:
+        """Replaces an object. The server refuses if somebody has changed it since `body` was read."""
+        return self._json("PUT", path, body=body)
+
     def delete(self, path: str) -> None:
         """Deletes an object and, in the background, the objects that it owns. Does nothing if the object does not exist."""
         try:

@@ -12,6 +12,12 @@ CRON_JOB_LIMIT: Final = 52
 
 SERVING: Final = "serving"
 """The namespace of the endpoints, without the prefix of the environment."""
+TRACKING: Final = "tracking"
+"""The namespace of the tracking server, without the prefix of the environment."""
+OWNER_ID: Final = "owner-id"
+"""The resource in a stack's state whose `result` is the id of the environment's owner."""
+OWNER_COPY: Final = "owner-copy"
+"""The resource in a stack's state that is the copy of that id in the cluster."""
 
 
 def namespace(prefix: str, name: str) -> str:

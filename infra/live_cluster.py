@@ -6,7 +6,7 @@ before the first resource is registered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from clients.kubernetes import ApiError, text_at
@@ -15,13 +15,17 @@ from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 
 if TYPE_CHECKING:
-    from clients.kubernetes import KubernetesClient
+    from clients.kubernetes import KubernetesClient, Object
     from common.answers import Answer
     from infra.foundation.settings.cluster import ClusterSettings
     from infra.settings.model import Settings
 
 OWNER_CONFIG_MAP: Final = "modelstack-owner"
 """The ConfigMap, in the namespace of the tracking server, that holds the id of the environment's owner under `id`."""
+RELEASES_CONFIG_MAP: Final = "modelstack-releases"
+"""The ConfigMap, in the same namespace, with the deployed releases: see `components.release_record`."""
+DATABASE_SECRET: Final = "postgres"  # noqa: S105 a name
+"""The Secret, in the same namespace, with the database's password: where it exists, an environment exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,10 @@ class LiveCluster:
     not exist yet."""
     owner: Answer[str]
     """The id of the environment's owner. Absent if no environment is there, or one of a release that wrote no owner."""
+    owned_by: str = ""
+    """The owner's backend, project and stack, for people. Empty if the owner is not found."""
+    database: Answer[str] = field(default_factory=Absent)
+    """The UID of the Secret with the database's password. Found for an environment of a release that wrote no owner, too."""
 
 
 def client(cluster: ClusterSettings) -> Answer[KubernetesClient]:
@@ -43,26 +51,48 @@ def client(cluster: ClusterSettings) -> Answer[KubernetesClient]:
         return Unknown(where=error.where, reason=error.what, fix=error.fix)
 
 
+def tracking_namespace(settings: Settings) -> str:
+    """Returns the namespace of the tracking server, which has the database, the passwords and the owner."""
+    return naming.namespace(settings.cluster.namespace_prefix, naming.TRACKING)
+
+
 def read(settings: Settings) -> LiveCluster:
-    """Reads the identity of the cluster and the owner of the environment. Sends two requests."""
+    """Reads the identity of the cluster and the owner of the environment. Sends three requests."""
     found = client(settings.cluster)
     if not isinstance(found, Found):
-        return LiveCluster(uid=found, owner=found)
+        return LiveCluster(uid=found, owner=found, database=found)
     api = found.value
-    namespace = naming.namespace(settings.cluster.namespace_prefix, "tracking")
+    objects = f"/api/v1/namespaces/{tracking_namespace(settings)}"
     try:
+        owner = _find(api, f"{objects}/configmaps/{OWNER_CONFIG_MAP}")
         return LiveCluster(
-            uid=_text(api, "/api/v1/namespaces/kube-system", "metadata", "uid"),
-            owner=_text(api, f"/api/v1/namespaces/{namespace}/configmaps/{OWNER_CONFIG_MAP}", "data", "id"),
+            uid=_text(_find(api, "/api/v1/namespaces/kube-system"), "metadata", "uid"),
+            owner=_text(owner, "data", "id"),
+            owned_by=described(owner.value) if isinstance(owner, Found) else "",
+            database=_text(_find(api, f"{objects}/secrets/{DATABASE_SECRET}"), "metadata", "uid"),
         )
     finally:
         api.close()
 
 
-def _text(api: KubernetesClient, path: str, *keys: str) -> Answer[str]:
+def _find(api: KubernetesClient, path: str) -> Answer[Object]:
     try:
         found = api.find(path)
-    except (ApiError, UserError) as error:
+    except UserError as error:
+        return Unknown(where=f"{api.server}{path}", reason=f"{error.what} {error.found or ''}".strip(), fix=error.fix)
+    except ApiError as error:
         return Unknown(where=f"{api.server}{path}", reason=str(error))
-    text = text_at(found, *keys) if found is not None else ""
+    return Found(found) if found is not None else Absent()
+
+
+def _text(answer: Answer[Object], *keys: str) -> Answer[str]:
+    if not isinstance(answer, Found):
+        return answer
+    text = text_at(answer.value, *keys)
     return Found(text) if text else Absent()
+
+
+def described(owner: Object) -> str:
+    """Returns what the ConfigMap of an owner says for people; empty if it says nothing."""
+    backend, project, stack = (text_at(owner, "data", key) for key in ("backend", "project", "stack"))
+    return f"stack {stack} of project {project} in {backend}" if backend else ""

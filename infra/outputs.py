@@ -78,16 +78,27 @@ class WorkloadOutput(TypedDict):
     state: Literal["serving", "unreleased"]
 
 
-def export(settings: Settings, foundation: Foundation, platform: Platform, deployed: DeployedReleases) -> None:
-    """Exports all outputs of the stack."""
+def export(
+    settings: Settings, foundation: Foundation, platform: Platform, releases: Mapping[str, Output[ReleaseOutput]]
+) -> None:
+    """Exports all outputs of the stack. `releases` is the result of the function of this name."""
     pulumi.export(outputs.KUBECONFIG, foundation.cluster.kubeconfig)
     pulumi.export(outputs.REGISTRY, foundation.container_registry.address)
     pulumi.export(outputs.SERVING_IMAGE, platform.images.serving.ref)
     pulumi.export(outputs.TRACKING, _tracking(platform))
     pulumi.export(outputs.TRAINING, _training(platform))
     pulumi.export(outputs.ENDPOINTS, _endpoints(settings, platform))
-    pulumi.export(outputs.RELEASES, _releases(settings, platform, deployed))
+    pulumi.export(outputs.RELEASES, releases)
     pulumi.export(outputs.WORKLOADS, _workloads(settings))
+    pulumi.export(outputs.OWNER, platform.owner.id)
+
+
+def releases(settings: Settings, platform: Platform, deployed: DeployedReleases) -> dict[str, Output[ReleaseOutput]]:
+    """Returns the deployed releases by workload. The output of a workload resolves when its endpoint is ready."""
+    return {
+        workload: _when_ready(endpoint, _release(settings.releases[workload], deployed.here.get(workload)))
+        for workload, endpoint in platform.endpoints.items()
+    }
 
 
 def _tracking(platform: Platform) -> TrackingOutput:
@@ -114,13 +125,6 @@ def _endpoints(settings: Settings, platform: Platform) -> dict[str, EndpointOutp
         }
         for workload, endpoint in platform.endpoints.items()
         for release in [releases[workload].served[STABLE]]
-    }
-
-
-def _releases(settings: Settings, platform: Platform, deployed: DeployedReleases) -> dict[str, Output[ReleaseOutput]]:
-    return {
-        workload: _when_ready(endpoint, _release(settings.releases[workload], deployed.here.get(workload)))
-        for workload, endpoint in platform.endpoints.items()
     }
 
 

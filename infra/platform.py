@@ -8,20 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+import pulumi
+
 from common import naming
 from common.roles import CANARY, SHADOW, STABLE
 from components.image import Image, ImageArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.objects import selector
+from components.owner import Owner, OwnerArgs
+from components.release_record import ReleaseRecord, ReleaseRecordArgs
 from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, Gateway
 from components.serving.variant import Capacity, ServedRelease
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
+from infra.live_cluster import OWNER_CONFIG_MAP, RELEASES_CONFIG_MAP
 from infra.settings import model
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pulumi import Input
 
     from components.serving.seldon import SeldonEndpoint
     from infra.foundation.result import Foundation
@@ -48,14 +55,15 @@ class Platform:
     """The parts of the platform that the stack's outputs describe."""
 
     images: Images
+    owner: Owner
     tracking: Tracking
     training: Training
     endpoints: Mapping[str, Endpoint | SeldonEndpoint]
     """The endpoint of each workload that has a release, by the workload's name."""
 
 
-def compose(settings: Settings, foundation: Foundation) -> Platform:
-    """Declares the platform and returns its parts."""
+def compose(settings: Settings, foundation: Foundation, backend: str) -> Platform:
+    """Declares the platform and returns its parts. `backend` is the URL of the stack's backend, for people."""
     images = _images(settings, foundation)
 
     def namespace(name: str) -> Namespace:
@@ -64,12 +72,30 @@ def compose(settings: Settings, foundation: Foundation) -> Platform:
 
     tracking_namespace, training_namespace = namespace("tracking"), namespace("training")
     serving_namespace = namespace(naming.SERVING)
+    owner = _owner(foundation, tracking_namespace, backend)
     tracking = _tracking(settings, foundation, images, tracking_namespace)
     training = _training(settings, foundation, images, training_namespace, tracking)
     endpoints = {
         name: _endpoint(settings, foundation, images, serving_namespace, WORKLOADS[name]) for name in settings.releases
     }
-    return Platform(images=images, tracking=tracking, training=training, endpoints=endpoints)
+    return Platform(images=images, owner=owner, tracking=tracking, training=training, endpoints=endpoints)
+
+
+def record(foundation: Foundation, platform: Platform, releases: Mapping[str, Input[Mapping[str, object]]]) -> None:
+    """Writes the deployed releases to the cluster, where `modelstack up --adopt` finds them without this stack's state."""
+    args = ReleaseRecordArgs(namespace=platform.tracking.namespace, config_map=RELEASES_CONFIG_MAP, releases=releases)
+    ReleaseRecord("releases", args, foundation.on_cluster)
+
+
+def _owner(foundation: Foundation, namespace: Namespace, backend: str) -> Owner:
+    args = OwnerArgs(
+        namespace=namespace.name,
+        config_map=OWNER_CONFIG_MAP,
+        backend=backend,
+        project=pulumi.get_project(),
+        stack=pulumi.get_stack(),
+    )
+    return Owner("owner", args, foundation.on_cluster)
 
 
 def _images(settings: Settings, foundation: Foundation) -> Images:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,8 @@ def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]
             return {"repoDigest": f"{repository}@sha256:{sha256(repository.encode()).hexdigest()}"}
         case "random:index/randomPassword:RandomPassword":
             return {"result": Secret(f"password of {name}")}
+        case "random:index/randomUuid:RandomUuid":
+            return {"result": f"uuid of {name}"}
         case "command:local:Command":
             return {"stdout": Secret(f"stdout of {name}"), "stderr": ""}
         case "kubernetes:core/v1:Service":
@@ -225,14 +228,17 @@ def run_stack(
 ) -> Declared:
     """What `__main__.py` declares for a stack file of the tests, with some of its concerns replaced.
 
-    `live` is what the cluster says about itself before any resource is declared.
+    `live` is what the cluster says about itself before any resource is declared. The stack's state has no resources, unless the
+    world has a response for it.
     """
     document = YAML(typ="safe").load(STACK_FILES / f"Pulumi.{stack}.yaml")
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
-    with patch.object(live_cluster, "read", return_value=live):
+    known = {"pulumi:pulumi:readStackResourceOutputs": {"outputs": {}}, **(world or {})}
+    backend = patch.dict(os.environ, {"PULUMI_BACKEND_URL": "s3://states.example"})
+    with backend, patch.object(live_cluster, "read", return_value=live):
         return run(
-            lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world, preview=preview
+            lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=known, preview=preview
         )
 
 

@@ -72,6 +72,10 @@ def modelstack(
 def up(
     stack: Stack = "dev",
     until: Annotated[Until, typer.Option(help="The last stage to run.")] = Until.endpoint,
+    *,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over an environment that belongs to the state in another backend.")
+    ] = False,
 ) -> None:
     """Create or update everything: tools, cluster, platform, data, training, release, endpoint.
 
@@ -79,7 +83,7 @@ def up(
     """
     from delivery.machine import up as command
 
-    command.main(stack, until.value)
+    command.main(stack, until.value, adopt=adopt)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LA
 from common.roles import CANARY, SHADOW, STABLE
 from delivery.console.tables import plain_table, short, wide_console
 from delivery.environments import embedded_node
-from delivery.stacks import backend, stack_file
+from delivery.stacks import backend, stack_file, variables
 from infra.settings import loading
 from workloads.catalogue import WORKLOADS
 
@@ -62,6 +62,8 @@ class StackStatus:
     """The status of one environment."""
 
     stack: str
+    backend: str
+    """The URL of the backend that was asked, without credentials."""
     state: str
     """`up`, `not up`, or a description of the problem."""
     tracking: str
@@ -109,6 +111,7 @@ def stack_status(name: str) -> StackStatus:
         return _without_cluster(name, error.what, settings)
     return StackStatus(
         stack=name,
+        backend=variables.shown_backend(),
         state="up",
         tracking=outputs.tracking.url,
         variants=sorted(variants, key=lambda each: (each.workload, each.role != STABLE, each.role)),
@@ -176,7 +179,14 @@ def pending(releases: Mapping[str, WorkloadReleases], variants: list[Variant]) -
 
 
 def _without_cluster(name: str, state: str, settings: Settings) -> StackStatus:
-    return StackStatus(stack=name, state=state, tracking="", variants=[], pending=pending(settings.releases, []))
+    return StackStatus(
+        stack=name,
+        backend=variables.shown_backend(),
+        state=state,
+        tracking="",
+        variants=[],
+        pending=pending(settings.releases, []),
+    )
 
 
 def _show(statuses: list[StackStatus]) -> None:
@@ -209,3 +219,4 @@ def _show(statuses: list[StackStatus]) -> None:
             console.print(f"{status.stack}: {what}", markup=False)
         for release in status.pending:
             console.print(f"{status.stack}: {release} is in the stack file, but does not run: run `make up`", markup=False)
+    console.print(f"backend: {variables.shown_backend()}", markup=False)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from clients import container_registry
 from common import naming, paths
 from common.answers import Absent, Found, Unknown
+from common.errors import UserError
 from delivery.console.progress import Reporter, reporter
 from delivery.environments import embedded_node
 from delivery.environments.environment import Environment
-from delivery.machine import preflight, summary, toolbox
+from delivery.machine import adoption, preflight, summary, toolbox
 from delivery.releases.releaser import releaser_of
-from delivery.stacks import backend, lock, recovery, stack_file
+from delivery.stacks import adopted_state, backend, lock, recovery, stack_file, variables
 from delivery.training.training_runs import runs_of
-from infra import live_cluster
+from infra import live_cluster, ownership
+from infra.ownership import NotOwnerError, Ownership, StackOwnership
 from infra.promotion import requirements
 from infra.settings import loading
 
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
 STAGES = ("tools", "environment", "training", "release", "endpoint")
 
 
-def main(stack: str, until: str) -> None:
+def main(stack: str, until: str, *, adopt: bool = False) -> None:
     """Runs the command."""
     preflight.check_current_user()
     loading.load(stack_file.path_of(stack))
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
-        Up(stack, until, progress).run()
+        Up(stack, until, progress, adopt).run()
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Up:
     name: str
     until: str
     progress: Reporter
+    adopt: bool = False
+    """Whether the stack becomes the owner of an environment that belongs to another one."""
     changed: bool = False
     """Whether this run has changed anything."""
 
@@ -52,8 +56,12 @@ class Up:
         self._prepare(settings)
         if self._stops_after("tools"):
             return
-        stack = self._open_stack(settings)
+        self._start_node(settings)
+        state = self._state()
+        decided = self._check_owner(settings, state)
+        stack = self._open_stack(settings, state, decided)
         self._recover(stack, settings)
+        self._become_owner(stack, settings, decided)
         self._update(stack, "environment")
         environment = Environment(self.name)
         if self._stops_after("environment"):
@@ -87,10 +95,61 @@ class Up:
         with self.progress.step("tools"):
             toolbox.ensure(self.progress, embedded=node_config is not None, images=True)
 
-    def _open_stack(self, settings: Settings) -> Stack:
-        """Returns the stack, and creates it if it does not exist.
+    def _start_node(self, settings: Settings) -> None:
+        """Starts a node that was stopped: only a cluster that runs says who owns the environment in it."""
+        node_config = embedded_node.config_of(settings)
+        if node_config is not None and paths.KUBECONFIG.is_file() and not embedded_node.is_ready(node_config):
+            from local.node.lifecycle.start import start
 
-        Ties the stack file to this checkout's passphrase, and otherwise preserves it.
+            start(node_config, self.progress)
+            self.changed = True
+
+    def _state(self) -> adopted_state.State | None:
+        """Returns the state of the stack; None if the backend does not have the stack."""
+        from delivery.stacks.stack import Stack
+
+        return Stack.select(self.name).state() if backend.has_stack(self.name) else None
+
+    def _check_owner(self, settings: Settings, state: adopted_state.State | None) -> Ownership | adoption.Environment:
+        """Refuses an environment that belongs to another owner. With `adopt`, returns what there is to take over.
+
+        Changes neither the stack file nor the backend.
+        """
+        with self.progress.step("owner of the environment") as step:
+            asked = variables.shown_backend()
+            step.note(f"backend {asked}")
+            own = StackOwnership.from_resources(adopted_state.outputs_by_urn(state or {}))
+            try:
+                decided = ownership.decide(self.name, asked, live_cluster.read(settings), own)
+            except NotOwnerError:
+                if not self.adopt:
+                    raise
+                found = adoption.read(settings, self.name)
+                self.progress.print("\n".join([f"{asked} takes the environment over.", *found.summary()]))
+                return found
+            if self.adopt and decided is Ownership.NEW:
+                what = f"There is no environment of stack {self.name} to adopt."
+                raise UserError(what, where=asked, fix=f"run `modelstack up --stack {self.name}` without --adopt to create it")
+            if note := ownership.note(decided, self.name):
+                self.progress.print(note)
+            return decided
+
+    def _become_owner(self, stack: Stack, settings: Settings, decided: Ownership | adoption.Environment) -> None:
+        """Takes over the environment of another owner, or writes again in the cluster that this stack is the owner."""
+        if isinstance(decided, adoption.Environment):
+            adoption.take_over(stack, decided, settings, variables.shown_backend(), self.progress)
+            self.changed = True
+        elif decided is Ownership.LOST:
+            copies = [urn for urn in adopted_state.outputs_by_urn(stack.state()) if urn.endswith(f"::{naming.OWNER_COPY}")]
+            if copies:
+                stack.refresh(self.progress, copies)  # the engine finds out that the ConfigMap is gone, and creates it again
+
+    def _open_stack(
+        self, settings: Settings, state: adopted_state.State | None, decided: Ownership | adoption.Environment
+    ) -> Stack:
+        """Returns the stack, and creates it if it does not exist (`state` is None).
+
+        Ties the stack file to the passphrase of the stack's state, and otherwise preserves it.
         """
         from delivery.stacks.stack import Stack
 
@@ -98,9 +157,12 @@ class Up:
         with self.progress.step(f"stack {self.name}"):
             backend.prepare()
             text = stack_file.read(file)
-            if not backend.has_stack(self.name) and not stack_file.has_secrets(text):
-                text = stack_file.without_salt(text)  # the salt belongs to another checkout's passphrase
-            if settings.cluster.owns_container_registry and not backend.has_stack(self.name) and settings.releases:
+            if not stack_file.has_secrets(text):
+                # A salt that does not fit the state belongs to the passphrase of another backend or of another checkout.
+                salt = "" if state is None else adopted_state.salt(state)
+                text = stack_file.without_salt(text) if state is None else stack_file.fitting(text, salt)
+            new = state is None and decided is Ownership.NEW
+            if settings.cluster.owns_container_registry and new and settings.releases:
                 self.progress.print(
                     f"{file.name} lists releases of a cluster that no longer exists. They are removed and created again."
                 )

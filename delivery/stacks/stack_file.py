@@ -139,6 +139,12 @@ def with_salt(text: str, line: str) -> str:
     return f"{without_salt(text).rstrip()}\n{line}\n"
 
 
+def fitting(text: str, value: str) -> str:
+    """Returns the text with `value` as its encryption salt; the identical text if it has that salt or `value` is empty."""
+    line = f"{_SALT}: {value}"
+    return text if not value or salt(text) == line else with_salt(text, line)
+
+
 def _load(text: str) -> tuple[YAML, Block]:
     yaml = YAML()
     yaml.preserve_quotes = True

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import sys
 from pathlib import Path
 from typing import Final
 
 from common import paths
+from infra import ownership
 
 BACKEND_URL: Final = "PULUMI_BACKEND_URL"
 _PASSPHRASE, _PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"
@@ -43,6 +45,11 @@ def backend_url() -> str:
     url = os.environ.get(BACKEND_URL, "")
     checkout_folder = f"/{paths.BACKEND.parent.name}/{paths.BACKEND.name}"
     return url if url and not url.rstrip("/").endswith(checkout_folder) else paths.BACKEND.as_uri()
+
+
+def shown_backend() -> str:
+    """Returns the URL of the backend as people may see it: without credentials."""
+    return ownership.described(backend_url(), socket.gethostname())
 
 
 def without_foreign_passphrase(variables: dict[str, str]) -> dict[str, str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import pulumi
-
-from common.errors import UserError
+from infra import stack_state
 from infra.promotion import deployed, requirements
 from infra.promotion.deployed import DeployedReleases
 
@@ -15,10 +13,6 @@ if TYPE_CHECKING:
 
     from infra.promotion.deployed import DeployedRelease
     from infra.settings.model import Settings
-
-_READ: Final = "pulumi:pulumi:readStackOutputs"
-"""The engine function that StackReference uses. A direct call returns at once, so the program can refuse a release before it
-registers the first resource. The outputs of a StackReference are not available until the program has ended."""
 
 
 def read(stack: str, settings: Settings) -> DeployedReleases:
@@ -35,13 +29,4 @@ def read(stack: str, settings: Settings) -> DeployedReleases:
 
 
 def _deployed(stack: str) -> Mapping[str, DeployedRelease]:
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
-    try:
-        response: Any = pulumi.runtime.invoke(_READ, {"name": name}).value  # Any: untyped; `deployed.parse` converts it
-    except Exception as error:  # noqa: BLE001 the SDK raises various types, and each means that the stack cannot be read
-        if "unknown stack" in str(error) or "no stack named" in str(error):
-            return {}
-        what = f"The outputs of stack {stack} cannot be read."
-        raise UserError(what, where=name, found=error, fix="fix this error, then run the command again") from None
-    outputs: Mapping[str, Any] = response["outputs"] or {}  # Any: see above
-    return deployed.parse(outputs)
+    return deployed.parse(stack_state.outputs(stack))

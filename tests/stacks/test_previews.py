@@ -42,6 +42,7 @@ def test_nothing_unknown_is_written_into_a_text(stack, released):
 OPEN = {
     "image": "the digest of an image of ours that is still to be built",
     "value": "the same digest, told to training",
+    "id": "the id of the environment's owner",
     "hostAliases": "the addresses of Services",
     "stringData": "passwords",
     "modelstack.dev/secret": "a digest of passwords",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+import subprocess
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
-from common.answers import Unknown
+from common.answers import Absent, Found, Unknown
 from infra.foundation.settings.own import OwnCluster
 from infra.sections.types import PortRange
 
 if TYPE_CHECKING:
     from clients.kubernetes import KubernetesClient
     from common.answers import Answer
+
+_SECONDS: Final = 30.0
 
 
 class KindCluster(OwnCluster):
@@ -25,4 +28,21 @@ class KindCluster(OwnCluster):
     """The node ports that are reachable on this machine."""
 
     def client(self) -> Answer[KubernetesClient]:
-        return Unknown(where=f"kind cluster {self.name}", reason="it cannot be asked before the stack is up")
+        from clients.kubernetes import KubernetesClient  # noqa: PLC0415 slow import; reading a stack file needs no client
+
+        where = f"kind cluster {self.name}"
+        try:
+            if self.name not in _kind("get", "clusters").split():
+                return Absent()
+            return Found(KubernetesClient.from_kubeconfig(_kind("get", "kubeconfig", "--name", self.name)))
+        except FileNotFoundError:
+            return Unknown(where=where, reason="the command `kind` is not installed")
+        except subprocess.TimeoutExpired:
+            return Unknown(where=where, reason=f"`kind` does not answer within {_SECONDS:g} s")
+        except subprocess.CalledProcessError as error:
+            return Unknown(where=where, reason=str(error.stderr).strip() or f"`kind` failed with exit code {error.returncode}")
+
+
+def _kind(*arguments: str) -> str:
+    done = subprocess.run(["kind", *arguments], check=True, capture_output=True, text=True, timeout=_SECONDS)
+    return done.stdout

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 
 from clients.model_registry import ModelVersion
 from common import paths
+from common.answers import Absent, Found
 from delivery.console.progress import PlainSink, Reporter
 from delivery.environments import embedded_node, environment
 from delivery.environments.outputs import Outputs
 from delivery.machine import down, preflight, summary, toolbox, up
 from delivery.stacks import backend, recovery, stack, stack_file
+from infra import live_cluster
+from infra.live_cluster import LiveCluster
 from local.node.lifecycle import start, stop
 from tests.releases import RUN, release
 from tests.unit.delivery.machine.test_preflight import GOOD
@@ -57,6 +60,8 @@ class Machine:
         monkeypatch.setattr(stop, "stop", lambda _config, _progress: self.call("stop node"))
         monkeypatch.setattr(backend, "prepare", lambda: None)
         monkeypatch.setattr(backend, "stacks", lambda: sorted(self.stacks))
+        self.live = LiveCluster(uid=Found("uid"), owner=Absent())
+        monkeypatch.setattr(live_cluster, "read", lambda _settings: self.live)
         monkeypatch.setattr(recovery, "release_locks", lambda _folder, _progress: 0)
         monkeypatch.setattr(stack, "Stack", SimpleNamespace(create=self._create, select=self._stack))
         monkeypatch.setattr(up, "Environment", self._environment)
