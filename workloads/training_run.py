@@ -16,8 +16,8 @@ _LONGEST_ID: Final = 63
 """The longest label value and the longest Job name that Kubernetes accepts."""
 _ID: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 RunId = Annotated[str, Field(pattern=_ID, max_length=_LONGEST_ID)]
-"""The id of a run: lower-case letters, digits and dashes, at most 63 characters. It is the name of the run's Job and of its folder
-on the data share, and the value of the tag `RUN_TAG` in MLflow. MLflow's own id of its record is another one."""
+"""The id of a run: lower-case letters, digits and dashes, at most 63 characters. It is the name of the run's Job and of its
+folder on the data share, and the value of the tag `RUN_TAG` in MLflow. MLflow's own id of its record is another one."""
 RUN_TAG: Final = "modelstack.run"
 """The tag of MLflow runs and of model versions that contains the id of the run."""
 CHUNK: Final = re.compile(r"^([1-9][0-9]{0,5})/([1-9][0-9]{0,5})$")
@@ -98,7 +98,7 @@ class Run(Declared):
 
 def is_id(text: str) -> bool:
     """Returns whether a text has the format of a run's id."""
-    return len(text) <= _LONGEST_ID and re.match(_ID, text) is not None
+    return re.fullmatch(_ID, text) is not None
 
 
 def new_id(workload: str, version: int | None = None) -> str:

@@ -53,9 +53,7 @@ def model(requests: pd.DataFrame) -> Ridge:
 def context(tmp_path: Path) -> Context:
     folders = {"source": panels.published(), "share": tmp_path, "folder": tmp_path / "runs" / "1"}
     folders["folder"].mkdir(parents=True)
-    return Context(
-        workload=TUNA, run=panels.run_of(TUNA), emit=lambda _event, **_fields: None, **folders
-    )
+    return Context(workload=TUNA, run=panels.run_of(TUNA), emit=lambda _event, **_fields: None, **folders)
 
 
 def columns(**changes: float) -> dict[str, np.ndarray]:

@@ -85,8 +85,8 @@ class RunFolder:
     def is_done(self, step: str) -> bool:
         """Returns whether an attempt of the step has published files.
 
-        A step without files has to run again: its effect is elsewhere, for example in MLflow, and the step itself has to find out
-        there whether it is done.
+        A step without files has to run again: its effect is elsewhere, for example in MLflow, and the step itself has to find
+        out there whether it is done.
         """
         done = self.path / STEPS / step / _DONE
         return done.is_file() and bool(json.loads(done.read_text())["files"])
@@ -123,9 +123,9 @@ class RunFolder:
         """Waits until no other process holds the lock, and holds it while the context is open.
 
         A lock is a sequence of numbered files, and the file with the highest number is the current one. A process takes the
-        lock when it creates the next file exclusively, after the current one was released (another file says so) or has not been
-        renewed for `takeover_seconds`. Files are only added, so two processes that take over the same lock cannot both succeed,
-        and a list of files that a client has cached only costs another turn.
+        lock when it creates the next file exclusively, after the current one was released (another file says so) or has not
+        been renewed for `takeover_seconds`. Files are only added, so two processes that take over the same lock cannot both
+        succeed, and a list of files that a client has cached only costs another turn.
         """
         folder = self.path / _LOCKS
         folder.mkdir(exist_ok=True)
