@@ -20,7 +20,7 @@ RunId = Annotated[str, Field(pattern=_ID, max_length=_LONGEST_ID)]
 folder on the data share, and the value of the tag `RUN_TAG` in MLflow. MLflow's own id of its record is another one."""
 RUN_TAG: Final = "modelstack.run"
 """The tag of MLflow runs and of model versions that contains the id of the run."""
-CHUNK: Final = re.compile(r"^([1-9][0-9]{0,5})/([1-9][0-9]{0,5})$")
+_CHUNK: Final = re.compile(r"^([1-9][0-9]{0,5})/([1-9][0-9]{0,5})$")
 UNKNOWN: Final = "unknown"
 """A value that nobody has given, for example the image of a run that executes in no container."""
 
@@ -45,7 +45,7 @@ class Chunk(Declared):
         Raises:
             ValueError: the text has another format, or the number is above the count.
         """
-        found = CHUNK.match(text)
+        found = _CHUNK.fullmatch(text)
         if found is None:
             msg = f"{text!r} is not a chunk: write its number and the number of chunks, for example 1/4"
             raise ValueError(msg)
