@@ -109,10 +109,12 @@ def _compare(context: Context, client: MlflowClient, run: Run) -> BackTest:
 
 def _content(context: Context, recorded_digest: str | None) -> bytes:
     """Returns the serialised report. It lacks `data_day` if the recorded report was made before that day was declared."""
+    content = context.input(REPORT).read_bytes()
     undated = canonical(reports.read(context).model_copy(update={"data_day": None}))
-    if digest(undated) == recorded_digest:
-        context.output(REPORT).write_bytes(undated)
-    return context.input(REPORT).read_bytes()
+    if undated == content or digest(undated) != recorded_digest:
+        return content
+    context.output(REPORT).write_bytes(undated)
+    return undated
 
 
 def _check_data(context: Context, run: Run) -> None:
