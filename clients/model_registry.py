@@ -15,6 +15,7 @@ import httpx
 
 from common.errors import UserError
 from workloads import evidence
+from workloads.training_run import RUN_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -133,6 +134,40 @@ class ModelRegistry:
                 every = self.client.search_model_versions(f"name='{name}'")
                 matches = [entry for entry in every if int(entry.version) == version]
             return self._version(name, version, str(matches[0].run_id)) if matches else None
+
+    def registered_by(self, name: str, run: str) -> ModelVersion | None:
+        """Returns the version of a model that a training run has registered, or None. `run` is the run's id, not MLflow's.
+
+        Raises:
+            UserError: MLflow fails or does not answer.
+        """
+        with self.session():
+            matches = self.client.search_model_versions(f"name='{name}' and tags.`{RUN_TAG}`='{run}'")
+            if not matches:
+                return None
+            first = min(matches, key=lambda entry: int(entry.version))
+            return self._version(name, int(first.version), str(first.run_id))
+
+    def back_tested_by(self, name: str, run: str) -> dict[str, str] | None:
+        """Returns what a back-test has recorded in MLflow, or None. `run` is the run's id, not MLflow's.
+
+        The record has the tags that begin with `modelstack.`, without that prefix, and under `parent` MLflow's id of the run
+        that trained the version.
+
+        Raises:
+            UserError: MLflow fails or does not answer.
+        """
+        with self.session():
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
+                return None
+            condition = f"tags.`{RUN_TAG}`='{run}' and tags.`{_TAG}purpose`='backtest' and attributes.status='FINISHED'"
+            matches = self.client.search_runs([experiment.experiment_id], condition, max_results=1)
+            if not matches:
+                return None
+            tags = matches[0].data.tags
+            own = {key.removeprefix(_TAG): value for key, value in tags.items() if key.startswith(_TAG)}
+            return {**own, "parent": tags["mlflow.parentRunId"]}
 
     def download(self, model: ModelVersion, folder: Path) -> None:
         """Downloads the artifacts of a version into `folder`, and creates the folder if it is missing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pulumi
@@ -10,6 +10,8 @@ import pulumi_docker as docker
 from pulumi import Output, ResourceOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from components.container_registry import PushTarget
 
 _TAG: Final = "current"
@@ -25,6 +27,8 @@ class ImageArgs:
     """Path in the checkout. The file `<dockerfile>.dockerignore` selects the files of the checkout for the build context."""
     base: str
     """The base image."""
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further build arguments, by name."""
 
 
 class Image(pulumi.ComponentResource):
@@ -38,7 +42,7 @@ class Image(pulumi.ComponentResource):
         image = docker.Image(
             f"{name}-image",
             image_name=args.registry.address.apply(lambda address: f"{address}/{name}:{_TAG}"),
-            build={"context": ".", "dockerfile": args.dockerfile, "args": {"BASE": args.base}},
+            build={"context": ".", "dockerfile": args.dockerfile, "args": {"BASE": args.base, **args.arguments}},
             opts=ResourceOptions(parent=self, depends_on=[*args.registry.served_by]),
         )
         self.ref = image.repo_digest

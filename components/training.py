@@ -13,6 +13,7 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_kubernetes import batch, core, networking
 
+from common.labels import RUN_ARGUMENT
 from components.identity import PodIdentity
 from components.objects import labels, name_of
 from components.pods import CONTAINER_SECURITY, POD_SECURITY, claim, resources, scratch
@@ -127,9 +128,9 @@ def _job(
     workload: str, job: TrainingJob, args: TrainingArgs, *, account: Output[str], access: Output[str]
 ) -> JobTemplateSpecArgsDict:
     return {
-        "metadata": {"labels": labels(workload)},
+        "metadata": {"labels": labels(workload), "annotations": {RUN_ARGUMENT: "--run"}},
         "spec": {
-            "backoff_limit": 0,  # a failed run is not repeated: it may have registered a model already
+            "backoff_limit": 0,  # a failed run is not repeated: its log says what to change
             "active_deadline_seconds": job.deadline_seconds,
             "ttl_seconds_after_finished": args.retention_seconds,
             "template": {

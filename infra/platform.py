@@ -21,6 +21,7 @@ from components.serving.endpoint import CanaryVariant, Endpoint, EndpointArgs, G
 from components.serving.variant import Capacity, ServedRelease
 from components.tracking import Tracking, TrackingArgs
 from components.training import Training, TrainingArgs, TrainingJob
+from infra import image_inputs
 from infra.live_cluster import OWNER_CONFIG_MAP, RELEASES_CONFIG_MAP
 from infra.settings import model
 from workloads.catalogue import WORKLOADS
@@ -99,17 +100,26 @@ def _owner(foundation: Foundation, namespace: Namespace, backend: str) -> Owner:
 
 
 def _images(settings: Settings, foundation: Foundation) -> Images:
-    def image(name: str) -> Image:
-        dockerfile = f"components/images/{name}/Dockerfile"
-        args = ImageArgs(registry=foundation.container_registry, dockerfile=dockerfile, base=settings.images.base)
+    def image(name: str, **arguments: str) -> Image:
+        args = ImageArgs(
+            registry=foundation.container_registry,
+            dockerfile=_dockerfile(name),
+            base=settings.images.base,
+            arguments=arguments,
+        )
         return Image(name, args)
 
+    inputs = image_inputs.read(_dockerfile("training"))
     return Images(
         tracking=image("tracking"),
-        training=image("training"),
+        training=image("training", REVISION=inputs.revision, INPUTS=inputs.digest),
         serving=image("serving"),
         router=image("router"),
     )
+
+
+def _dockerfile(image: str) -> str:
+    return f"components/images/{image}/Dockerfile"
 
 
 def _tracking(settings: Settings, foundation: Foundation, images: Images, namespace: Namespace) -> Tracking:

@@ -24,7 +24,8 @@ from pulumi.runtime.proto import resource_pb2
 from ruamel.yaml import YAML
 
 from common.answers import Absent, Found
-from infra import live_cluster
+from infra import image_inputs, live_cluster
+from infra.image_inputs import ImageInputs
 from infra.live_cluster import LiveCluster
 from tests.checkout import CHECKOUT, STACK_FILES
 
@@ -214,6 +215,8 @@ def run(
     return Declared(tuple(sorted(_resources(recorder), key=lambda resource: (resource.type, resource.name))), outputs)
 
 
+IMAGE_INPUTS = ImageInputs(revision="1a2b3c4", digest="sha256:" + "1a" * 32)
+"""The inputs of the tests' training image: those of this checkout are others after each commit."""
 LIVE_CLUSTER = LiveCluster(uid=Found("00000000-0000-4000-8000-000000000001"), owner=Absent())
 """The cluster of the tests, before an environment is in it."""
 
@@ -235,8 +238,11 @@ def run_stack(
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
     known = {"pulumi:pulumi:readStackResourceOutputs": {"outputs": {}}, **(world or {})}
-    backend = patch.dict(os.environ, {"PULUMI_BACKEND_URL": "s3://states.example"})
-    with backend, patch.object(live_cluster, "read", return_value=live):
+    with (
+        patch.dict(os.environ, {"PULUMI_BACKEND_URL": "s3://states.example"}),
+        patch.object(live_cluster, "read", return_value=live),
+        patch.object(image_inputs, "read", return_value=IMAGE_INPUTS),
+    ):
         return run(
             lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=known, preview=preview
         )

@@ -1,19 +1,23 @@
-"""Runs a workload's steps, one after the other, in the training environment: `python -m workloads.run markdown`.
+"""Runs a workload's steps in the training environment: `python -m workloads.run markdown --run ID`.
+
+Without `--step` it runs all steps, one after the other. With `--step train` it runs only that step. The steps of a run may be
+processes of their own, in different pods. They pass files to each other through the run's folder on the data share. A step may
+be repeated, and the same command may run twice at the same time: see `workloads.training.run_folder`. A step whose files are
+there already is not computed again, so a run that was interrupted continues.
 
 With `--version 8` it trains nothing: it runs only the steps that evidence needs, for that registered version.
 
 Events go to stdout, one JSON object per line: `step` when a step has started, is done or has failed; `metric`; and at the end
-`registered` or `evidence`. All other output is text for people. If a run fails, its last line on stderr gives the reason and
-the fix, and the exit code is 1.
+`registered` or `evidence`. They are progress for people. What a run has registered is in MLflow, under the run's id. If a run
+fails, its last line on stderr gives the reason and the fix, and the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import dataclasses
 import importlib
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -24,6 +28,8 @@ from urllib.request import urlopen
 from workloads.catalogue import UnknownWorkloadError, get
 from workloads.context import TrainingError, context_from_environment, emit_event
 from workloads.declaration import Step
+from workloads.training.run_folder import RunFolder, remove_old_runs
+from workloads.training_run import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,10 +37,9 @@ if TYPE_CHECKING:
     from workloads.context import Context
     from workloads.declaration import Workload
 
-RETAINED_RUNS = 5
-"""Number of the latest runs whose folders stay on the data share."""
 RESTORE = Step(name="restore", summary="download the registered model", run="workloads.training.again:restore")
 COMPARE = Step(name="compare", summary="compare the report with the recorded evidence", run="workloads.training.again:compare")
+PRECONDITIONS = "workloads.training.preconditions:check"
 TRACKING_SECONDS = 60.0
 """How long a run waits for the tracking server before it fails."""
 
@@ -67,31 +72,64 @@ def steps_of(workload: Workload, version: int | None) -> tuple[Step, ...]:
 
 
 def run(workload: Workload, context: Context) -> None:
-    """Runs the steps in order. If a step fails, the run ends with the exception of that step."""
-    steps = steps_of(workload, context.version)
-    for index, step in enumerate(steps, start=1):
-        about = {"step": step.name, "summary": step.summary, "index": index, "total": len(steps)}
-        emit_event("step", state="started", **about)
-        start = time.monotonic()
+    """Runs the steps in order, or only the step `context.run.step`. A step that fails ends the run with its exception.
+
+    Raises:
+        TrainingError: there is no such step or chunk, or the run's folder belongs to another run.
+    """
+    steps = steps_of(workload, context.run.inputs.version)
+    names = [step.name for step in steps]
+    only = context.run.step
+    if only is not None and only not in names:
+        msg = f"{workload.name} has no step {only}: there are {', '.join(names)}"
+        raise TrainingError(msg)
+    if context.run.chunk.of > 1:
+        msg = f"{workload.name} has no scenarios, so its steps run in one chunk: found {context.run.chunk}"
+        raise TrainingError(msg)
+    folder = RunFolder.open(context.folder, context.run)
+    recorded = dataclasses.replace(context, run=folder.run)
+    with folder.lease():
         try:
-            _function(step)(context)
-        except BaseException:
-            emit_event("step", state="failed", seconds=round(time.monotonic() - start, 1), **about)
-            raise
-        emit_event("step", state="done", seconds=round(time.monotonic() - start, 1), **about)
-    _remove_old_runs(context)
+            for index, step in enumerate(steps):
+                if only in {None, step.name}:
+                    about = {"step": step.name, "summary": step.summary, "index": index + 1, "total": len(steps)}
+                    _run_step(step, dataclasses.replace(recorded, earlier=tuple(names[:index])), folder, about)
+        finally:
+            # After a failed step that was a process of its own, the step may be repeated. Then the folder is still needed.
+            if only is None or folder.has_ended(names[-1]):
+                folder.end()
+    remove_old_runs(context.folder.parent)
+
+
+def _run_step(step: Step, context: Context, folder: RunFolder, about: dict[str, str | int]) -> None:
+    emit_event("step", state="started", **about)
+    start = time.monotonic()
+    try:
+        if not folder.is_done(step.name):
+            with folder.attempt(step.name) as attempt:
+                _function(step.run)(dataclasses.replace(context, attempt=attempt))
+    except BaseException:
+        emit_event("step", state="failed", seconds=round(time.monotonic() - start, 1), **about)
+        raise
+    emit_event("step", state="done", seconds=round(time.monotonic() - start, 1), **about)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: the workload's name, and optionally `--version` with the number of a registered version."""
+    """The command line. Its arguments identify the run and select what this process does of it."""
     parser = argparse.ArgumentParser(prog="python -m workloads.run", description="Trains a workload.")
     parser.add_argument("workload", help="the workload's name, for example markdown")
+    parser.add_argument("--run", metavar="ID", help="id of the run. All processes of a run have the same. Default: a new id")
+    parser.add_argument("--step", metavar="NAME", help="run only this step. Default: all steps, in order")
+    parser.add_argument("--chunk", type=_chunk, metavar="1/1", help="the part of the scenarios. Default: all of them")
     parser.add_argument("--version", type=int, help="back-test this registered version, and train nothing")
     options = parser.parse_args(arguments)
     try:
         workload = get(options.workload)
-        context = context_from_environment(workload, options.version)
+        context = context_from_environment(
+            workload, run_id=options.run, version=options.version, step=options.step, chunk=options.chunk
+        )
         await_tracking(os.environ["MLFLOW_TRACKING_URI"])
+        _function(PRECONDITIONS)(context)
         run(workload, context)
     except (TrainingError, UnknownWorkloadError) as error:
         return _failed(str(error))
@@ -103,22 +141,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _chunk(text: str) -> Chunk:
+    try:
+        return Chunk.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _failed(message: str) -> int:
     sys.stdout.flush()
     print(f"failed: {message}", file=sys.stderr, flush=True)
     return 1
 
 
-def _function(step: Step) -> Callable[[Context], None]:
-    module, _, name = step.run.partition(":")
+def _function(entry: str) -> Callable[[Context], None]:
+    module, _, name = entry.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _remove_old_runs(context: Context) -> None:
-    """Removes the folders of older runs. A folder that cannot be removed stays: it only takes up space."""
-    for folder in sorted(context.folder.parent.iterdir())[:-RETAINED_RUNS]:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from common.errors import UserError
 from delivery.cli import releases
 from delivery.cli.completion import stack_names
 from delivery.cli.help import CommandGroup
-from delivery.cli.options import AsJson, Stack, Workload  # noqa: TC001 typer reads them at run time
+from delivery.cli.options import AsJson, Run, Stack, Workload  # noqa: TC001 typer reads them at run time
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -114,26 +114,28 @@ def train(
     stack: Stack = "dev",
     *,
     cancel: Annotated[bool, typer.Option("--cancel", help="Stop the run in progress.")] = False,
+    run: Run = None,
 ) -> None:
     """Train a workload in the environment, or follow its run in progress. After Ctrl-C, the run continues in the cluster."""
     from delivery.training import commands
 
-    commands.train(stack, workload, cancel=cancel)
+    commands.train(stack, workload, cancel=cancel, run=run)
 
 
 @app.command()
-def backtest(
+def backtest(  # noqa: PLR0913 the options of the command
     workload: Workload,
     stack: Stack = "dev",
     version: Annotated[int | None, typer.Option(min=1, help="The registered model version. By default, the newest.")] = None,
     *,
     cancel: Annotated[bool, typer.Option("--cancel", help="Stop the run in progress.")] = False,
+    run: Run = None,
     json: AsJson = False,
 ) -> None:
     """Repeat the back-test of a registered model version, and compare the result with the recorded evidence."""
     from delivery.training import commands
 
-    commands.back_test(stack, workload, version, cancel=cancel, as_json=json)
+    commands.back_test(stack, workload, version, cancel=cancel, as_json=json, run=run)
 
 
 @app.command()

@@ -12,4 +12,8 @@ Stack = Annotated[
 ]
 Workload = Annotated[str, typer.Argument(autocompletion=workload_names, help="The workload, for example markdown.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change, but write nothing.")]
+Run = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="The id of the run. If that run has ended, show its result. By default, a new id."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

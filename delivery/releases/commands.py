@@ -129,7 +129,7 @@ def check(stack: str, workload: str) -> None:
 def key(name: str | None, file: Path | None, workload: str | None) -> None:
     """Creates an approver key or shows the existing one, and adds the key to the approvers of a workload if one is given."""
     from delivery.releases import approval_keys
-    from delivery.releases.revision import current_user
+    from delivery.releases.user import current_user
 
     path = file or approval_keys.default_file()
     if path.exists() and name is None:

@@ -149,6 +149,7 @@ def verify(workload: str, release: Mapping[str, Any], evidence: EvidenceSource) 
         "run": model.run,
         "data": model.tag("data"),
         "revision": model.tag("revision"),
+        "code": model.tags.get("code"),
         "trainer": model.tag("trainer"),
         "evidence.report": digest,
         "evidence.metrics": metrics,

@@ -183,6 +183,7 @@ def _release(model: ModelVersion, image: str, report: str, metrics: dict[str, fl
         "image": image,
         "data": model.tag("data"),
         "revision": model.tag("revision"),
+        **({"code": model.tags["code"]} if "code" in model.tags else {}),
         "trainer": model.tag("trainer"),
         "evidence": evidence | ({"until": until} if until is not None else {}),
     }

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from delivery.training.training_runs import TrainingRuns
 
 
-def train(stack: str, workload: str, *, cancel: bool) -> None:
-    """Trains a workload, or follows its training run that is already running. With `cancel`, ends that run."""
+def train(stack: str, workload: str, *, cancel: bool, run: str | None = None) -> None:
+    """Trains a workload, or follows its training run that is already running. With `cancel`, ends that run.
+
+    With `run`, starts or follows the run with this id. If it has ended, shows its result and does not train again.
+    """
     with reporter("train") as progress:
         environment = Environment.open(stack)
-        runs = runs_of(environment, workload)
+        runs = runs_of(environment, workload, run=run)
         if cancel:
             _cancel(runs, progress)
             return
@@ -37,7 +40,9 @@ def train(stack: str, workload: str, *, cancel: bool) -> None:
     print(f"Next: modelstack release {workload} --stack {stack} --version {registered.version}")
 
 
-def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, as_json: bool) -> None:
+def back_test(  # noqa: PLR0913 the options of the command
+    stack: str, workload: str, version: int | None, *, cancel: bool, as_json: bool, run: str | None = None
+) -> None:
     """Recomputes the evidence of a registered version and compares it with the recorded evidence.
 
     With `cancel`, ends the running back-test of the version. Without a version, uses the newest one.
@@ -46,14 +51,15 @@ def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, a
     with reporter("backtest") as progress:
         environment = Environment.open(stack)
         model = find_version(environment.model_registry, workload, version)
-        runs = runs_of(environment, workload, model.version)
+        runs = runs_of(environment, workload, model.version, run)
         if cancel:
             _cancel(runs, progress)
             return
         with _interruptible(f"modelstack backtest {workload} --version {model.version}", progress):
-            result, metrics = runs.back_test(progress)
+            result = runs.back_test(progress)
         # Look up the version again: the back-test may have recorded or restored its report just now.
         report, _ = report_of(environment.model_registry, find_version(environment.model_registry, workload, model.version))
+    metrics = {name: round(value, 6) for name, value in report.metrics.items()}
     findings = gate.check(metrics, age=report.age(clock.today()))
     if as_json:
         print(

@@ -5,35 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clients.kubernetes import list_at, text_at
-from common.labels import BACKTESTED_LABEL
+from common.errors import UserError
+from common.labels import BACKTESTED_LABEL, RUN_ARGUMENT, RUN_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from clients.kubernetes import Object
 
-REVISION = "MODELSTACK_REVISION"
 TRAINER = "MODELSTACK_TRAINER"
 
 
-def job_from_cron_job(cron_job: Object, name: str, revision: str, trainer: str, version: int | None = None) -> Object:
+def job_from_cron_job(cron_job: Object, run: str, trainer: str, version: int | None = None) -> Object:
     """Returns a Job from a CronJob's template, as `kubectl create job --from` does.
 
-    In addition, the Job's variables contain the code's revision and the trainer.
+    In addition, the Job's arguments contain the id of the run, and its variables the trainer.
 
     Args:
         cron_job: the CronJob that has the template.
-        name: name of the Job.
-        revision: revision of the code.
+        run: id of the run, which is also the name of the Job.
         trainer: the person who starts the run.
         version: the registered version to back-test; None to train a new version.
+
+    Raises:
+        UserError: the CronJob belongs to an older release, whose training image knows no ids of runs.
     """
+    argument = text_at(cron_job, "spec", "jobTemplate", "metadata", "annotations", RUN_ARGUMENT)
+    if not argument:
+        raise UserError(
+            "The environment's training image is older than this command, so it cannot record which run registers a version.",
+            where=f"CronJob {text_at(cron_job, 'metadata', 'name')}",
+            found=f"no annotation {RUN_ARGUMENT}",
+            fix="update the environment with `pulumi up` or `modelstack up`, then run the same command again",
+        )
     template: Object = cron_job["spec"]["jobTemplate"]
     pod: Object = template["spec"]["template"]
     metadata: Object = template.get("metadata") or {}
-    variables = {REVISION: revision, TRAINER: trainer}
-    containers = [_with_variables(container, variables, version) for container in list_at(pod, "spec", "containers")]
-    version_label = {} if version is None else {BACKTESTED_LABEL: str(version)}
+    arguments = [argument, run, *([] if version is None else ["--version", str(version)])]
+    containers = [_with_run(container, trainer, arguments) for container in list_at(pod, "spec", "containers")]
+    run_labels = {RUN_LABEL: run} | ({} if version is None else {BACKTESTED_LABEL: str(version)})
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -45,8 +55,8 @@ def job_from_cron_job(cron_job: Object, name: str, revision: str, trainer: str, 
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": name,
-            "labels": {**(metadata.get("labels") or {}), **version_label},
+            "name": run,
+            "labels": {**(metadata.get("labels") or {}), **run_labels},
             "annotations": {**(metadata.get("annotations") or {}), "cronjob.kubernetes.io/instantiate": "manual"},
             "ownerReferences": [owner],
         },
@@ -60,10 +70,17 @@ def backtested_version(job: Object) -> int | None:
     return int(version) if version else None
 
 
-def _with_variables(container: Object, variables: Mapping[str, str], version: int | None) -> Object:
-    others = [entry for entry in list_at(container, "env") if entry["name"] not in variables]
-    env = [*others, *({"name": name, "value": value} for name, value in variables.items())]
-    arguments = [] if version is None else ["--version", str(version)]
+def has_run_id(job: Object | None) -> bool:
+    """Returns whether a Job's run records its id, which is the Job's name, in MLflow. Jobs that older releases created do not.
+
+    A Job that is gone counts as one of this release.
+    """
+    return job is None or bool(text_at(job, "metadata", "labels", RUN_LABEL))
+
+
+def _with_run(container: Object, trainer: str, arguments: Sequence[str]) -> Object:
+    others = [entry for entry in list_at(container, "env") if entry["name"] != TRAINER]
+    env = [*others, {"name": TRAINER, "value": trainer}]
     return {**container, "env": env, "command": [*list_at(container, "command"), *arguments]}
 
 

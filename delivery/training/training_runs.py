@@ -1,5 +1,8 @@
 """Runs training and back-tests in the cluster: creates a Job from the workload's suspended CronJob and follows it to its end.
 
+What a run has registered or recorded is looked up in MLflow by the run's id. The log of its pod is progress for people: it may
+be incomplete, or be lost with the pod.
+
 Ctrl-C stops the command, but not the run: `modelstack train` finds a running Job and follows it again, and
 `modelstack train --cancel` ends the Job. An interrupted `make up` therefore loses no work and does not start a second run.
 """
@@ -8,16 +11,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from clients.kubernetes import ApiError, list_at, text_at
 from common import paths
 from common.errors import UserError
 from delivery.environments import outputs
-from delivery.releases.revision import current_user, revision
+from delivery.releases.user import current_user
 from delivery.training import jobs
 from delivery.training.log import TrainingLog
+from delivery.training.records import RunRecords
+from workloads.training_run import is_id, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +47,7 @@ _START_FAILURES = frozenset(
 _START_FAILURE_SECONDS = 60.0
 """How long a pod may wait for one of these reasons before the run is ended."""
 _POLL_SECONDS = 1.0
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +58,10 @@ class TrainingRuns:
         workload: name of the workload.
         cluster: the cluster in which the runs take place.
         output: the stack's output about the workload's training.
-        revision: revision of the code, which the run records.
+        records: what the runs have recorded in MLflow.
         trainer: the person who starts the run, which the run records.
         version: the registered version to back-test; None to train a new version.
+        run: the id of the run to start or to follow. None: follow the run in progress, or start one with a new id.
         logs: folder for the complete logs of the runs.
         sleep: waits for a number of seconds.
     """
@@ -63,9 +69,10 @@ class TrainingRuns:
     workload: str
     cluster: KubernetesClient
     output: TrainingOutput
-    revision: str
+    records: RunRecords
     trainer: str
     version: int | None = None
+    run: str | None = None
     logs: Path = paths.LOGS
     sleep: Callable[[float], None] = time.sleep
 
@@ -73,36 +80,41 @@ class TrainingRuns:
         """Starts a training run, or follows the one that is already running, and returns the version that it registered.
 
         Raises:
-            UserError: the run failed; the message contains the last lines of its log.
+            UserError: the run failed, and the message contains the last lines of its log; or MLflow cannot be asked.
         """
         with progress.step(f"training {self.workload}{self._follows()}") as step:
             name, job, log = self._run(step, progress)
-            if log.registered is None or jobs.condition(job, "Failed"):
+            registered = self.records.registered(name) if jobs.has_run_id(job) else _logged(job, log.registered)
+            if registered is None:
                 raise self._failure(name, job, log, "Training", "without registering a model")
-            step.note(f"version {log.registered.version}{_wape(log)}")
-            return log.registered
+            step.note(f"version {registered.version}{_wape(log)}")
+            return registered
 
-    def back_test(self, progress: Progress) -> tuple[BackTestResult, dict[str, float]]:
-        """Starts a back-test of `version`, or follows the one that is already running, and returns its result and metrics.
+    def back_test(self, progress: Progress) -> BackTestResult:
+        """Starts a back-test of `version`, or follows the one that is already running, and returns its result.
 
         Raises:
-            UserError: the run failed, or its evidence differs from the recorded evidence; the message contains the last lines
-                of its log.
+            UserError: the run failed, or its evidence differs from the recorded evidence, and the message contains the last
+                lines of its log; or MLflow cannot be asked.
         """
         with progress.step(f"back-test of {self.workload} v{self.version}{self._follows()}") as step:
             name, job, log = self._run(step, progress)
-            if log.back_test is None or jobs.condition(job, "Failed"):
+            result = self.records.back_tested(name) if jobs.has_run_id(job) else _logged(job, log.back_test)
+            if result is None:
                 raise self._failure(name, job, log, "The back-test", "without evidence")
-            step.note(f"{log.back_test.outcome}{_wape(log)}")
-            return log.back_test, log.metrics
+            step.note(f"{result.outcome}{_wape(log)}")
+            return result
 
     def running(self) -> str | None:
-        """Returns the name of the running Job for the same workload and the same version, or None if there is no such Job."""
+        """Returns the name of the running Job for the same workload and the same version, or None if there is no such Job.
+
+        If the run has a given id, only the Job with this name counts.
+        """
         for job in self.cluster.items(self._jobs()):
-            owners = {text_at(owner, "name") for owner in list_at(job, "metadata", "ownerReferences")}
-            matches = self.output.cron_job in owners and jobs.backtested_version(job) == self.version
-            if matches and not jobs.ended(job) and not text_at(job, "metadata", "deletionTimestamp"):
-                return text_at(job, "metadata", "name")
+            name = text_at(job, "metadata", "name")
+            is_active = not jobs.ended(job) and not text_at(job, "metadata", "deletionTimestamp")
+            if self._is_mine(job) and self.run in {None, name} and is_active:
+                return name
         return None
 
     def cancel(self) -> str | None:
@@ -116,36 +128,49 @@ class TrainingRuns:
         running = self.running()
         return f", following {running}" if running is not None else ""
 
-    def _run(self, step: Step, progress: Progress) -> tuple[str, Object, TrainingLog]:
-        """Starts or follows a run until it ends. Returns the name of the Job, the Job after its end, and the log."""
-        running = self.running()
-        name = running if running is not None else self._start()
-        step.note(f"job {name}")
+    def _run(self, step: Step, progress: Progress) -> tuple[str, Object | None, TrainingLog]:
+        """Starts or follows a run until it ends. Returns its id, the Job after its end if it still exists, and the log.
+
+        A run with a given id that has ended is not started again.
+        """
+        name = self.running() or self.run or new_id(self.workload, self.version)
         with TrainingLog.reading(progress) as log:
+            job = self._job(name)
+            if job is not None and not self._is_mine(job):
+                raise UserError("This is the id of another run.", where=f"job {name}", fix="choose another id with --run")
+            if job is None and not self._is_recorded(name):
+                self._start(name)
+            step.note(f"job {name}")
             self._follow(name, log, progress)
-        return name, self._job(name) or {}, log
+        return name, self._job(name), log
+
+    def _is_mine(self, job: Object) -> bool:
+        owners = {text_at(owner, "name") for owner in list_at(job, "metadata", "ownerReferences")}
+        return self.output.cron_job in owners and jobs.backtested_version(job) == self.version
+
+    def _is_recorded(self, run: str) -> bool:
+        """Returns whether MLflow has the result of a run with a given id, whose Job Kubernetes has deleted since."""
+        if run != self.run:
+            return False
+        return (self.records.registered(run) if self.version is None else self.records.back_tested(run)) is not None
 
     def _jobs(self) -> str:
         return f"/apis/batch/v1/namespaces/{self.output.namespace}/jobs"
 
-    def _start(self) -> str:
+    def _start(self, run: str) -> None:
         cron_job = self.cluster.get(f"/apis/batch/v1/namespaces/{self.output.namespace}/cronjobs/{self.output.cron_job}")
-        suffix = "" if self.version is None else f"-v{self.version}"
-        name = f"{self.workload}{suffix}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        job = jobs.job_from_cron_job(cron_job, name, self.revision, self.trainer, self.version)
-        self.cluster.create(self._jobs(), job)
-        return name
+        self.cluster.create(self._jobs(), jobs.job_from_cron_job(cron_job, run, self.trainer, self.version))
 
     def _job(self, name: str) -> Object | None:
         return self.cluster.find(f"{self._jobs()}/{name}")
 
     def _follow(self, name: str, log: TrainingLog, progress: Progress) -> None:
-        """Reads the logs of the Job's pods into `log` until the Job has ended."""
+        """Reads the logs of the Job's pods into `log` until the Job has ended or is gone."""
         lines_read: dict[str, int] = {}  # by pod
         while True:
             job = self._job(name)
             if job is None:
-                raise UserError("The training run was deleted while it was running.", found=name, fix=self._fix())
+                return
             pod = self._newest_pod(name)
             if pod is not None and jobs.started(pod):
                 self._read(text_at(pod, "metadata", "name"), lines_read, log)
@@ -200,7 +225,9 @@ class TrainingRuns:
             # The container has not started yet or is already gone. The status of the Job shows how the run ended.
             return
 
-    def _failure(self, name: str, job: Object, log: TrainingLog, what: str, ended: str) -> UserError:
+    def _failure(self, name: str, job: Object | None, log: TrainingLog, what: str, ended: str) -> UserError:
+        if job is None:
+            return UserError("The training run was deleted while it was running.", found=name, fix=self._fix())
         condition = jobs.condition(job, "Failed")
         why = " ".join(part for part in (text_at(condition, "reason"), text_at(condition, "message")) if part)
         where = f" in step {log.last_step}" if log.last_step else ""
@@ -217,25 +244,45 @@ class TrainingRuns:
         return ", ".join(str(file) for file in sorted(self.logs.glob(f"training-{name}-*.log"))) or "not stored"
 
     def _fix(self) -> str:
-        command = f"train {self.workload}" if self.version is None else f"backtest {self.workload} --version {self.version}"
-        return f"fix the cause, then run `modelstack {command}` again"
+        return f"fix the cause, then run `modelstack {_command(self.workload, self.version)}` again"
 
 
 def _wape(log: TrainingLog) -> str:
     return f", wape {log.metrics['wape']:.3f}" if "wape" in log.metrics else ""
 
 
-def runs_of(environment: Environment, workload: str, version: int | None = None) -> TrainingRuns:
+def _logged(job: Object | None, found: _Result | None) -> _Result | None:
+    """Returns what the log says. Only for a Job that an older release has created: MLflow does not know its id."""
+    return None if jobs.condition(job or {}, "Failed") else found
+
+
+def _command(workload: str, version: int | None) -> str:
+    return f"train {workload}" if version is None else f"backtest {workload} --version {version}"
+
+
+def runs_of(environment: Environment, workload: str, version: int | None = None, run: str | None = None) -> TrainingRuns:
     """Returns the training runs of a workload, or the back-tests of one of its versions if `version` is given.
 
+    With `run`, the id of a run, only this run is started or followed.
+
     Raises:
-        UserError: the environment does not have the workload.
+        UserError: the environment does not have the workload, or the id has the wrong format.
     """
+    if run is not None and not is_id(run):
+        raise UserError(
+            "This is not the id of a run.",
+            where="--run",
+            found=run,
+            example=new_id(workload, version),
+            fix="use at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends",
+        )
+    records = RunRecords(workload=workload, connect=lambda: environment.model_registry, command=_command(workload, version))
     return TrainingRuns(
         workload=workload,
         cluster=environment.cluster,
         output=outputs.training_of(environment.name, environment.outputs, workload),
-        revision=revision(),
+        records=records,
         trainer=current_user(),
         version=version,
+        run=run,
     )

@@ -52,7 +52,9 @@ class Release(Section):
     data: ContentDigest
     """The digest of the source data that the version was trained on."""
     revision: Revision
-    """The revision of the code that trained the version."""
+    """The revision of the code that trained the version: the last commit that changed the training image's files."""
+    code: ContentDigest | None = None
+    """The digest of the files that the training image was built from. Absent in releases of versions that recorded none."""
     trainer: Person
     """The person who started the training. A different person must approve the release."""
     evidence: Evidence

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from common import paths
+from common.build_context import Context
 from common.errors import UserError
 from local import userland
 from local.images.confined import Command, disk_full_error
-from local.images.context import Context
 
 if TYPE_CHECKING:
     import threading

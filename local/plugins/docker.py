@@ -19,9 +19,9 @@ if __name__ == "__main__":
     bare.without_sdk()
 
 from clients import image_digest
+from common.build_context import Context
 from local.images import Builder, Login
 from local.images.confined import Cancelled
-from local.images.context import Context
 from local.plugins.protocol.messages import (
     Check,
     Checked,

@@ -12,9 +12,24 @@ import pandas as pd
 from common import paths
 from workloads.markdown.features import BRANDS
 from workloads.markdown.history import PANEL
+from workloads.training_run import Run, RunInputs
 
 PACKAGE = "r-cran-bayesm"
 FILE = Path("usr/lib/R/site-library/bayesm/data/orangeJuice.rda")
+
+
+def run_of(workload, name: str = "r1", *, version: int | None = None, **changes) -> Run:
+    """Returns a run of a workload, or a back-test of a version."""
+    inputs = RunInputs(data=workload.source.fingerprint, image="i", version=version)
+    run = Run(
+        id=name,
+        workload=workload.name,
+        purpose="train" if version is None else "backtest",
+        revision="1234567",
+        trainer="t@example.com",
+        inputs=inputs,
+    )
+    return run.model_copy(update=changes)
 
 
 def synthetic(stores: int = 4, weeks: int = 30, seed: int = 0) -> pd.DataFrame:

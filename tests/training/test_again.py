@@ -47,10 +47,7 @@ class Registry:
             source=panels.published(),
             share=self.share,
             folder=folder,
-            revision="1234567",
-            trainer="t@example.com",
-            image="i",
-            version=version,
+            run=panels.run_of(TUNA, name, version=version),
             emit=lambda event, **fields: self.events.append({"event": event, **fields}),
         )
         return replace(context, **changes)

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import panels
 import pytest
 
 from workloads.context import Context
@@ -175,7 +176,7 @@ def test_the_step_writes_the_report_and_emits_its_metrics(tmp_path, assembled, m
     monkeypatch.setattr(weeks, "LAST", 65)
     emitted = {}
     context = Context(
-        workload=MARKDOWN, source=tmp_path, share=tmp_path, folder=tmp_path, revision="r", trainer="t@example.com", image="i",
+        workload=MARKDOWN, source=tmp_path, share=tmp_path, folder=tmp_path, run=panels.run_of(MARKDOWN),
         emit=lambda _event, **fields: emitted.update({fields["name"]: fields["value"]}),
     )  # fmt: skip
     assembled.to_parquet(tmp_path / ASSEMBLED)

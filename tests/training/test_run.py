@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import mlflow
 import panels
 import pytest
 
@@ -32,14 +33,15 @@ def bad(_: Context) -> None:
 
 def context_in(base: Path, **changes) -> Context:
     folders = {"source": base, "share": base, "folder": base / "runs" / "1"} | changes
-    context = Context(workload=MARKDOWN, revision="r", trainer="t@example.com", image="i", **folders)
+    context = Context(workload=MARKDOWN, run=panels.run_of(MARKDOWN, folders["folder"].name), **folders)
     context.folder.mkdir(parents=True, exist_ok=True)
     return context
 
 
 def workload_of(monkeypatch: pytest.MonkeyPatch, *functions):
     table = {f"tests.training:step{index}": function for index, function in enumerate(functions)}
-    monkeypatch.setattr(run, "_function", lambda step: table[step.run])
+    function = run._function
+    monkeypatch.setattr(run, "_function", lambda entry: table.get(entry) or function(entry))
     steps = tuple(Step(name=f"s{index}", summary="a step", run=name) for index, name in enumerate(table))
     return MARKDOWN.model_copy(update={"steps": steps})
 
@@ -67,10 +69,12 @@ def test_a_failing_step_ends_the_run_with_one_clear_line_and_exit_code_1(tmp_pat
     assert not SEEN, "the next step must not start"
 
 
-def environment(monkeypatch: pytest.MonkeyPatch, folder: Path, tracking: str = "file:///nowhere") -> None:
-    values = {"MODELSTACK_SOURCE": str(folder), "MODELSTACK_DATA": str(folder), "MLFLOW_TRACKING_URI": tracking}
-    for name, value in values.items():
+def environment(monkeypatch: pytest.MonkeyPatch, folder: Path, tracking: str = "") -> None:
+    store = tracking or (folder / "mlruns").as_uri()
+    values = {"MODELSTACK_SOURCE": str(folder), "MODELSTACK_DATA": str(folder), "MLFLOW_TRACKING_URI": store}
+    for name, value in {**values, "MLFLOW_ALLOW_FILE_STORE": "true"}.items():
         monkeypatch.setenv(name, value)
+    mlflow.set_tracking_uri(store)
 
 
 def test_the_error_for_an_unknown_workload_lists_the_existing_ones(capsys):

@@ -53,9 +53,7 @@ def model(requests: pd.DataFrame) -> Ridge:
 def context(tmp_path: Path) -> Context:
     folders = {"source": panels.published(), "share": tmp_path, "folder": tmp_path / "runs" / "1"}
     folders["folder"].mkdir(parents=True)
-    return Context(
-        workload=TUNA, revision="r", trainer="t@example.com", image="i", emit=lambda _event, **_fields: None, **folders
-    )
+    return Context(workload=TUNA, run=panels.run_of(TUNA), emit=lambda _event, **_fields: None, **folders)
 
 
 def columns(**changes: float) -> dict[str, np.ndarray]:
@@ -216,7 +214,7 @@ def test_a_complete_run_registers_a_model_that_answers_as_in_the_back_test(tmp_p
     variables = {
         "MODELSTACK_SOURCE": str(panels.published()),
         "MODELSTACK_DATA": str(tmp_path),
-        "MODELSTACK_REVISION": "1234567",
+        "MODELSTACK_CODE_REVISION": "1234567",
         "MLFLOW_TRACKING_URI": store.as_uri(),
         "MLFLOW_ALLOW_FILE_STORE": "true",
         "PYTHONPATH": str(paths.CHECKOUT),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,8 +22,9 @@ from mlflow.models import Model
 
 from workloads.context import TrainingError
 from workloads.evidence import ReportError, canonical, digest, parse
-from workloads.training import reports
+from workloads.training import registration, reports
 from workloads.training.onnx import GRAPH
+from workloads.training.registration import BackTest
 from workloads.training.reports import REPORT
 from workloads.training.tracking import log_evidence
 
@@ -47,7 +49,7 @@ def restore(context: Context) -> None:
     Raises:
         TrainingError: the version does not exist, it is not an ONNX model, or it was trained on other data than declared here.
     """
-    name, version = context.workload.name, context.version
+    name, version = context.workload.name, context.run.inputs.version
     client = MlflowClient()
     try:
         run = client.get_run(str(client.get_model_version(name, str(version)).run_id))
@@ -63,21 +65,32 @@ def restore(context: Context) -> None:
                 found = ", ".join(flavours)
                 msg = f"version {version} of {name} is not an ONNX model; found {found}. Train a version with an ONNX model"
                 raise TrainingError(msg)
-            shutil.copy(downloaded / flavours[FLAVOUR]["data"], context.folder / GRAPH)
+            shutil.copy(downloaded / flavours[FLAVOUR]["data"], context.output(GRAPH))
         except (MlflowException, OSError) as error:
             msg = f"cannot download the model of version {version} of {name}: {error}. Check whether somebody has deleted it"
             raise TrainingError(msg) from error
-    (context.folder / RESTORED).write_text(json.dumps({"run": run.info.run_id}))
+    context.output(RESTORED).write_text(json.dumps({"run": run.info.run_id}))
 
 
 def compare(context: Context) -> None:
     """Compares the report with the one that the version's run recorded. If the run recorded none, records the new report.
 
+    Logs the outcome as an MLflow run below the run that trained the version: see `workloads.training.registration`.
+
     Raises:
         TrainingError: the reports differ. The recorded evidence stays unchanged.
     """
     client = MlflowClient()
-    run = client.get_run(json.loads((context.folder / RESTORED).read_text())["run"])
+    run_id = json.loads(context.input(RESTORED).read_text())["run"]
+    with registration.exclusively(context):
+        back_test = registration.back_test(context)
+        if back_test is None:
+            back_test = _compare(context, client, client.get_run(run_id))
+            registration.log_back_test(context, back_test)
+    context.emit("evidence", **asdict(back_test))
+
+
+def _compare(context: Context, client: MlflowClient, run: Run) -> BackTest:
     run_id, recorded_digest = run.info.run_id, run.data.tags.get("modelstack.report")
     content = _content(context, recorded_digest)
     new_digest = digest(content)
@@ -90,17 +103,18 @@ def compare(context: Context) -> None:
             log_evidence(context)
         client.set_tag(run_id, "modelstack.report", new_digest)
     if outcome != "recorded":
-        client.set_tag(run_id, "modelstack.confirmed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by {context.trainer}")
-    context.emit("evidence", outcome=outcome, version=int(context.version or 0), run=run_id, report=new_digest)
+        client.set_tag(run_id, "modelstack.confirmed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} by {context.run.trainer}")
+    return BackTest(outcome=outcome, version=int(context.run.inputs.version or 0), run=run_id, report=new_digest)
 
 
 def _content(context: Context, recorded_digest: str | None) -> bytes:
     """Returns the serialised report. It lacks `data_day` if the recorded report was made before that day was declared."""
-    file = context.folder / REPORT
+    content = context.input(REPORT).read_bytes()
     undated = canonical(reports.read(context).model_copy(update={"data_day": None}))
-    if digest(undated) == recorded_digest:
-        file.write_bytes(undated)
-    return file.read_bytes()
+    if undated == content or digest(undated) != recorded_digest:
+        return content
+    context.output(REPORT).write_bytes(undated)
+    return undated
 
 
 def _check_data(context: Context, run: Run) -> None:
@@ -108,9 +122,9 @@ def _check_data(context: Context, run: Run) -> None:
     trained_on, declared = run.data.tags.get("modelstack.data"), context.workload.source.fingerprint
     if trained_on == declared:
         return
-    revision = run.data.tags.get("modelstack.revision", "unknown")
+    version, revision = context.run.inputs.version, run.data.tags.get("modelstack.revision", "unknown")
     msg = (
-        f"version {context.version} of {context.workload.name} was trained on data {trained_on}, but this code declares "
+        f"version {version} of {context.workload.name} was trained on data {trained_on}, but this code declares "
         f"{declared}: its evidence would be about other data. "
         f"Check out the revision that trained it ({revision}), or train a new version"
     )
@@ -128,7 +142,8 @@ def _recorded_report(run_id: str) -> bytes | None:
 
 def _difference(context: Context, run: Run, recorded: bytes | None) -> str:
     before, now = _parsed(recorded), reports.read(context)
-    message = f"the back-test does not reproduce the evidence of version {context.version} of {context.workload.name}: "
+    version = context.run.inputs.version
+    message = f"the back-test does not reproduce the evidence of version {version} of {context.workload.name}: "
     if before is None:
         message += "its run recorded the digest of another report, and that report is gone"
     else:
@@ -139,7 +154,7 @@ def _difference(context: Context, run: Run, recorded: bytes | None) -> str:
     trained = run.data.tags.get("modelstack.revision", "unknown")
     return (
         f"{message}. The recorded evidence stays. "
-        f"The version was trained from revision {trained}, and this is {context.revision}: "
+        f"The version was trained from revision {trained}, and this is {context.run.revision}: "
         "look for changes of features and back-test between the two, or train a new version"
     )
 

@@ -31,9 +31,9 @@ class Graph:
         self._session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Loads the graph from a run's folder."""
-        return cls((folder / GRAPH).read_bytes())
+    def load(cls, file: Path) -> Self:
+        """Loads a graph from a file."""
+        return cls(file.read_bytes())
 
     def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Returns one number per row."""

@@ -93,15 +93,15 @@ def errors(forecasts: pd.DataFrame, baselines: Sequence[str]) -> dict[str, float
 
 def write(context: Context, forecasts: pd.DataFrame, content: Report) -> None:
     """Writes forecasts and report for the following steps, and emits the metrics."""
-    forecasts.to_parquet(context.folder / FORECASTS, index=False)
-    (context.folder / REPORT).write_bytes(canonical(content))
+    forecasts.to_parquet(context.output(FORECASTS), index=False)
+    context.output(REPORT).write_bytes(canonical(content))
     for name, value in content.metrics.items():
         context.metric(name, value)
 
 
 def read(context: Context) -> Report:
     """Reads the report that `write` has written."""
-    return parse((context.folder / REPORT).read_bytes())
+    return parse(context.input(REPORT).read_bytes())
 
 
 def by_slice(content: Report, dimension: str) -> dict[str, float]:

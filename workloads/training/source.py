@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import secrets
+import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,12 +50,12 @@ def ingest(context: Context, tables: Callable[[Path], Tables]) -> None:
         _convert(tables(file), folder)
     rows = {table.stem: len(pd.read_parquet(table)) for table in sorted(folder.glob("*.parquet"))}
     facts = {"fingerprint": found, "file": source.file, "origin": source.origin, "folder": str(folder), "rows": rows}
-    (context.folder / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True))
+    context.output(FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True))
 
 
 def source_facts(context: Context) -> dict[str, Any]:  # JSON
     """Reads the facts that `ingest` has written."""
-    return json.loads((context.folder / FACTS).read_text())
+    return json.loads(context.input(FACTS).read_text())
 
 
 def table_path(context: Context, name: str) -> Path:
@@ -85,12 +86,14 @@ def r_object(file: Path, name: str) -> Any:  # noqa: ANN401 an R file can contai
 
 def _convert(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Writes the tables to a temporary folder and renames it, so that a killed run leaves no incomplete tables."""
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    # Not the number of the process: it is 1 in every container.
+    partial = folder.with_name(f"{folder.name}.{secrets.token_hex(8)}.partial")
     partial.mkdir(parents=True)
     for name, frame in tables.items():
         frame.to_parquet(partial / f"{name}.parquet", index=False)
     try:
         partial.rename(folder)
     except OSError:
-        if not folder.is_dir():  # otherwise another run has written the same content first
+        if not folder.is_dir():
             raise
+        shutil.rmtree(partial)  # another run has written the same content first

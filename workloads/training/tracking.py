@@ -19,10 +19,11 @@ from mlflow.models import infer_signature
 
 from workloads.context import TrainingError
 from workloads.evidence import digest
-from workloads.training import reports
+from workloads.training import registration, reports
 from workloads.training.onnx import disagreement
 from workloads.training.reports import FORECASTS, REPORT
 from workloads.training.source import FACTS, source_facts
+from workloads.training_run import RUN_TAG, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -76,7 +77,9 @@ class TrainedModel:
 
 
 def log(context: Context, trained: TrainedModel) -> None:
-    """Logs the run and registers its ONNX model under the workload's name.
+    """Logs the run and registers its ONNX model under the workload's name, unless an earlier attempt has registered it.
+
+    The model is registered after everything else is logged. So a registered version is always complete.
 
     Raises:
         TrainingError: the two flavours disagree, or the tracking server returns an error.
@@ -87,18 +90,21 @@ def log(context: Context, trained: TrainedModel) -> None:
         msg = f"the ONNX model differs from the native model by {difference:.2g} of a prediction; {allowed}"
         raise TrainingError(msg)
     try:
-        mlflow.set_experiment(context.workload.name)
-        with mlflow.start_run(tags=_tags(context)) as active:
-            _log_facts(context, trained, difference)
-            for name, figure in trained.figures.items():
-                mlflow.log_figure(figure, f"plots/{name}.png")
-                plt.close(figure)
-            mlflow.log_dict(dict(trained.held_out), "held_out.json")
-            version = _log_models(context, trained)
+        registered = registration.registered(context)
+        if registered is None:
+            mlflow.set_experiment(context.workload.name)
+            with mlflow.start_run(tags=_tags(context)) as active:
+                _log_facts(context, trained, difference)
+                for name, figure in trained.figures.items():
+                    mlflow.log_figure(figure, f"plots/{name}.png")
+                    plt.close(figure)
+                mlflow.log_dict(dict(trained.held_out), "held_out.json")
+                model = _log_models(trained)
+            registered = registration.register(context, model, active.info.run_id)
     except mlflow.MlflowException as error:
         msg = f"the tracking server {mlflow.get_tracking_uri()} returned an error: {error}"
         raise TrainingError(msg) from error
-    context.emit("registered", model=context.workload.name, version=version, run=active.info.run_id)
+    context.emit("registered", model=context.workload.name, version=registered.version, run=registered.run)
 
 
 def held_out(
@@ -128,12 +134,15 @@ def requirements(packages: Sequence[str]) -> list[str]:
 
 def _tags(context: Context) -> dict[str, str]:
     return {
+        RUN_TAG: context.run.id,
+        "modelstack.purpose": context.run.purpose,
         "modelstack.workload": context.workload.name,
         "modelstack.data": source_facts(context)["fingerprint"],
-        "modelstack.revision": context.revision,
-        "modelstack.trainer": context.trainer,
-        "modelstack.image": context.image,
-        "modelstack.report": digest((context.folder / REPORT).read_bytes()),
+        "modelstack.revision": context.run.revision,
+        "modelstack.trainer": context.run.trainer,
+        "modelstack.image": context.run.inputs.image,
+        **({"modelstack.code": context.run.inputs.code} if context.run.inputs.code != UNKNOWN else {}),
+        "modelstack.report": digest(context.input(REPORT).read_bytes()),
     }
 
 
@@ -142,18 +151,19 @@ def log_evidence(context: Context) -> None:
     report = reports.read(context)
     mlflow.log_metrics(report.metrics)
     for file in (REPORT, FORECASTS):
-        mlflow.log_artifact(str(context.folder / file), "backtest")
+        mlflow.log_artifact(str(context.input(file)), "backtest")
     _log_findings(context, report)
 
 
 def _log_facts(context: Context, trained: TrainedModel, difference: float) -> None:
-    traces = {"data": source_facts(context)["fingerprint"], "revision": context.revision, "image": context.image}
+    inputs = context.run.inputs
+    traces = {"data": source_facts(context)["fingerprint"], "revision": context.run.revision, "image": inputs.image}
     mlflow.log_params({**trained.parameters, **traces})
     mlflow.log_metrics({**trained.metrics, "onnx_difference": difference})
     log_evidence(context)
     files = {FACTS: "data", **trained.files}
     for file, folder in files.items():
-        mlflow.log_artifact(str(context.folder / file), folder)
+        mlflow.log_artifact(str(context.input(file)), folder)
     mlflow.log_text(_environment(), "environment/requirements.txt")
     lock = Path(__file__).resolve().parents[2] / "uv.lock"
     if lock.is_file():
@@ -173,7 +183,8 @@ def _environment() -> str:
     return "".join(sorted({f"{package.name}=={package.version}\n" for package in metadata.distributions()}, key=str.lower))
 
 
-def _log_models(context: Context, trained: TrainedModel) -> int:
+def _log_models(trained: TrainedModel) -> str:
+    """Logs both flavours and returns the address of the ONNX model."""
     example, code = trained.x[:EXAMPLE_ROWS], trained.code
     predicted = trained.model.predict(example)
     with warnings.catch_warnings():
@@ -198,9 +209,8 @@ def _log_models(context: Context, trained: TrainedModel) -> int:
                 code_paths=[str(package)],
                 pip_requirements=requirements(SERVING_PACKAGES),
                 save_as_external_data=False,
-                registered_model_name=context.workload.name,
             )
-    return int(logged.registered_model_version or 0)
+    return str(logged.model_uri)
 
 
 @contextlib.contextmanager

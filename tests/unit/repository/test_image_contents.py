@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from common import serving
+from common.build_context import Context
 from common.paths import CHECKOUT
-from local.images.context import Context
 
 IMAGES = CHECKOUT / "components/images"
 PROGRAMS = {

@@ -22,8 +22,8 @@ ASSEMBLED = "features.parquet"
 def run(context: Context) -> None:
     """Writes requests and features."""
     with session("markdown-features") as spark:
-        prepared = spark.read.parquet(str(context.folder / PREPARED))
-        assemble(prepared).write.mode("overwrite").parquet(str(context.folder / ASSEMBLED))
+        prepared = spark.read.parquet(str(context.input(PREPARED)))
+        assemble(prepared).write.mode("overwrite").parquet(str(context.output(ASSEMBLED)))
 
 
 def assemble(prepared: DataFrame) -> DataFrame:

@@ -17,7 +17,7 @@ from workloads.markdown.metrics import BASELINES
 from workloads.markdown.response import response as price_response
 from workloads.markdown.steps.assemble import ASSEMBLED
 from workloads.training import diagnostics, reports
-from workloads.training.onnx import Graph
+from workloads.training.onnx import GRAPH, Graph
 from workloads.training.source import source_facts
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _METHOD = "not refitted: the model of the last learned week, with the sales of a
 
 def run(context: Context) -> None:
     """Writes forecasts and report, and emits the metrics."""
-    frame = pd.read_parquet(context.folder / ASSEMBLED)
-    model = Graph.load(context.folder)
+    frame = pd.read_parquet(context.input(ASSEMBLED))
+    model = Graph.load(context.input(GRAPH))
     training = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
     held_out = frame[frame["week"].isin(weeks.BACKTEST)].sort_values(list(KEYS), ignore_index=True)
     forecasts = held_out[list(KEYS)].assign(

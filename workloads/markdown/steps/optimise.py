@@ -23,11 +23,11 @@ PRICES = "prices.parquet"
 
 def run(context: Context) -> None:
     """Writes the best price of each series, and emits the gain in earnings as a metric."""
-    frame = pd.read_parquet(context.folder / ASSEMBLED)
-    model: Demand = joblib.load(context.folder / MODEL)
+    frame = pd.read_parquet(context.input(ASSEMBLED))
+    model: Demand = joblib.load(context.input(MODEL))
     last = frame[frame["week"] <= weeks.LAST].sort_values("week").groupby(["store", "brand"], sort=True).tail(1)
     best = best_prices(last, model)
-    best.to_parquet(context.folder / PRICES, index=False)
+    best.to_parquet(context.output(PRICES), index=False)
     context.metric("optimised_earnings_gain", float(best["best_earnings"].sum() / best["planned_earnings"].sum() - 1))
 
 

@@ -32,8 +32,8 @@ def run(context: Context) -> None:
     with session("markdown-prepare") as spark:
         panel = spark.read.parquet(str(table_path(context, "panel")))
         prepared = prepare(panel)
-        prepared.write.mode("overwrite").parquet(str(context.folder / PREPARED))
-        written = spark.read.parquet(str(context.folder / PREPARED)).count()
+        prepared.write.mode("overwrite").parquet(str(context.output(PREPARED)))
+        written = spark.read.parquet(str(context.input(PREPARED))).count()
     if written != published:
         msg = f"the panel has {published} rows, but {written} after preparation: it must have one row per store, brand and week"
         raise TrainingError(msg)

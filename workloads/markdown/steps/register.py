@@ -40,13 +40,13 @@ def run(context: Context) -> None:
     Raises:
         TrainingError: the two flavours disagree, or the tracking server returns an error.
     """
-    frame = pd.read_parquet(context.folder / ASSEMBLED)
-    model: Demand = joblib.load(context.folder / MODEL)
-    training = json.loads((context.folder / TRAINING).read_text())
+    frame = pd.read_parquet(context.input(ASSEMBLED))
+    model: Demand = joblib.load(context.input(MODEL))
+    training = json.loads(context.input(TRAINING).read_text())
     backtest = frame[frame["week"].isin(weeks.BACKTEST)]
     trained = tracking.TrainedModel(
         model=model,
-        graph=onnx.load(context.folder / GRAPH),
+        graph=onnx.load(context.input(GRAPH)),
         agreement=AGREEMENT,
         x=matrix_of(backtest),
         code=CODE,
@@ -69,10 +69,10 @@ def held_out(backtest: pd.DataFrame) -> dict[str, Any]:  # JSON
 
 
 def _figures(context: Context, backtest: pd.DataFrame, model: Demand) -> dict[str, Figure]:
-    forecasts = pd.read_parquet(context.folder / reports.FORECASTS)
+    forecasts = pd.read_parquet(context.input(reports.FORECASTS))
     return {
         "calibration": calibration(forecasts, "ounces"),
         "error_by_brand": error_by("brand", forecasts, list(BASELINES)),
         "price_response": plots.price_response(backtest[backtest["week"] == weeks.BACKTEST.start], model),
-        "earnings": plots.earnings(pd.read_parquet(context.folder / PRICES)),
+        "earnings": plots.earnings(pd.read_parquet(context.input(PRICES))),
     }

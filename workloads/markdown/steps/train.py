@@ -31,16 +31,16 @@ VALIDATION_MEMBERS = 4
 
 def run(context: Context) -> None:
     """Fits the model and writes it in both flavours, with its hyperparameters and the validation metrics."""
-    frame = pd.read_parquet(context.folder / ASSEMBLED)
+    frame = pd.read_parquet(context.input(ASSEMBLED))
     validation = validation_metrics(frame)
     for name, value in validation.items():
         context.metric(name, value)
     training = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
     model = fit_model(training, SETTINGS)
-    joblib.dump(model, context.folder / MODEL)
-    (context.folder / GRAPH).write_bytes(to_onnx(model).SerializeToString())
+    joblib.dump(model, context.output(MODEL))
+    context.output(GRAPH).write_bytes(to_onnx(model).SerializeToString())
     facts = {"parameters": SETTINGS.parameters(), "rows": len(training), "metrics": validation}
-    (context.folder / TRAINING).write_text(json.dumps(facts, indent=2, sort_keys=True))
+    context.output(TRAINING).write_text(json.dumps(facts, indent=2, sort_keys=True))
 
 
 def fit_model(frame: pd.DataFrame, settings: Settings) -> Demand:

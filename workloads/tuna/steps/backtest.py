@@ -12,7 +12,7 @@ import pandas as pd
 
 from workloads.evidence import PERIOD
 from workloads.training import diagnostics, reports
-from workloads.training.onnx import Graph
+from workloads.training.onnx import GRAPH, Graph
 from workloads.training.source import source_facts
 from workloads.tuna import weeks
 from workloads.tuna.features import BRANDS, OFFER, ROW_FEATURES, WEEKS, cut, numbered, row_features
@@ -36,8 +36,8 @@ _METHOD = (
 
 def run(context: Context) -> None:
     """Writes forecasts and report, and emits the metrics."""
-    frame = pd.read_parquet(context.folder / REQUESTS)
-    model = Graph.load(context.folder)
+    frame = pd.read_parquet(context.input(REQUESTS))
+    model = Graph.load(context.input(GRAPH))
     training = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
     held_out = frame[frame["week"].isin(weeks.BACKTEST)]
     about = reports.BacktestDescription(

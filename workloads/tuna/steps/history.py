@@ -23,7 +23,7 @@ REQUESTS = "requests.parquet"
 
 def run(context: Context) -> None:
     """Writes the requests."""
-    requests_of(pd.read_parquet(table_path(context, "sales"))).to_parquet(context.folder / REQUESTS, index=False)
+    requests_of(pd.read_parquet(table_path(context, "sales"))).to_parquet(context.output(REQUESTS), index=False)
 
 
 def requests_of(sales: pd.DataFrame) -> pd.DataFrame:

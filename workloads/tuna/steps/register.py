@@ -39,15 +39,15 @@ def run(context: Context) -> None:
     Raises:
         TrainingError: the two flavours disagree, or the tracking server returns an error.
     """
-    frame = pd.read_parquet(context.folder / REQUESTS)
-    model: Ridge = joblib.load(context.folder / MODEL)
-    training = json.loads((context.folder / TRAINING).read_text())
+    frame = pd.read_parquet(context.input(REQUESTS))
+    model: Ridge = joblib.load(context.input(MODEL))
+    training = json.loads(context.input(TRAINING).read_text())
     backtest = frame[frame["week"].isin(weeks.BACKTEST)]
-    forecasts = pd.read_parquet(context.folder / reports.FORECASTS)
+    forecasts = pd.read_parquet(context.input(reports.FORECASTS))
     report = reports.read(context)
     trained = tracking.TrainedModel(
         model=model,
-        graph=onnx.load(context.folder / GRAPH),
+        graph=onnx.load(context.input(GRAPH)),
         agreement=AGREEMENT,
         x=features_of_request(backtest),
         code=CODE,

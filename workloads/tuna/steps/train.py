@@ -39,16 +39,16 @@ PENALTY = 10.0
 
 def run(context: Context) -> None:
     """Fits the model and writes it in both flavours, with its hyperparameters and the validation metrics."""
-    frame = pd.read_parquet(context.folder / REQUESTS)
+    frame = pd.read_parquet(context.input(REQUESTS))
     metrics = validation_metrics(frame)
     for name, value in metrics.items():
         context.metric(name, value)
     training = frame[frame["week"].between(weeks.FIRST, weeks.LAST)]
     model = fit_model(training)
-    joblib.dump(model, context.folder / MODEL)
-    (context.folder / GRAPH).write_bytes(to_onnx(model).SerializeToString())
+    joblib.dump(model, context.output(MODEL))
+    context.output(GRAPH).write_bytes(to_onnx(model).SerializeToString())
     facts = {"parameters": {"penalty": PENALTY}, "rows": len(training), "metrics": metrics}
-    (context.folder / TRAINING).write_text(json.dumps(facts, indent=2, sort_keys=True))
+    context.output(TRAINING).write_text(json.dumps(facts, indent=2, sort_keys=True))
 
 
 def fit_model(requests: pd.DataFrame) -> Ridge:

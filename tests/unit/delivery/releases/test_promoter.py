@@ -60,6 +60,7 @@ REFUSED = {
         r"(?s)where: evidence\.until.*found: nothing.*right: 2026-11-23",
     ),
     "other data": ({}, {"tags": {"data": image(2)}}, "does not match what its run recorded"),
+    "other code": ({}, {"tags": {"code": image(2)}}, r"(?s)does not match what its run recorded.*where: code"),
     "somebody else's training": ({}, {"tags": {"trainer": "other@example.com"}}, "does not match what its run recorded"),
 }
 

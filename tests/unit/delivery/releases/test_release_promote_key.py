@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from common.errors import UserError
-from delivery.releases import approval_keys, commands, releaser, revision
+from delivery.releases import approval_keys, commands, releaser, user
 from delivery.stacks import lock
 from tests.promotions import command
 from tests.releases import approved, released
@@ -115,7 +115,7 @@ def test_abort_removes_the_role_and_keeps_the_release(checkout, role):
 def config(tmp_path, monkeypatch):
     """The user's folder for keys; git's user.email is `me@example.com`."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(revision, "current_user", lambda: "me@example.com")
+    monkeypatch.setattr(user, "current_user", lambda: "me@example.com")
     return tmp_path / "config" / "modelstack" / "approver.json"
 
 

@@ -219,6 +219,12 @@ def test_no_range_is_extended_that_the_stack_file_does_not_set(world, monkeypatc
     assert "cluster.nodePorts" not in str(refused.value), "an existing cluster has no such key"
 
 
+@pytest.mark.parametrize("tags", [{}, {"code": f"sha256:{'c' * 64}"}])
+def test_a_release_contains_the_digest_of_the_code_if_its_run_recorded_one(world, tags):
+    _, _, releaser = world
+    assert ("code: sha256:ccc" in releaser(version(1, **tags)).release("markdown", None, Reporter([]))) == bool(tags)
+
+
 def test_an_invalid_release_is_not_written(world):
     file, _, releaser = world
     with pytest.raises(UserError):

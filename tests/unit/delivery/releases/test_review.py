@@ -16,7 +16,7 @@ from delivery.stacks import stack_file
 from delivery.training import commands
 from delivery.training.log import BackTestResult
 from infra.promotion.deployed import DeployedReleases, parse
-from tests.releases import AGED, DIGEST, METRICS, RUN, STACK_FILE, TODAY, outputs, release, released
+from tests.releases import AGED, DIGEST, RUN, STACK_FILE, TODAY, outputs, release, released
 from tests.reports import large
 from workloads.evidence import canonical, digest
 
@@ -58,7 +58,7 @@ def test_a_back_test_shows_the_age_of_the_data_today(monkeypatch, capsys):
 
     class Runs:
         def back_test(self, _progress):
-            return BackTestResult(version=3, run=RUN, report=DIGEST, outcome="confirmed"), METRICS
+            return BackTestResult(version=3, run=RUN, report=DIGEST, outcome="confirmed")
 
     monkeypatch.setattr(commands.Environment, "open", lambda _stack: Environment())
     monkeypatch.setattr(commands, "runs_of", lambda *_: Runs())

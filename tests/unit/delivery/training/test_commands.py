@@ -14,11 +14,13 @@ from common.errors import UserError
 from delivery.console.progress import PlainSink, Reporter
 from delivery.training import commands
 from delivery.training.log import BackTestResult, RegisteredVersion
-from tests.releases import DIGEST, METRICS, RUN
+from delivery.training.training_runs import runs_of
+from tests.releases import DIGEST, RUN
 from tests.reports import large
 from workloads.evidence import canonical, digest
+from workloads.training_run import is_id
 
-REPORT = canonical(large())
+REPORT = large()
 
 
 class FakeRuns:
@@ -26,10 +28,10 @@ class FakeRuns:
 
     def __init__(self):
         self.calls, self.error, self.running = [], None, "markdown-0"
-        self.outcome, self.metrics = "confirmed", METRICS
+        self.outcome = "confirmed"
 
-    def __call__(self, environment, workload, version=None):
-        self.calls.append(("of", environment.name, workload, version))
+    def __call__(self, environment, workload, version=None, run=None):
+        self.calls.append(("of", environment.name, workload, version, *([run] if run else [])))
         return self
 
     def _run(self, what):
@@ -43,7 +45,7 @@ class FakeRuns:
 
     def back_test(self, _progress):
         self._run("back_test")
-        return BackTestResult(version=3, run=RUN, report=DIGEST, outcome=self.outcome), self.metrics
+        return BackTestResult(version=3, run=RUN, report=DIGEST, outcome=self.outcome)
 
     def cancel(self):
         self._run("cancel")
@@ -52,7 +54,7 @@ class FakeRuns:
 
 class Models:
     def __init__(self):
-        self.versions = {3: RUN}
+        self.versions, self.report = {3: RUN}, REPORT
 
     def newest(self, name):
         return self.version(name, max(self.versions, default=0))
@@ -61,7 +63,8 @@ class Models:
         return ModelVersion(name=name, version=version, run=RUN) if version in self.versions else None
 
     def report_content(self, _model):
-        return digest(REPORT), REPORT
+        content = canonical(self.report)
+        return digest(content), content
 
 
 @pytest.fixture
@@ -91,6 +94,18 @@ def test_a_training_ends_with_the_registered_version_and_its_release(runs, capsy
         f"Registered version 7 of markdown, run {RUN}.",
         "Next: modelstack release markdown --stack dev --version 7",
     ]
+
+
+def test_a_given_id_is_handed_on(runs):
+    commands.train("dev", "markdown", cancel=False, run="nightly-7")
+    assert runs.calls[0] == ("of", "dev", "markdown", None, "nightly-7")
+
+
+@pytest.mark.parametrize("name", ["Nightly", "a_b", "-a", "a-", "a" * 64, "", "a\n", "../a"])
+def test_an_id_with_the_wrong_format_is_refused_with_an_example(name):
+    with pytest.raises(UserError, match="not the id of a run") as refused:
+        runs_of(SimpleNamespace(), "markdown", run=name)
+    assert is_id(refused.value.example)
 
 
 def test_ctrl_c_says_that_the_training_goes_on_and_is_passed_on(runs, capsys):
@@ -169,8 +184,8 @@ def test_the_outcome_of_a_back_test_is_a_sentence_with_the_report(runs, capsys, 
     assert following == "Next: modelstack report markdown --version 3 --stack dev"
 
 
-def test_a_back_test_shows_the_gate_s_findings(runs, capsys):
-    runs.metrics = {**METRICS, "wape": 0.9}
+def test_a_back_test_shows_the_gate_s_findings_on_the_recorded_report(runs, models, capsys):
+    models.report = large(better=2.5)
     back_test()
     assert "FAILED" in capsys.readouterr().out
 
@@ -182,6 +197,6 @@ def test_json_has_outcome_metrics_and_findings_and_nothing_else_is_printed(runs,
         "markdown",
         3,
         "confirmed",
-        METRICS,
+        {name: round(value, 6) for name, value in REPORT.metrics.items()},
     )
     assert all(finding["passed"] for finding in answer["gate"])

@@ -6,11 +6,14 @@ import json
 import pytest
 
 from clients.kubernetes import ApiError
+from clients.model_registry import ModelVersion
 from common.errors import UserError
 from delivery.console.progress import PlainSink, Reporter
 from delivery.environments.outputs import TrainingOutput
 from delivery.training.log import BackTestResult
+from delivery.training.records import RunRecords
 from delivery.training.training_runs import TrainingRuns
+from workloads.training_run import is_id
 
 JOBS = "/apis/batch/v1/namespaces/training/jobs"
 PODS = "/api/v1/namespaces/training/pods"
@@ -19,7 +22,7 @@ CRON_JOB = {
     "spec": {
         "suspend": True,
         "jobTemplate": {
-            "metadata": {"labels": {"app": "markdown"}},
+            "metadata": {"labels": {"app": "markdown"}, "annotations": {"modelstack.dev/run-argument": "--run"}},
             "spec": {
                 "backoffLimit": 0,
                 "template": {
@@ -95,23 +98,46 @@ class FakeCluster:
         self.ended = True
 
 
-def runs_in(cluster, tmp_path, version=None):
+class FakeMlflow:
+    """What runs have recorded in MLflow: for every run the same, or nothing."""
+
+    def __init__(self, registered=3, outcome="confirmed"):
+        self.registered, self.outcome, self.error, self.asked = registered, outcome, None, []
+
+    def _ask(self, name, run):
+        self.asked.append((name, run))
+        if self.error is not None:
+            raise self.error
+
+    def registered_by(self, name, run):
+        self._ask(name, run)
+        return ModelVersion(name=name, version=self.registered, run="abc") if self.registered else None
+
+    def back_tested_by(self, name, run):
+        self._ask(name, run)
+        recorded = {"version": "8", "parent": "abc", "report": "sha256:1", "outcome": self.outcome}
+        return recorded if self.outcome else None
+
+
+def runs_in(cluster, tmp_path, version=None, *, mlflow=None, run=None):
+    source = mlflow or FakeMlflow()
     output = TrainingOutput(namespace="training", cron_job="markdown-training", image="i")
     return TrainingRuns(
         workload="markdown",
         cluster=cluster,
         output=output,
-        revision="1234567",
+        records=RunRecords(workload="markdown", connect=lambda: source, command="train markdown"),
         trainer="t@example.com",
         version=version,
+        run=run,
         logs=tmp_path,
         sleep=lambda _seconds: None,
     )
 
 
-def train(cluster, tmp_path):
+def train(cluster, tmp_path, **options):
     out = io.StringIO()
-    return runs_in(cluster, tmp_path).train(Reporter([PlainSink(out)])), out.getvalue()
+    return runs_in(cluster, tmp_path, **options).train(Reporter([PlainSink(out)])), out.getvalue()
 
 
 def test_a_run_shows_its_steps_and_returns_the_registered_version(tmp_path):
@@ -121,16 +147,101 @@ def test_a_run_shows_its_steps_and_returns_the_registered_version(tmp_path):
     assert "version 3, wape 0.400" in shown
 
 
-def test_the_job_is_created_from_the_cron_job_with_revision_and_trainer(tmp_path):
-    cluster = FakeCluster(GOOD_RUN)
-    train(cluster, tmp_path)
-    (job,) = cluster.jobs.values()
-    env = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert {"name": "MODELSTACK_REVISION", "value": "1234567"} in env
+def test_the_job_is_created_from_the_cron_job_with_the_run_s_id_and_the_trainer(tmp_path):
+    cluster, mlflow = FakeCluster(GOOD_RUN), FakeMlflow()
+    train(cluster, tmp_path, mlflow=mlflow)
+    ((name, job),) = cluster.jobs.items()
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    env = container["env"]
+    assert container["command"] == ["python", "-m", "workloads.run", "markdown", "--run", name]
+    assert job["metadata"]["labels"] == {"app": "markdown", "modelstack.dev/run-id": name}
+    assert mlflow.asked == [("markdown", name)]
+    assert is_id(name)
     assert {"name": "MODELSTACK_TRAINER", "value": "t@example.com"} in env, "a trainer may not approve"
     assert {"name": "MODELSTACK_DATA", "value": "/data"} in env
     assert job["metadata"]["ownerReferences"][0]["uid"] == "u1", "Kubernetes deletes the Jobs together with the CronJob"
-    assert "MODELSTACK_REVISION" not in json.dumps(CRON_JOB), "the CronJob object is not changed"
+    assert "MODELSTACK_REVISION" not in json.dumps(job), "the revision is that of the code in the image, not of this checkout"
+    assert "MODELSTACK_TRAINER" not in json.dumps(CRON_JOB), "the CronJob object is not changed"
+
+
+def test_two_runs_in_the_same_second_have_different_jobs(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
+    for _ in range(2):
+        train(cluster, tmp_path)
+    assert len(cluster.jobs) == 2
+
+
+def test_an_environment_with_an_older_training_image_is_refused_before_a_job_is_created(tmp_path, monkeypatch):
+    monkeypatch.delitem(CRON_JOB["spec"]["jobTemplate"]["metadata"], "annotations")
+    cluster = FakeCluster(GOOD_RUN)
+    with pytest.raises(UserError, match=r"(?s)older than this command.*pulumi up"):
+        train(cluster, tmp_path)
+    assert cluster.jobs == {}
+
+
+def test_the_registered_version_is_known_although_the_log_is_lost(tmp_path):
+    assert train(FakeCluster([]), tmp_path)[0].version == 3, "the log is for people"
+
+
+def test_what_the_log_says_about_a_registered_version_does_not_count(tmp_path):
+    with pytest.raises(UserError, match="without registering a model"):
+        train(FakeCluster(GOOD_RUN), tmp_path, mlflow=FakeMlflow(registered=None))
+
+
+def test_a_version_is_registered_although_the_pod_failed_afterwards(tmp_path):
+    assert train(FakeCluster(GOOD_RUN, condition="Failed"), tmp_path)[0].version == 3, "the version is complete"
+
+
+def test_if_mlflow_does_not_answer_at_the_end_the_message_says_how_to_see_the_result(tmp_path):
+    mlflow = FakeMlflow()
+    mlflow.error = UserError("MLflow does not answer.", where="http://mlflow", found="timed out")
+    cluster = FakeCluster(GOOD_RUN)
+    with pytest.raises(UserError) as failure:
+        train(cluster, tmp_path, mlflow=mlflow)
+    (name,) = cluster.jobs
+    assert "ended without" not in str(failure.value), "nobody knows whether the run has registered a version"
+    assert "timed out" in str(failure.value)
+    assert f"modelstack train markdown --run {name}" in str(failure.value)
+
+
+def test_a_run_that_has_ended_is_not_started_again(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
+    registered, _ = train(cluster, tmp_path, run="nightly-7")
+    assert (registered.version, cluster.jobs) == (3, {}), "Kubernetes has deleted the Job, and MLflow has the version"
+
+
+def test_a_run_with_a_given_id_is_started_with_it(tmp_path):
+    cluster, mlflow = FakeCluster(GOOD_RUN), FakeMlflow(registered=None)
+    create = cluster.create
+
+    def created(path, body):
+        create(path, body)
+        mlflow.registered = 3
+
+    cluster.create = created
+    train(cluster, tmp_path, mlflow=mlflow, run="nightly-7")
+    assert list(cluster.jobs) == ["nightly-7"]
+
+
+def test_a_given_id_does_not_follow_another_run(tmp_path):
+    cluster, mlflow = FakeCluster(GOOD_RUN), FakeMlflow(registered=None)
+    cluster.jobs["markdown-0"] = {"metadata": {"name": "markdown-0", "ownerReferences": [{"name": "markdown-training"}]}}
+    with pytest.raises(UserError):
+        train(cluster, tmp_path, mlflow=mlflow, run="nightly-7")
+    assert list(cluster.jobs) == ["markdown-0", "nightly-7"]
+
+
+def test_the_id_of_a_run_of_another_workload_is_refused(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
+    cluster.jobs["nightly-7"] = {"metadata": {"name": "nightly-7", "ownerReferences": [{"name": "tuna-training"}]}}
+    with pytest.raises(UserError, match="another run"):
+        train(cluster, tmp_path, run="nightly-7")
+
+
+def test_a_job_of_an_older_release_is_followed_and_its_log_counts(tmp_path):
+    cluster = FakeCluster(GOOD_RUN)
+    cluster.jobs["markdown-0"] = {"metadata": {"name": "markdown-0", "ownerReferences": [{"name": "markdown-training"}]}}
+    assert train(cluster, tmp_path, mlflow=FakeMlflow(registered=None))[0].version == 3
 
 
 def test_a_running_job_is_followed_and_no_second_one_is_started(tmp_path):
@@ -148,19 +259,19 @@ BACK_TEST = [
 ]
 
 
-def back_test(cluster, tmp_path):
+def back_test(cluster, tmp_path, **options):
     out = io.StringIO()
-    return runs_in(cluster, tmp_path, version=8).back_test(Reporter([PlainSink(out)])), out.getvalue()
+    return runs_in(cluster, tmp_path, version=8, **options).back_test(Reporter([PlainSink(out)])), out.getvalue()
 
 
 def test_a_back_test_is_a_job_from_the_same_cron_job_with_the_version_as_argument(tmp_path):
     cluster = FakeCluster(BACK_TEST)
-    (result, metrics), shown = back_test(cluster, tmp_path)
-    assert (result, metrics) == (BackTestResult(version=8, run="abc", report="sha256:1", outcome="confirmed"), {"wape": 0.4})
+    result, shown = back_test(cluster, tmp_path)
+    assert result == BackTestResult(version=8, run="abc", report="sha256:1", outcome="confirmed")
     ((name, job),) = cluster.jobs.items()
     assert name.startswith("markdown-v8-")
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["command"] == ["python", "-m", "workloads.run", "markdown", "--version", "8"]
+    assert container["command"] == ["python", "-m", "workloads.run", "markdown", "--run", name, "--version", "8"]
     assert "back-test of markdown v8 done" in shown
     assert "confirmed, wape 0.400" in shown
 
@@ -180,7 +291,11 @@ def test_only_a_job_for_the_same_version_counts_as_running(tmp_path):
 def test_a_back_test_whose_evidence_differs_fails_with_the_reason(tmp_path):
     lines = ["failed: wape was 0.4 and is 0.5"]
     with pytest.raises(UserError, match=r"(?s)back-test of markdown .*wape was 0.4 and is 0.5.*backtest markdown --version 8"):
-        back_test(FakeCluster(lines, condition="Failed"), tmp_path)
+        back_test(FakeCluster(lines, condition="Failed"), tmp_path, mlflow=FakeMlflow(outcome=None))
+
+
+def test_the_outcome_of_a_back_test_is_known_although_the_log_is_lost(tmp_path):
+    assert back_test(FakeCluster([]), tmp_path, mlflow=FakeMlflow(outcome="restored"))[0].outcome == "restored"
 
 
 def test_a_lost_connection_does_not_repeat_lines(tmp_path):
@@ -217,7 +332,7 @@ def test_a_failed_run_names_the_step_and_shows_the_last_lines(tmp_path):
         {"event": "step", "step": "train", "state": "failed"},
     ]
     with pytest.raises(UserError) as failure:
-        train(FakeCluster(lines, condition="Failed"), tmp_path)
+        train(FakeCluster(lines, condition="Failed"), tmp_path, mlflow=FakeMlflow(registered=None))
     assert "failed in step train" in str(failure.value)
     assert "ValueError: no rows" in str(failure.value)
     assert "BackoffLimitExceeded" in str(failure.value)
@@ -226,14 +341,14 @@ def test_a_failed_run_names_the_step_and_shows_the_last_lines(tmp_path):
 
 def test_a_run_that_registers_no_model_fails(tmp_path):
     with pytest.raises(UserError, match="without registering a model"):
-        train(FakeCluster(GOOD_RUN[:2]), tmp_path)
+        train(FakeCluster(GOOD_RUN[:2]), tmp_path, mlflow=FakeMlflow(registered=None))
 
 
 def test_a_run_that_somebody_else_deletes_fails(tmp_path):
     cluster = FakeCluster(GOOD_RUN)
     cluster.create = lambda _path, _body: None
     with pytest.raises(UserError, match="deleted"):
-        train(cluster, tmp_path)
+        train(cluster, tmp_path, mlflow=FakeMlflow(registered=None))
 
 
 def test_cancel_deletes_the_running_job(tmp_path):

@@ -43,6 +43,7 @@ FIELDS = {
     "run": "1" * 32,
     "data": "sha256:" + "1" * 64,
     "revision": "7654321",
+    "code": "sha256:" + "1" * 64,
     "trainer": "somebody@example.com",
     "image": image(9),
     "evidence": evidence({**METRICS, "wape": 0.39}),
@@ -68,7 +69,7 @@ def test_the_day_of_the_data_is_signed(until):
     assert "one of them was changed" in refused("prod", changed)
 
 
-def test_a_signature_from_before_evidence_had_a_day_is_good():
+def test_a_signature_from_before_evidence_had_a_day_and_releases_a_digest_of_the_code_is_good():
     made = signed("prod", release(3))
     assert made["approval"]["signature"] == (
         "81Bin+NxIaC+3JDe1LQyk2+4kWz8sji27Zct/57rr4wcqDzV4yBPpw+muyy0EhTjC52WdFUWMNBdSwluiaPJDw=="

@@ -10,10 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from common import paths
+from common.build_context import Context, Ignore
 from common.errors import UserError
 from local.images import builder, confined
-from local.images.context import Context
-from local.images.ignore import Ignore
 
 
 @pytest.mark.parametrize(
