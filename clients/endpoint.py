@@ -37,11 +37,15 @@ def predict(url: str, request: dict[str, Any]) -> Prediction:  # JSON in the for
         response = httpx.post(f"{url}{PREDICTIONS}", json=request, timeout=30.0, trust_env=False)
     except httpx.HTTPError as error:
         raise UserError("The endpoint does not answer.", where=url, found=error, fix="see `modelstack status`") from None
-    if response.is_error:
+    if not response.is_success:
         raise UserError("The endpoint refuses the request.", where=url, found=f"{response.status_code}: {response.text[:500]}")
-    body = cast("dict[str, Any]", response.json())  # JSON of the endpoint
-    rows = cast("list[list[float]]", body["data"]["ndarray"])
-    return Prediction(values=[float(row[0]) for row in rows], tags=body.get("meta", {}).get("tags", {}))
+    try:
+        body = cast("dict[str, Any]", response.json())  # JSON of the endpoint
+        rows = cast("list[list[float]]", body["data"]["ndarray"])
+        return Prediction(values=[float(row[0]) for row in rows], tags=body.get("meta", {}).get("tags", {}))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        fix = "check whether a proxy or another program answers at this address"
+        raise UserError("The response does not come from an endpoint.", where=url, found=response.text[:100], fix=fix) from None
 
 
 def wait_for_version(  # noqa: PLR0913 the last two are for tests

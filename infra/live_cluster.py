@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from clients.kubernetes import ApiError, text_at
+from clients.kubernetes import text_at
 from common import naming
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
@@ -64,25 +64,15 @@ def read(settings: Settings) -> LiveCluster:
     api = found.value
     objects = f"/api/v1/namespaces/{tracking_namespace(settings)}"
     try:
-        owner = _find(api, f"{objects}/configmaps/{OWNER_CONFIG_MAP}")
+        owner = api.find(f"{objects}/configmaps/{OWNER_CONFIG_MAP}")
         return LiveCluster(
-            uid=_text(_find(api, "/api/v1/namespaces/kube-system"), "metadata", "uid"),
+            uid=_text(api.find("/api/v1/namespaces/kube-system"), "metadata", "uid"),
             owner=_text(owner, "data", "id"),
             owned_by=described(owner.value) if isinstance(owner, Found) else "",
-            database=_text(_find(api, f"{objects}/secrets/{DATABASE_SECRET}"), "metadata", "uid"),
+            database=_text(api.find(f"{objects}/secrets/{DATABASE_SECRET}"), "metadata", "uid"),
         )
     finally:
         api.close()
-
-
-def _find(api: KubernetesClient, path: str) -> Answer[Object]:
-    try:
-        found = api.find(path)
-    except UserError as error:
-        return Unknown(where=f"{api.server}{path}", reason=f"{error.what} {error.found or ''}".strip(), fix=error.fix)
-    except ApiError as error:
-        return Unknown(where=f"{api.server}{path}", reason=str(error))
-    return Found(found) if found is not None else Absent()
 
 
 def _text(answer: Answer[Object], *keys: str) -> Answer[str]:

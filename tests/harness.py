@@ -119,12 +119,14 @@ class Recorder(mocks.MockMonitor):
         return resource_pb2.ResourceInvokeResponse(**{"return": ParseDict(_encoded(response), Struct())})
 
 
-def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:  # noqa: PLR0911 one per type
     """Returns the outputs that providers add to the inputs."""
     match kind:
         case "docker:index/image:Image":
             repository = inputs["imageName"].rpartition(":")[0]
             return {"repoDigest": f"{repository}@sha256:{sha256(repository.encode()).hexdigest()}"}
+        case "random:index/randomId:RandomId":
+            return {"hex": f"hex of {name}"}
         case "random:index/randomPassword:RandomPassword":
             return {"result": Secret(f"password of {name}")}
         case "random:index/randomUuid:RandomUuid":

@@ -79,14 +79,14 @@ def read(settings: Settings, stack: str) -> Environment:
 
 def _read(api: KubernetesClient, settings: Settings) -> Environment:
     objects = f"/api/v1/namespaces/{live_cluster.tracking_namespace(settings)}"
-    secrets = {source: api.find(f"{objects}/secrets/{source}") for source in {password.source for password in PASSWORDS}}
+    secrets = {source: _object(api, f"{objects}/secrets/{source}") for source in {password.source for password in PASSWORDS}}
     passwords = {
         password.name: base64.b64decode(encoded).decode()
         for password in PASSWORDS
         if (encoded := text_at(secrets[password.source] or {}, "data", password.key))
     }
-    owner = api.find(f"{objects}/configmaps/{live_cluster.OWNER_CONFIG_MAP}")
-    record = api.find(f"{objects}/configmaps/{live_cluster.RELEASES_CONFIG_MAP}")
+    owner = _object(api, f"{objects}/configmaps/{live_cluster.OWNER_CONFIG_MAP}")
+    record = _object(api, f"{objects}/configmaps/{live_cluster.RELEASES_CONFIG_MAP}")
     recorded = text_at(record or {}, "metadata", "annotations", RELEASES_ANNOTATION)
     return Environment(
         owned_by=live_cluster.described(owner) if owner else "",
@@ -94,6 +94,16 @@ def _read(api: KubernetesClient, settings: Settings) -> Environment:
         releases=cast("Mapping[str, Any]", json.loads(recorded)) if recorded else _served(api, settings),
         owner=owner,
     )
+
+
+def _object(api: KubernetesClient, path: str) -> Object | None:
+    match api.find(path):
+        case Found(value=found):
+            return found
+        case Absent():
+            return None
+        case Unknown() as unknown:
+            raise unknown.error("An object of the environment cannot be read.")
 
 
 def _served(api: KubernetesClient, settings: Settings) -> Mapping[str, Any]:

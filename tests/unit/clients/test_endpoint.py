@@ -29,7 +29,7 @@ def server():
             status, body = responses.pop(0) if len(responses) > 1 else responses[0]
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+            self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
 
         def log_message(self, *_args):
             """Prints nothing."""
@@ -51,6 +51,14 @@ def test_the_wait_ends_when_the_requested_version_answers(server):
     responses, url = server
     responses += [(503, {}), response(1.0, 2.0, version=2), response(90.0, 310.0)]
     assert wait(url).values == [90.0, 310.0]
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b'{"data": {"nda', {}, [], {"data": {"ndarray": [[]]}}, {"data": 1}])
+def test_a_response_that_is_no_prediction_is_one_clear_message(server, body):
+    responses, url = server
+    responses += [(200, body)]
+    with pytest.raises(UserError, match="does not come from an endpoint"):
+        endpoint.predict(url, REQUEST)
 
 
 @pytest.mark.parametrize(
