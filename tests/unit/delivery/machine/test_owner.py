@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 
 import pytest
 
@@ -11,13 +12,13 @@ from clients.kubernetes import ApiError
 from common import paths
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
-from delivery.machine import down, up
+from delivery.machine import adoption, down, up
 from delivery.stacks import adopted_state, stack_file
 from infra import live_cluster
 from infra.live_cluster import LiveCluster
 from infra.ownership import NotOwnerError
 from tests.releases import METRICS, image, released
-from tests.unit.delivery.machine.machines import EMBEDDED, SALT
+from tests.unit.delivery.machine.machines import EMBEDDED, SALT, FakeStack
 
 OWNER_URN = "urn:pulumi:dev::modelstack::modelstack:owner:Owner$random:index/randomUuid:RandomUuid::owner-id"
 COPY_URN = "urn:pulumi:dev::modelstack::modelstack:owner:Owner$kubernetes:core/v1:ConfigMap::owner-copy"
@@ -114,8 +115,8 @@ def test_up_changes_nothing_if_the_cluster_cannot_be_asked(taken):
 
 
 def test_adopt_writes_passwords_and_releases_into_the_state_before_the_update(taken, api):
-    taken.plans = [60]
-    assert adopt(taken) == ["tools", "replace state", "up dev 60"]
+    taken.plans = [60, 1]
+    assert adopt(taken) == ["tools", "replace state", "up dev 60", "up dev 1"]
     outputs = {urn.split("::")[-1]: found for urn, found in adopted_state.outputs_by_urn(taken.state).items()}
     assert {name: json.loads(outputs[name]["result"]["plaintext"]) for name in VALUES} == VALUES
     assert outputs["modelstack-dev"]["releases"] == RECORD
@@ -126,6 +127,19 @@ def test_adopt_writes_passwords_and_releases_into_the_state_before_the_update(ta
     assert body["data"]["backend"].startswith(paths.BACKEND.as_uri())
     assert "markdown" in stack_file.releases(taken.read()), "the cluster is not gone: its releases stay"
     assert stack_file.salt(taken.read()) == SALT
+
+
+def test_objects_of_the_other_state_are_overwritten_in_the_first_update_alone(taken, monkeypatch):
+    seen = []
+
+    def preview(_stack, _progress):
+        seen.append([os.environ.get(name) for name in adoption._OVERWRITE])
+        return 0
+
+    monkeypatch.setattr(FakeStack, "preview", preview)
+    monkeypatch.setenv(adoption._OVERWRITE[0], "false")
+    adopt(taken)
+    assert seen == [["true", "true"], ["false", None]]
 
 
 def test_adopt_says_what_it_takes_over_and_shows_no_secret(taken):
