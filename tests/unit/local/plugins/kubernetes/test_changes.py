@@ -60,7 +60,9 @@ def test_true_is_not_one():
 )
 def test_fields_of_others_are_taken_over_if_the_provider_or_the_object_says_so(flag, annotation, forced):
     settings = Settings.from_inputs({"enablePatchForce": flag})
-    change = changes.Change(None, settings, "manager", False, False, threading.Event(), print)
+    change = changes.Change(
+        None, settings, "manager", preview=False, patch=False, cancelled=threading.Event(), show_status=print
+    )
     inputs = {"metadata": {"annotations": {objects.PATCH_FORCE: annotation}}}
     assert changes.force(inputs, change) is forced
 
