@@ -8,9 +8,11 @@ environment. What only the old backend has, the engine's list of updates, stays 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from clients.kubernetes import ApiError, KubernetesClient, Object, list_at, text_at
 from common import naming
@@ -24,11 +26,14 @@ from infra import live_cluster
 from infra.ownership import StackOwnership
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from common.progress import Progress
     from delivery.stacks.stack import Stack
     from infra.settings.model import Settings
+
+_OVERWRITE: Final = ("PULUMI_K8S_UPSERT_EXISTING_OBJECTS", "PULUMI_K8S_ENABLE_PATCH_FORCE")
+"""Variables of the Kubernetes provider: update an object that exists instead of failing, and take over its fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +169,19 @@ def take_over(stack: Stack, environment: Environment, settings: Settings, backen
     if before.get("resources"):
         # This state had the environment before. Others have changed the environment since.
         stack.refresh(progress, [])
+
+
+@contextlib.contextmanager
+def overwriting() -> Generator[None]:
+    """Lets the Kubernetes provider change objects that another state has applied. By default, it refuses each of them."""
+    before = dict(os.environ)
+    os.environ.update(dict.fromkeys(_OVERWRITE, "true"))
+    try:
+        yield
+    finally:
+        for name in _OVERWRITE:
+            os.environ.pop(name)
+        os.environ.update({name: before[name] for name in _OVERWRITE if name in before})
 
 
 def _hand_over(owner: Object, settings: Settings, data: Mapping[str, str]) -> None:

@@ -6,15 +6,19 @@ import shutil
 from typing import TYPE_CHECKING
 
 from common import paths
+from common.answers import Found
 from common.errors import UserError
 from delivery.console.progress import reporter
 from delivery.environments import embedded_node
 from delivery.machine import preflight
-from delivery.stacks import backend, lock, recovery, stack_file
+from delivery.stacks import adopted_state, backend, lock, recovery, stack_file, variables
+from infra import live_cluster, ownership
+from infra.ownership import NotOwnerError, StackOwnership
 from infra.settings import loading
 
 if TYPE_CHECKING:
     from delivery.console.progress import Reporter
+    from infra.settings.model import Settings
     from local.node.config import NodeConfig
 
 _ENVIRONMENT_PATHS = (
@@ -36,12 +40,31 @@ def main(stack: str) -> None:
         # Before anything is removed: another engine may be working on the stack.
         recovery.release_locks(recovery.lock_folder(paths.BACKEND, stack), progress)
         node_config = embedded_node.config_of(settings)
+        _refuse_other_owner(stack, settings)
         if node_config is None:
             _destroy(stack, progress)
             print(f"Stack {stack} is destroyed.")
             return
         _destroy_embedded(stack, node_config, progress)
     print("Nothing of the environment is left. `make up` creates it again.")
+
+
+def _refuse_other_owner(stack: str, settings: Settings) -> None:
+    """Refuses an environment that certainly belongs to another owner. A cluster that does not answer can still be removed."""
+    from delivery.stacks.stack import Stack
+
+    live = live_cluster.read(settings)
+    if not isinstance(live.owner, Found):
+        return
+    state = Stack.select(stack).state() if backend.has_stack(stack) else {}
+    own = StackOwnership.from_resources(adopted_state.outputs_by_urn(state))
+    try:
+        ownership.decide(stack, variables.shown_backend(), live, own)
+    except NotOwnerError as error:
+        fix = f"use the owner's backend (PULUMI_BACKEND_URL); or run `modelstack up --adopt --stack {stack}`, then this command"
+        if embedded_node.config_of(settings) is not None:
+            fix += "; or delete the node with all environments in it: `modelstack node stop --remove-data`"
+        raise UserError(error.what, where=error.where, found=error.found, fix=fix) from None
 
 
 def _destroy(stack: str, progress: Reporter) -> None:

@@ -33,13 +33,24 @@ OWNER = [
     f"{URN}owner:Owner$kubernetes:core/v1:ConfigMap::owner-copy",
 ]
 """What an update is limited to, because the images of a whole one would be built."""
+ADOPTED = [
+    f"{URN}namespace:Namespace::tracking",
+    f"{URN}cluster:ExistingCluster::cluster",
+    f"{URN}cluster:ExistingCluster$pulumi:providers:kubernetes::cluster-provider",
+    f"{URN}namespace:Namespace$kubernetes:core/v1:Namespace::tracking-namespace",
+    f"{URN}postgres:Postgres$kubernetes:core/v1:Secret::postgres-secret",
+    *OWNER,
+]
+"""The part of an environment to which an adoption is limited, for the same reason."""
 UP = """\
 from delivery.console.progress import PlainSink, Reporter
 from delivery.machine import up
 import sys
 class Up(up.Up):  # everything but what needs root, and the update itself, which builds images
     def _prepare(self, settings): pass
-    def _update(self, stack, name): pass
+    def _update(self, stack, name):
+        if name == "adoption":
+            stack._stack.up(target=sys.argv[1].split(","), on_event=print)
 try:
     Up("prod", "environment", Reporter([PlainSink(sys.stdout)]), adopt="--adopt" in sys.argv).run()
 except up.UserError as error:
@@ -80,7 +91,7 @@ class Checkout:
         return {step["urn"].split("::")[-1]: step["op"] for step in events if step}
 
     def modelstack_up(self, *options):
-        command = [sys.executable, "-c", UP, *options]
+        command = [sys.executable, "-c", UP, ",".join(ADOPTED), *options]
         done = subprocess.run(
             command, cwd=self.folder, env=self.project.environment, capture_output=True, text=True, check=False, timeout=200
         )
@@ -197,15 +208,14 @@ def test_adopt_keeps_the_passwords_and_afterwards_the_old_backend_is_refused(own
         assert said in output
     assert other.passwords() == owned.passwords()
     assert cluster.get(CONFIG_MAP)["data"]["id"] != old
-    plan = other.plan()
+    plan = other.plan()  # the state of stage is in the other backend: prod serves what it served, so nothing is refused
     assert {plan[name] for name in owned.passwords()} == {"same"}, "new passwords would lock everybody out"
     assert plan["owner-id"] == "same"
-    namespace = f"{URN}namespace:Namespace$kubernetes:core/v1:Namespace::tracking-namespace"
-    secret = f"{URN}postgres:Postgres$kubernetes:core/v1:Secret::postgres-secret"
-    parents = [f"{URN}namespace:Namespace::tracking", f"{URN}cluster:ExistingCluster::cluster"]
-    provider = f"{URN}cluster:ExistingCluster$pulumi:providers:kubernetes::cluster-provider"
-    status, output = other.update(*parents, provider, namespace, secret, *OWNER)
+    assert plan["cluster-provider"] == "update", "the usual settings"
+    assert {plan[name] for name in ("tracking-namespace", "postgres-secret", "owner-copy")} == {"same"}, "nothing is replaced"
+    status, output = other.update(*ADOPTED)
     assert status == 0, output
+    assert other.plan()["cluster-provider"] == "same"
     assert [one["data"] for one in map(cluster.get, SECRETS)] == [one["data"] for one in before]
     status, output = owned.run("preview")
     assert status != 0

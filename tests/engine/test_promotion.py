@@ -31,7 +31,9 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     (made.folder / "workloads/markdown/approvers.json").write_text(f"[{APPROVER.model_dump_json()}]")
     del made.environment["PULUMI_STACK"]
     kubeconfig = yaml.safe_load(api_server)
-    kubeconfig["contexts"][0]["name"] = "modelstack-prod"
+    ((context),) = [one["context"] for one in kubeconfig["contexts"]]
+    kubeconfig["contexts"] = [{"name": f"modelstack-{stack}", "context": context} for stack in ("stage", "prod")]
+    kubeconfig["current-context"] = "modelstack-prod"
     (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     made.environment["KUBECONFIG"] = str(folder / "kubeconfig")
     for stack in ("dev", "stage", "prod"):

@@ -46,7 +46,7 @@ def force(inputs: Object, change: Change) -> bool:
 
     Always in a preview, because only the update itself shows whether there is a conflict.
     """
-    return change.preview or objects.flagged(inputs, objects.PATCH_FORCE)
+    return change.preview or change.settings.patch_force or objects.flagged(inputs, objects.PATCH_FORCE)
 
 
 def create(inputs: Object, change: Change) -> Object:

@@ -21,6 +21,7 @@ _UNSUPPORTED: Final = {"renderYamlToDirectory": "writes manifests instead of app
 _VARIABLES: Final = {
     "deleteUnreachable": "PULUMI_K8S_DELETE_UNREACHABLE",
     "enableConfigMapMutable": "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE",
+    "enablePatchForce": "PULUMI_K8S_ENABLE_PATCH_FORCE",
     "enableSecretMutable": "PULUMI_K8S_ENABLE_SECRET_MUTABLE",
     "enableServerSideApply": "PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY",
     "skipUpdateUnreachable": "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE",
@@ -39,6 +40,8 @@ class Settings:
     server_side: bool = True
     upsert: bool = False
     """Creating an object that exists changes the object instead of failing."""
+    patch_force: bool = False
+    """Fields of other field managers are taken over instead of being a conflict."""
     delete_unreachable: bool = False
     """Objects of a cluster that cannot be reached count as deleted."""
     mutable: Mutable = field(default_factory=Mutable)
@@ -53,6 +56,7 @@ class Settings:
             namespace=str(plain.get("namespace") or ""),
             server_side=_flag(plain, "enableServerSideApply", default=True),
             upsert=_flag(plain, "upsertExistingObjects"),
+            patch_force=_flag(plain, "enablePatchForce"),
             delete_unreachable=_flag(plain, "deleteUnreachable"),
             mutable=Mutable(config_maps=_flag(plain, "enableConfigMapMutable"), secrets=_flag(plain, "enableSecretMutable")),
         )

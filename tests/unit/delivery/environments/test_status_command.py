@@ -61,8 +61,11 @@ def world(tmp_path, monkeypatch):
 
 
 def rows(capsys, stack=None):
+    """The lines without the last one, which names the backend."""
     status.main(stack, as_json=False)
-    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    *lines, last = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert last.startswith("backend: ")
+    return lines
 
 
 def test_one_table_shows_the_variants_of_all_environments(world, capsys):
@@ -80,6 +83,16 @@ def test_the_namespace_has_the_prefix_of_the_environment_and_only_variants_are_a
     ((stack, path, selector),) = world.asked
     assert (stack, path) == ("stage", "/apis/apps/v1/namespaces/stage-serving/deployments")
     assert selector == "modelstack.dev/workload,modelstack.dev/version", "routers have no version"
+
+
+@pytest.mark.parametrize("stacks", [["dev", "stage"], []])
+def test_the_backend_that_was_asked_is_named_without_credentials(world, monkeypatch, capsys, stacks):
+    world.stacks = stacks
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "https://user:secret@pulumi.example/team")
+    status.main(None, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "backend: https://pulumi.example/team", "`not up` may mean: not there"
+    status.main(None, as_json=True)
+    assert {found["backend"] for found in json.loads(capsys.readouterr().out)} == {"https://pulumi.example/team"}
 
 
 def test_json_has_identifiers_in_full(world, capsys):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from local.plugins.kubernetes import changes, checkpoint
 from local.plugins.kubernetes.manifests import difference, immutable, objects
+from local.plugins.kubernetes.settings import Settings
 from local.plugins.protocol.messages import Kind
 from local.plugins.protocol.values import UNKNOWN, Secret
 
@@ -50,6 +53,18 @@ def test_an_empty_list_is_as_good_as_none():
 
 def test_true_is_not_one():
     assert found({"a": 1}, {"a": 1}, {"a": True}) == {"a": Kind.UPDATE}
+
+
+@pytest.mark.parametrize(
+    ("flag", "annotation", "forced"), [(False, "false", False), (True, "false", True), (False, "true", True)]
+)
+def test_fields_of_others_are_taken_over_if_the_provider_or_the_object_says_so(flag, annotation, forced):
+    settings = Settings.from_inputs({"enablePatchForce": flag})
+    change = changes.Change(
+        None, settings, "manager", preview=False, patch=False, cancelled=threading.Event(), show_status=print
+    )
+    inputs = {"metadata": {"annotations": {objects.PATCH_FORCE: annotation}}}
+    assert changes.force(inputs, change) is forced
 
 
 def test_immutable_fields_force_a_replacement_at_below_and_above_their_path():
