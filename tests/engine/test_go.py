@@ -49,8 +49,10 @@ def test_vet_finds_nothing():
     go("vet", *PACKAGES)
 
 
-def test_vet_finds_nothing_in_the_client_of_container_registries():
+def test_the_client_of_container_registries_passes_vet_and_its_test():
     go("vet", ".", module=HERE / "registry")
+    said = go("test", "-v", "-vet=off", ".", module=HERE / "registry")
+    assert re.findall(r"(?m)^--- PASS: (\w+) ", said) == ["TestPlainHTTPIsOnlyForThisMachine"]
 
 
 @pytest.mark.parametrize("package", WITH_TESTS)
