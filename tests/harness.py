@@ -23,8 +23,10 @@ from pulumi.runtime.proto import resource_pb2
 from ruamel.yaml import YAML
 
 from common.answers import Absent, Found
+from delivery.machine import tour_files
 from infra import live_cluster
 from infra.live_cluster import LiveCluster
+from infra.settings import loading, tour
 from tests.checkout import CHECKOUT, STACK_FILES
 
 PROJECT = "modelstack"
@@ -227,13 +229,20 @@ def run_stack(
 
     `live` is what the cluster says about itself before any resource is declared.
     """
-    document = YAML(typ="safe").load(STACK_FILES / f"Pulumi.{stack}.yaml")
+    document = YAML(typ="safe").load(_stack_file(stack))
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
     with patch.object(live_cluster, "read", return_value=live):
         return run(
             lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world, preview=preview
         )
+
+
+def _stack_file(stack: str) -> str:
+    """Returns the stack file of the tests, or the one that `modelstack tour` writes beside their dev file."""
+    if stack in tour.STACKS:
+        return tour_files.texts(loading.load(STACK_FILES / "Pulumi.dev.yaml"))[stack]
+    return (STACK_FILES / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
 
 
 def _exports_of(program: Callable[[], object]) -> dict[str, Any]:

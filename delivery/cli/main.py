@@ -18,7 +18,7 @@ from common.errors import UserError
 from delivery.cli import releases
 from delivery.cli.completion import stack_names
 from delivery.cli.help import CommandGroup
-from delivery.cli.options import AsJson, Stack, Workload  # noqa: TC001 typer reads them at run time
+from delivery.cli.options import AsJson, DryRun, Stack, Workload  # noqa: TC001 typer reads them at run time
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,6 +88,20 @@ def down(stack: Stack = "dev") -> None:
     from delivery.machine import down as command
 
     command.main(stack)
+
+
+@app.command()
+def tour(
+    *,
+    dry_run: DryRun = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the settings again, also of files that were edited. Releases stay.")
+    ] = False,
+) -> None:
+    """Write the stack files with which you try stage and prod on this machine. Git ignores these files."""
+    from delivery.machine import tour as command
+
+    command.main(dry_run=dry_run, force=force)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from delivery.releases.release_command import ReleasePlan
 from delivery.releases.stack_editor import find_workload, read_releases
 from delivery.stacks import lock
 from infra.promotion import requirements
+from infra.settings import tour
 from infra.settings.releases import Release
 
 if TYPE_CHECKING:
@@ -126,20 +127,24 @@ def check(stack: str, workload: str) -> None:
         print(f"{workload} version {version} matches its run {release['run']}: report {release['evidence']['report']}.")
 
 
-def key(name: str | None, file: Path | None, workload: str | None) -> None:
-    """Creates an approver key or shows the existing one, and adds the key to the approvers of a workload if one is given."""
+def key(name: str | None, file: Path | None, workload: str | None, *, for_tour: bool = False) -> None:
+    """Creates an approver key or shows the existing one, and adds the key to the approvers of a workload if one is given.
+
+    With `for_tour`, key and list are those of the tour: git ignores them, and no other stack accepts the approvals.
+    """
     from delivery.releases import approval_keys
     from delivery.releases.revision import current_user
 
-    path = file or approval_keys.default_file()
+    path = file or (approval_keys.tour_file() if for_tour else approval_keys.default_file())
     if path.exists() and name is None:
         approver = approval_keys.read(path)
     else:
-        approver = approval_keys.create(name or current_user(), path)
+        approver = approval_keys.create(name or (approval_keys.TOUR_NAME if for_tour else current_user()), path)
     print(f"{approver.name}  {approver.public}\n  the private key is in {path}: do not share this file")
     if workload is not None:
-        listed = approval_keys.add_to_approvers(find_workload(workload).name, approver)
-        print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: commit this file and have the change reviewed")
+        listed = approval_keys.add_to_approvers(find_workload(workload).name, approver, for_tour=for_tour)
+        effect = f"its approvals count in {tour.PROD} only" if for_tour else "commit this file and have the change reviewed"
+        print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: {effect}")
 
 
 def _promoter(editor: StackEditor, source: str | None) -> tuple[Promoter, Callable[[], ModelRegistry]]:

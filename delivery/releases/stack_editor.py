@@ -11,7 +11,7 @@ from common import clock
 from common.errors import UserError
 from delivery.releases import edits
 from delivery.stacks import backend, stack_file, stack_outputs
-from infra.promotion import requirements, rules
+from infra.promotion import approvers, requirements, rules
 from infra.promotion.deployed import DeployedReleases, parse
 from infra.settings import consistency, loading
 from infra.settings.problems import refusal
@@ -202,7 +202,7 @@ def open_editor(stack: str, workload: Workload) -> StackEditor:
     The deployed releases are those of this environment and of its source, if this environment requires a proven image.
 
     Raises:
-        UserError: the stack file does not exist, or the outputs cannot be read.
+        UserError: the stack file does not exist, a list of approvers is invalid, or the outputs cannot be read.
     """
     required = requirements.for_stack(stack)
     releases = read_releases(stack, workload)
@@ -211,7 +211,7 @@ def open_editor(stack: str, workload: Workload) -> StackEditor:
         stack=stack,
         file=releases.file,
         text=releases.text,
-        workload=workload,
+        workload=approvers.for_stack(stack, workload),
         deployed=DeployedReleases(here=deployed_in(stack), source=source),
         today=clock.today(),
     )

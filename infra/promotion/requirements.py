@@ -6,8 +6,10 @@ release could then also change the requirements for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+from infra.settings import tour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +29,14 @@ class Requirements:
     """Whether the release's image must be the stable one in `source`."""
 
 
+_STAGE: Final = Requirements(source="dev", evidence=True)
+_PROD: Final = Requirements(source="stage", evidence=True, approval=True, proven=True)
 REQUIREMENTS: Final[Mapping[str, Requirements]] = {
     "dev": Requirements(source=None),
-    "stage": Requirements(source="dev", evidence=True),
-    "prod": Requirements(source="stage", evidence=True, approval=True, proven=True),
+    "stage": _STAGE,
+    "prod": _PROD,
+    tour.STAGE: _STAGE,
+    tour.PROD: replace(_PROD, source=tour.STAGE),
 }
 """The requirements by stack, in the order in which releases are promoted."""
 

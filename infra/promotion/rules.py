@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.roles import STABLE
-from infra.promotion import approval, requirements
+from infra.promotion import approval, approvers, requirements
+from infra.settings import tour
 from infra.settings.problems import Problem, refusal
 from workloads.catalogue import WORKLOADS
 
@@ -30,7 +31,9 @@ def enforce(stack: str, settings: Settings, deployed: DeployedReleases, today: d
     Raises:
         UserError: a release does not meet a requirement. The error lists each such requirement with a command that fixes it.
     """
-    if problems := refusals(stack, settings, deployed, WORKLOADS, today=today):
+    workloads = {name: approvers.for_stack(stack, workload) for name, workload in WORKLOADS.items()}
+    problems = [*tour.problems(stack, settings), *refusals(stack, settings, deployed, workloads, today=today)]
+    if problems:
         raise refusal(f"Pulumi.{stack}.yaml", problems)
 
 

@@ -64,7 +64,7 @@ def test_outputs_are_read_once_and_settings_each_time(read, tmp_path):
 
 def test_incomplete_outputs_mean_that_the_environment_is_not_up(read, monkeypatch):
     monkeypatch.setattr(stack_outputs, "read", lambda _stack: {"registry": "r"})
-    with pytest.raises(UserError, match=r"(?s)Stack stage is not up.*kubeconfig, servingImage, tracking.*make up"):
+    with pytest.raises(UserError, match=r"(?s)Stack stage is not up.*kubeconfig, servingImage, tracking.*up --stack stage"):
         _ = Environment.open("stage").outputs
 
 

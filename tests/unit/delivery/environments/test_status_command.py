@@ -140,4 +140,5 @@ def test_the_others_are_shown_although_one_cluster_refuses_the_user(world, capsy
 
 def test_a_new_release_is_pending_until_the_cluster_runs_it(world, capsys):
     world.write("stage", STACK_FILE, released(4, 3))
-    assert rows(capsys, "stage")[-1] == "stage: markdown version 4 is in the stack file, but does not run: run `make up`"
+    what = "stage: markdown version 4 is in the stack file, but does not run"
+    assert rows(capsys, "stage")[-1] == f"{what}: run `modelstack up --stack stage`", "`make up` brings up dev"

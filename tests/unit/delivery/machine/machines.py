@@ -44,10 +44,12 @@ class Machine:
         self.stacks, self.state, self.plans = set(), {}, []
         self.node_ready, self.fails, self.registered, self.running = True, {}, {}, set()
         self.progress = Reporter([PlainSink(printed)])
-        for name in ("STATE", "BACKEND", "NODE", "PASSPHRASE", "KUBECONFIG", "LOGS"):
+        for name in ("STATE", "BACKEND", "NODE", "PASSPHRASE", "KUBECONFIG", "LOGS", "TOUR"):
             monkeypatch.setattr(paths, name, folder / getattr(paths, name).relative_to(paths.CHECKOUT))
         monkeypatch.setattr(paths, "CHECKOUT", folder)
-        monkeypatch.setattr(down, "_ENVIRONMENT_PATHS", (paths.NODE, paths.BACKEND, paths.PASSPHRASE, paths.KUBECONFIG))
+        monkeypatch.setattr(
+            down, "_ENVIRONMENT_PATHS", (paths.NODE, paths.BACKEND, paths.PASSPHRASE, paths.KUBECONFIG, paths.TOUR)
+        )
         monkeypatch.setattr(preflight, "check_current_user", lambda: None)
         monkeypatch.setattr(preflight, "inspect_machine", lambda: GOOD)
         monkeypatch.setattr(toolbox, "missing_builds", dict)
