@@ -41,6 +41,8 @@ def clone(folder: Path) -> None:
 
 
 def _settle(folder: Path) -> None:
+    for file in folder.glob("Pulumi.tour-*.yaml"):  # git ignores them, so they stay from the last time
+        file.unlink()
     for file in STACK_FILES.glob("Pulumi.*.yaml"):
         shutil.copy(file, folder / file.name)
 

@@ -89,7 +89,7 @@ def _destroy_embedded(stack: str, node_config: NodeConfig, progress: Reporter) -
             # All resources are in the node, which is removed next.
             progress.print(f"The stack could not be destroyed. Its node is removed with all resources instead.\n{error}")
     _remove_node(node_config, progress)
-    if stack == tour_files.DEV:
+    if stack == tour.DEV:
         for message in filter(None, map(tour_files.clean, tour.STACKS)):  # before dev's own file changes: see `is_unedited`
             progress.print(message)
     _clean_stack_file(stack, progress)

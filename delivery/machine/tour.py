@@ -56,19 +56,19 @@ def main(*, dry_run: bool, force: bool) -> None:
 
 def next_commands() -> list[tuple[str, str]]:
     """Returns the commands to try next, each with a description."""
-    workload = next(iter(loading.load(stack_file.path_of(tour_files.DEV)).workloads), "WORKLOAD")
-    start = [] if paths.KUBECONFIG.is_file() else [("make up", f"create {tour_files.DEV}, whose cluster the tour uses")]
+    workload = next(iter(loading.load(stack_file.path_of(tour.DEV)).workloads), "WORKLOAD")
+    start = [] if paths.KUBECONFIG.is_file() else [("make up", f"create {tour.DEV}, whose cluster the tour uses")]
     return [
         *start,
         (f"modelstack up --stack {tour.STAGE}", "create the environment; it has no model yet"),
-        (f"modelstack promote {workload} --to {tour.STAGE} --apply", f"release the stable version of {tour_files.DEV} there"),
+        (f"modelstack promote {workload} --to {tour.STAGE} --apply", f"release the stable version of {tour.DEV} there"),
         (f"modelstack up --stack {tour.PROD}", "create the next one; `From dev to prod` in README.md continues here"),
-        (f"modelstack down --stack {tour.PROD}", f"destroy it; {tour.STAGE} likewise, then {tour_files.DEV}"),
+        (f"modelstack down --stack {tour.PROD}", f"destroy it; {tour.STAGE} likewise, then {tour.DEV}"),
     ]
 
 
 def _files() -> list[_File]:
-    texts = tour_files.texts(loading.load(stack_file.path_of(tour_files.DEV)))
+    texts = tour_files.texts(loading.load(stack_file.path_of(tour.DEV)))
     return [_file(path, texts[stack]) for stack, path in tour_files.paths_of().items()]
 
 

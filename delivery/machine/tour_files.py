@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from common.errors import UserError
 from delivery.environments import embedded_node
 from delivery.stacks import stack_file
-from infra.promotion import requirements
 from infra.settings import loading, tour
 from workloads.catalogue import WORKLOADS
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from infra.settings.model import Settings
 
-DEV: Final = requirements.origin(tour.STAGE)
-"""The stack whose embedded cluster the tour uses, and from which it gets its releases."""
 _TEXT: Final = Template("""\
 # yaml-language-server: $$schema=infra/stack.schema.json
 # Written by `modelstack tour`, to try $tier on this machine, in the cluster of $dev. Git ignores this file.
@@ -60,16 +57,16 @@ def texts(dev: Settings) -> Mapping[str, str]:
     """Returns the content of the tour's stack files, by stack. They are valid, and list no releases.
 
     Args:
-        dev: the settings of the stack `DEV`.
+        dev: the settings of `tour.DEV`.
 
     Raises:
         UserError: dev has no embedded cluster, or the cluster does not have enough node ports.
     """
     if embedded_node.config_of(dev) is None:
-        file = stack_file.path_of(DEV).name
+        file = stack_file.path_of(tour.DEV).name
         fix = "try stage and prod with stack files of your own, in clusters of your own"
         raise UserError(
-            f"The tour needs the embedded cluster of {DEV}.",
+            f"The tour needs the embedded cluster of {tour.DEV}.",
             where=f"modelstack:cluster in {file}",
             found=dev.cluster.kind,
             fix=fix,
@@ -99,7 +96,7 @@ def node_ports(dev: Settings) -> Mapping[str, Mapping[str, int]]:
     if needed > len(free):
         raise UserError(
             f"The tour needs {needed} more node ports.",
-            where=f"modelstack:cluster: nodePorts in {stack_file.path_of(DEV).name}",
+            where=f"modelstack:cluster: nodePorts in {stack_file.path_of(tour.DEV).name}",
             found=f"{reachable}, of which {len(free)} are free",
             example=f"{reachable.first}-{reachable.last + needed - len(free)}",
             fix="widen the range, then run `make up`",
@@ -129,7 +126,7 @@ def _text(stack: str, dev: Settings, ports: Mapping[str, int]) -> str:
     return _TEXT.substitute(
         stack=stack,
         tier=stack.removeprefix("tour-"),
-        dev=DEV,
+        dev=tour.DEV,
         cluster=_lines([f"    {key}: {value}" for key, value in tour.cluster(stack).items()]),
         registry=dev.images.registry,
         base=dev.images.base,
@@ -158,7 +155,7 @@ def with_releases_of(text: str, before: str) -> str:
 def is_unedited(text: str, stack: str) -> bool:
     """Returns whether a stack file has the content that `modelstack tour` would write now, releases and salt aside."""
     try:
-        return without_releases(text) == texts(loading.load(stack_file.path_of(DEV)))[stack]
+        return without_releases(text) == texts(loading.load(stack_file.path_of(tour.DEV)))[stack]
     except UserError:
         return False  # the file or that of dev is invalid, so nobody can tell
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from infra.settings.model import Settings
 
+DEV: Final = "dev"
+"""The stack whose embedded cluster the tour uses, and from which it gets its releases."""
 STAGE: Final = "tour-stage"
 PROD: Final = "tour-prod"
 _PREFIXES: Final = {STAGE: "stage-", PROD: "prod-"}
