@@ -9,7 +9,9 @@ import pytest
 
 from common.errors import UserError
 from delivery.releases import approval_keys, commands, releaser, revision
+from delivery.releases.release_command import ReleaseCommand
 from delivery.stacks import lock
+from infra.tiers import loading
 from tests.promotions import command
 from tests.releases import approved, released
 
@@ -150,3 +152,11 @@ def test_key_lists_nobody_for_an_unknown_workload(checkout, config, tmp_path):
     with pytest.raises(UserError, match="no such workload"):
         commands.key(None, None, "markdwon")
     assert not list((tmp_path / "workloads").rglob("*.json"))
+
+
+def test_a_command_looks_its_tier_up_once(checkout, monkeypatch):
+    looked_up, resolve = [], loading.resolve
+    monkeypatch.setattr(loading, "resolve", lambda stack: looked_up.append(stack) or resolve(stack))
+    monkeypatch.setattr(commands, "_copy", lambda *_, **__: None)
+    commands.promote(ReleaseCommand.for_workload("promote markdown", "stage", "markdown"), None, 3)
+    assert looked_up == ["stage"], "the source and the origin are known with the stack"
