@@ -8,11 +8,13 @@ from infra import outputs, platform
 from infra.foundation import Foundation
 from infra.promotion import reading, rules
 from infra.settings import loading
+from infra.tiers import loading as tiers
 
 try:
     settings = loading.from_config()
-    deployed = reading.read(pulumi.get_stack(), settings)
-    rules.enforce(pulumi.get_stack(), settings, deployed, clock.today())
+    tier = tiers.resolve(pulumi.get_stack())
+    deployed = reading.read(tier, settings)
+    rules.enforce(tier, settings, deployed, clock.today())
 except UserError as error:
     raise pulumi.RunError(str(error)) from None
 

@@ -217,24 +217,30 @@ LIVE_CLUSTER = LiveCluster(uid=Found("00000000-0000-4000-8000-000000000001"), ow
 """The cluster of the tests, before an environment is in it."""
 
 
-def run_stack(
+def run_stack(  # noqa: PLR0913 each is a part of the world that a test may change
     stack: str,
     world: World | None = None,
     replaced: Mapping[str, object] | None = None,
     *,
     preview: bool = False,
     live: LiveCluster = LIVE_CLUSTER,
+    named: str = "",
 ) -> Declared:
     """What `__main__.py` declares for a stack file of the tests, with some of its concerns replaced.
 
-    `live` is what the cluster says about itself before any resource is declared.
+    `named` is the stack's name, if it is not that of the stack file. `live` is what the cluster says about itself before any
+    resource is declared.
     """
     document = YAML(typ="safe").load(_stack_file(stack))
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
     with patch.object(live_cluster, "read", return_value=live):
         return run(
-            lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=world, preview=preview
+            lambda: runpy.run_path(str(CHECKOUT / "__main__.py")),
+            stack=named or stack,
+            config=config,
+            world=world,
+            preview=preview,
         )
 
 

@@ -13,10 +13,9 @@ from delivery.environments import embedded_node
 from delivery.environments.environment import Environment
 from delivery.machine import preflight, summary, toolbox
 from delivery.releases.releaser import releaser_of
-from delivery.stacks import backend, lock, recovery, stack_file
+from delivery.stacks import backend, lock, recovery, stack_file, tiers_file
 from delivery.training.training_runs import runs_of
 from infra import live_cluster
-from infra.promotion import requirements
 from infra.settings import loading
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from delivery.stacks.stack import Stack
     from infra.settings.model import Settings
+    from infra.tiers.model import StackTier
 
 STAGES = ("tools", "environment", "training", "release", "endpoint")
 
@@ -32,19 +32,25 @@ def main(stack: str, until: str) -> None:
     """Runs the command."""
     preflight.check_current_user()
     loading.load(stack_file.path_of(stack))
+    tier = tiers_file.resolve(stack)
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
-        Up(stack, until, progress).run()
+        Up(tier, until, progress).run()
 
 
 @dataclass
 class Up:
     """One run of the command for one stack. `until` is the last stage to run, one of `STAGES`."""
 
-    name: str
+    tier: StackTier
     until: str
     progress: Reporter
     changed: bool = False
     """Whether this run has changed anything."""
+
+    @property
+    def name(self) -> str:
+        """The name of the stack."""
+        return self.tier.stack
 
     def run(self) -> None:
         """Runs the stages in order, up to `until`."""
@@ -55,7 +61,7 @@ class Up:
         stack = self._open_stack(settings)
         self._recover(stack, settings)
         self._update(stack, "environment")
-        environment = Environment(self.name)
+        environment = Environment(self.tier)
         if self._stops_after("environment"):
             return
         self._train(environment)
@@ -66,7 +72,7 @@ class Up:
             return
         if released:
             self._update(stack, "endpoints")
-        summary.show(Environment(self.name), self.progress, changed=self.changed)
+        summary.show(Environment(self.tier), self.progress, changed=self.changed)
 
     def _settings(self) -> Settings:
         return loading.load(stack_file.path_of(self.name))
@@ -158,7 +164,7 @@ class Up:
 
     def _unreleased(self, environment: Environment) -> Sequence[str]:
         """Returns the workloads that need their first release here. Empty if the stack gets its releases by promotion."""
-        if requirements.for_stack(self.name).source is not None:
+        if self.tier.source is not None:
             return []
         settings = environment.settings
         return [name for name in settings.workloads if name not in settings.releases]

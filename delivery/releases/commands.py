@@ -16,8 +16,7 @@ from delivery.releases import edits
 from delivery.releases.promoter import Promoter, verify
 from delivery.releases.release_command import ReleasePlan
 from delivery.releases.stack_editor import find_workload, read_releases
-from delivery.stacks import lock
-from infra.promotion import requirements
+from delivery.stacks import lock, tiers_file
 from infra.settings import tour
 from infra.settings.releases import Release
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from delivery.releases.promoter import SelectedRelease
     from delivery.releases.release_command import ReleaseCommand
     from delivery.releases.stack_editor import StackEdit, StackEditor
+    from infra.tiers.model import StackTier
 
 
 def release(stack: str, workload: str, version: int | None, *, dry_run: bool) -> None:
@@ -51,7 +51,7 @@ def promote(command: ReleaseCommand, source: str | None, version: int | None) ->
     """Makes a version stable in the environment of the command."""
 
     def plan(editor: StackEditor) -> ReleasePlan:
-        promoter, registry = _promoter(editor, source)
+        promoter, registry = _promoter(editor, tiers_file.resolve(source) if source is not None else editor.tier.source)
         selected = promoter.from_source(version)
         return ReleasePlan(
             edit=promoter.promote(selected),
@@ -74,7 +74,7 @@ def canary(command: ReleaseCommand, version: int | None, percent: int | None, *,
         if percent is None:
             what = "The command does not say which share of the requests the canary gets."
             raise UserError(what, example="--traffic 10", fix="add --traffic, or end the canary with --abort")
-        promoter, registry = _promoter(editor, None)
+        promoter, registry = _promoter(editor, editor.tier.source)
         selected = promoter.retained_or_from_source(running["version"] if version is None and running else version)
         return _variant_plan(promoter, selected, registry, promoter.canary(selected, percent))
 
@@ -88,7 +88,7 @@ def shadow(command: ReleaseCommand, version: int | None, *, abort: bool) -> None
         return
 
     def plan(editor: StackEditor) -> ReleasePlan:
-        promoter, registry = _promoter(editor, None)
+        promoter, registry = _promoter(editor, editor.tier.source)
         selected = promoter.retained_or_from_source(version)
         return _variant_plan(promoter, selected, registry, promoter.shadow(selected))
 
@@ -108,7 +108,7 @@ def approve(command: ReleaseCommand, version: int, file: Path) -> None:
 
     def plan(editor: StackEditor) -> ReleasePlan:
         retained = editor.retained_release(version)
-        verify(editor.name, retained, origin_registry(editor.stack))
+        verify(editor.name, retained, origin_registry(editor.tier))
         release = Release.model_validate({name: value for name, value in retained.items() if name != "approval"})
         approval = key.approve(editor.stack, editor.workload, release)
         # Other served versions may still lack their approval.
@@ -119,9 +119,10 @@ def approve(command: ReleaseCommand, version: int, file: Path) -> None:
 
 def check(stack: str, workload: str) -> None:
     """Checks every release in a stack file against the data that its run recorded. Stops at the first difference."""
-    releases = read_releases(stack, find_workload(workload))
+    declaration = find_workload(workload)
+    releases = read_releases(tiers_file.resolve(stack), declaration)
     releases.require_block()
-    registry = origin_registry(stack)
+    registry = origin_registry(releases.tier)
     for version, release in releases.versions.items():
         verify(workload, release, registry)
         print(f"{workload} version {version} matches its run {release['run']}: report {release['evidence']['report']}.")
@@ -147,7 +148,7 @@ def key(name: str | None, file: Path | None, workload: str | None, *, for_tour: 
         print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: {effect}")
 
 
-def _promoter(editor: StackEditor, source: str | None) -> tuple[Promoter, Callable[[], ModelRegistry]]:
+def _promoter(editor: StackEditor, source: StackTier | None) -> tuple[Promoter, Callable[[], ModelRegistry]]:
     """Returns the promoter for the editor's environment, and a function that opens the model registry with the evidence.
 
     The function opens the model registry at its first call, and only once.
@@ -155,16 +156,15 @@ def _promoter(editor: StackEditor, source: str | None) -> tuple[Promoter, Callab
     Raises:
         UserError: releases are created in that environment, so they cannot be promoted to it.
     """
-    origin = source or requirements.for_stack(editor.stack).source
-    if origin is None:
+    if source is None:
         fix = f"modelstack release {editor.name} --stack {editor.stack}"
         raise UserError(f"Releases are created in {editor.stack}; they cannot be promoted to it.", fix=fix)
 
     @cache
     def registry() -> ModelRegistry:
-        return origin_registry(origin)
+        return origin_registry(source)
 
-    releases = read_releases(origin, editor.workload)
+    releases = read_releases(source, editor.workload)
     return Promoter(target=editor, source=releases, evidence=registry, copy_image=container_registry.copy_image), registry
 
 
@@ -187,27 +187,27 @@ def _copy(promoter: Promoter, selected: SelectedRelease, registry: Callable[[], 
     """Copies the image of the selected release to the target; if `model` is set, also its model, run and evidence."""
     promoter.copy_image_of(selected)
     if model:
-        _copy_model(promoter.target.stack, promoter.target.name, selected, registry)
+        _copy_model(promoter.target.tier, promoter.target.name, selected, registry)
 
 
-def _copy_model(stack: str, workload: str, selected: SelectedRelease, registry: Callable[[], ModelRegistry]) -> None:
+def _copy_model(tier: StackTier, workload: str, selected: SelectedRelease, registry: Callable[[], ModelRegistry]) -> None:
     from delivery.releases import model_transfer
 
-    if not is_up(stack):
-        print(f"{stack} is not up yet: the next `modelstack promote` copies the model to its MLflow.", file=sys.stderr)
+    if not is_up(tier.stack):
+        print(f"{tier.stack} is not up yet: the next `modelstack promote` copies the model to its MLflow.", file=sys.stderr)
         return
-    source, target = registry(), Environment.open(stack).model_registry
+    source, target = registry(), Environment(tier).model_registry
     model = selected.model or source.version(workload, selected.version)
     if model is not None and (number := model_transfer.copy_version(source, target, model)):
         print(
-            f"Copied {workload} v{model.version} to the MLflow of {stack}; its version number there is {number}.",
+            f"Copied {workload} v{model.version} to the MLflow of {tier.stack}; its version number there is {number}.",
             file=sys.stderr,
         )
 
 
 def _approval_command(editor: StackEditor, selected: SelectedRelease) -> str:
     """Returns the command that approves the selected release; empty if no approval is required or the stack file has one."""
-    if not requirements.for_stack(editor.stack).approval or "approval" in editor.versions.get(selected.version, {}):
+    if not editor.tier.requirements.approval or "approval" in editor.versions.get(selected.version, {}):
         return ""
     command = f"modelstack approve {editor.name} --version {selected.version} --stack {editor.stack}"
     return f"an approver who did not train this version runs {command}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 
 from common.errors import UserError
-from infra.promotion import deployed, requirements
+from infra.promotion import deployed
 from infra.promotion.deployed import DeployedReleases
 
 if TYPE_CHECKING:
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
     from infra.promotion.deployed import DeployedRelease
     from infra.settings.model import Settings
+    from infra.tiers.model import StackTier
 
 _READ: Final = "pulumi:pulumi:readStackOutputs"
 """The engine function that StackReference uses. A direct call returns at once, so the program can refuse a release before it
 registers the first resource. The outputs of a StackReference are not available until the program has ended."""
 
 
-def read(stack: str, settings: Settings) -> DeployedReleases:
-    """Returns the deployed releases of this stack and of its source stack. Reads only what this stack's requirements need.
+def read(tier: StackTier, settings: Settings) -> DeployedReleases:
+    """Returns the deployed releases of a stack and of its source stack. Reads only what the stack's requirements need.
 
     Raises:
         UserError: the outputs of a stack cannot be read.
     """
-    required = requirements.for_stack(stack)
+    required = tier.requirements
     if not settings.releases or not (required.evidence or required.proven):
         return DeployedReleases()
-    source: Mapping[str, DeployedRelease] = _deployed(required.source) if required.proven and required.source else {}
-    return DeployedReleases(here=_deployed(stack), source=source)
+    source: Mapping[str, DeployedRelease] = _deployed(tier.source.stack) if required.proven and tier.source else {}
+    return DeployedReleases(here=_deployed(tier.stack), source=source)
 
 
 def _deployed(stack: str) -> Mapping[str, DeployedRelease]:

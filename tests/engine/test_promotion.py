@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from delivery.stacks import stack_file
-from tests.checkout import CHECKOUT, STACK_FILES
+from tests.checkout import CHECKOUT, STACK_FILES, TIERS
 from tests.engine.harness.plain import opened, template
 from tests.releases import APPROVER, approved, image, outputs, release, released
 
@@ -28,6 +28,7 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     for name in PROGRAM:
         copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
         copy(CHECKOUT / name, made.folder / name)
+    shutil.copy(STACK_FILES / "tiers.toml", made.folder / TIERS)
     (made.folder / "workloads/markdown/approvers.json").write_text(f"[{APPROVER.model_dump_json()}]")
     del made.environment["PULUMI_STACK"]
     kubeconfig = yaml.safe_load(api_server)

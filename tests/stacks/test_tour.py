@@ -10,6 +10,7 @@ import pytest
 from common import paths
 from infra.promotion import rules
 from infra.settings import tour
+from infra.tiers import loading
 from tests.harness import run_stack
 from tests.releases import APPROVER, MARKDOWN, approved, image, outputs, release, released, signed, stacks
 
@@ -34,6 +35,12 @@ def refusal(*args, **options):
 
 
 STABLE = stacks(**{tour.STAGE: outputs(released(3))})
+
+
+def test_the_stacks_of_the_tour_are_of_tiers_stage_and_prod():
+    stage, prod = loading.resolve(tour.STAGE), loading.resolve(tour.PROD)
+    assert (stage.tier, prod.tier) == (loading.resolve("stage").tier, loading.resolve("prod").tier)
+    assert (prod.source, stage.source) == (stage, loading.resolve(tour.DEV))
 
 
 def test_the_tour_declares_what_stage_and_prod_declare():

@@ -14,6 +14,7 @@ from delivery.machine import down, preflight, summary, toolbox, up
 from delivery.stacks import backend, recovery, stack, stack_file
 from local.node.lifecycle import start, stop
 from tests.releases import RUN, release
+from tests.tiers import tier_of
 from tests.unit.delivery.machine.test_preflight import GOOD
 
 EMBEDDED = """\
@@ -79,7 +80,7 @@ class Machine:
         return stack_file.path_of(name).read_text()
 
     def up(self, until="endpoint", name="dev"):
-        up.Up(name, until, self.progress).run()
+        up.Up(tier_of(name), until, self.progress).run()
         return self.calls
 
     def _stack(self, name):
@@ -93,8 +94,8 @@ class Machine:
             self.write(text if stack_file.salt(text) else f"{SALT}\n{text}", name)
         return self._stack(name)
 
-    def _environment(self, name):
-        return FakeEnvironment(self, name)
+    def _environment(self, tier):
+        return FakeEnvironment(self, tier)
 
     def _runs(self, _environment, workload):
         def train(_progress):
@@ -141,8 +142,8 @@ class FakeStack:
 class FakeEnvironment(environment.Environment):
     """An environment whose model registry has what was registered on the machine."""
 
-    def __init__(self, machine, name):
-        object.__setattr__(self, "name", name)
+    def __init__(self, machine, tier):
+        object.__setattr__(self, "tier", tier)
         object.__setattr__(self, "machine", machine)
 
     @property

@@ -91,7 +91,7 @@ def test_a_release_that_the_stack_does_not_retain_copies_its_model(world, comman
     monkeypatch.setattr(
         commands,
         "_copy_model",
-        lambda stack, workload, candidate, _registry: copied.append((stack, workload, candidate.release["run"])),
+        lambda tier, workload, candidate, _registry: copied.append((tier.stack, workload, candidate.release["run"])),
     )
     commands.canary(command, 4, 10, abort=False)
     assert copied == [("stage", "markdown", release(4)["run"])]

@@ -10,7 +10,9 @@ import pytest
 from common import paths
 from common.errors import UserError
 from delivery.releases import approval_keys, commands, releaser, revision
+from delivery.releases.release_command import ReleaseCommand
 from delivery.stacks import lock
+from infra.tiers import loading
 from tests.promotions import FakeModelRegistry, command
 from tests.releases import approved, released
 
@@ -202,3 +204,11 @@ def test_the_tours_approver_cannot_approve_what_he_trained(tour_folder, config, 
     commands.key(None, None, "markdown", for_tour=True)
     with pytest.raises(UserError, match="a different person must approve it"):
         commands.approve(command("approve", "tour-prod"), 3, approval_keys.default_file("tour-prod"))
+
+
+def test_a_command_looks_its_tier_up_once(checkout, monkeypatch):
+    looked_up, resolve = [], loading.resolve
+    monkeypatch.setattr(loading, "resolve", lambda stack: looked_up.append(stack) or resolve(stack))
+    monkeypatch.setattr(commands, "_copy", lambda *_, **__: None)
+    commands.promote(ReleaseCommand.for_workload("promote markdown", "stage", "markdown"), None, 3)
+    assert looked_up == ["stage"], "the source and the origin are known with the stack"
