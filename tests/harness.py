@@ -231,7 +231,7 @@ def run_stack(  # noqa: PLR0913 each is a part of the world that a test may chan
     `named` is the stack's name, if it is not that of the stack file. `live` is what the cluster says about itself before any
     resource is declared.
     """
-    document = YAML(typ="safe").load(_stack_file(stack))
+    document = YAML(typ="safe").load(stack_file_text(stack))
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
     with patch.object(live_cluster, "read", return_value=live):
@@ -244,7 +244,7 @@ def run_stack(  # noqa: PLR0913 each is a part of the world that a test may chan
         )
 
 
-def _stack_file(stack: str) -> str:
+def stack_file_text(stack: str) -> str:
     """Returns the stack file of the tests, or the one that `modelstack tour` writes beside their dev file."""
     if stack in tour.STACKS:
         return tour_files.texts(loading.load(STACK_FILES / "Pulumi.dev.yaml"))[stack]
