@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from clients import endpoint
 from delivery.console.terminal import duration
 from delivery.environments import held_out
+from infra.settings import tour
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -57,5 +58,6 @@ def next_commands(tier: StackTier, workload: str) -> list[tuple[str, str]]:
         (f"modelstack train {workload}", "train another model version"),
         (f"modelstack release {workload} --stack {stack}", "release it in the stack file"),
         (f"pulumi preview --stack {stack}", "show what that changes"),
+        *([("modelstack tour", "try promotion to stage and prod on this machine")] if stack == tour.DEV else []),
         ("make down", "destroy everything"),
     ]

@@ -68,7 +68,6 @@ def texts(dev: Settings) -> Mapping[str, str]:
         raise UserError(
             f"The tour needs the embedded cluster of {tour.DEV}.",
             where=f"modelstack:cluster in {file}",
-            found=dev.cluster.kind,
             fix=fix,
         )
     ports = node_ports(dev)

@@ -114,7 +114,11 @@ def test_every_printed_command_of_modelstack_is_accepted_by_the_command_line(sta
 @pytest.mark.parametrize(
     ("stack", "has", "lacks"),
     [
-        ("dev", ["modelstack train markdown", "modelstack release markdown --stack dev", "make down"], "promote"),
+        (
+            "dev",
+            ["modelstack train markdown", "modelstack release markdown --stack dev", "modelstack tour", "make down"],
+            "promote",
+        ),
         ("stage", ["modelstack promote markdown --to stage", "modelstack down --stack stage"], "train"),
         ("prod", ["modelstack promote markdown --to prod", "modelstack down --stack prod"], "make down"),
     ],
