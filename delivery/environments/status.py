@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SELECTOR = f"{WORKLOAD_LABEL},{VERSION_LABEL}"
 """Selects the Deployments of variants. `components.serving.variant` sets the labels and annotations."""
-_WIDTH = 160
+_WIDTH = 170
 """The width of the table in columns. A narrow terminal wraps the lines, but identifiers stay whole and can be copied."""
 _IDS = ("run", "data", "image")
 
