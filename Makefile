@@ -106,9 +106,9 @@ e2e-here: setup
 clone-down:
 	@if [ -e $(CLONE)/$(STATE)/node ] || [ -e $(CLONE)/$(STATE)/state ]; then $(IN_CLONE) down-here; fi
 
-# Stage and prod go first, because they are in the cluster of dev.
+# The stacks of the tour go first, because they are in the cluster of dev.
 down-here: setup
-	@for stack in prod stage; do \
+	@for stack in tour-prod tour-stage; do \
 		if [ -e $(STATE)/state/.pulumi/stacks/modelstack/$$stack.json ]; then $(MODELSTACK) down --stack $$stack; fi; \
 	done; $(MODELSTACK) down --stack $(STACK)
 

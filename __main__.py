@@ -8,15 +8,19 @@ from infra import live_cluster, outputs, ownership, platform, stack_state
 from infra.foundation.create import create
 from infra.promotion import reading, rules
 from infra.settings import loading
+from infra.tiers import loading as tiers
+from infra.tiers import targets
 
 stack, backend = pulumi.get_stack(), ownership.backend_url()
 try:
     settings = loading.from_config()
-    deployed = reading.read(stack, settings)
+    tier = tiers.resolve(stack)
     live = live_cluster.read(settings)
+    targets.enforce(tier, settings, live)
     own = ownership.StackOwnership.from_resources(stack_state.resources(stack))
     decided = ownership.decide(stack, backend, live, own)
-    rules.enforce(stack, settings, deployed, clock.today())
+    deployed = reading.read(tier, settings)
+    rules.enforce(tier, settings, deployed, clock.today())
 except UserError as error:
     raise pulumi.RunError(str(error)) from None
 

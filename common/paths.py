@@ -24,6 +24,8 @@ IMAGES = STATE / "images"
 KUBECONFIG = STATE / "kubeconfig"
 """The administrator's kubeconfig of the embedded cluster."""
 LOGS = STATE / "logs"
+TOUR = STATE / "tour"
+"""The approver's key and the lists of approvers of the tour (`modelstack key --tour`)."""
 
 
 def cache_home() -> Path:

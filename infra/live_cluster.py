@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from clients.kubernetes import text_at
-from common import naming
+from clients.kubernetes import KubernetesClient, text_at
+from common import naming, paths
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 
 if TYPE_CHECKING:
-    from clients.kubernetes import KubernetesClient, Object
+    from clients.kubernetes import Object
     from common.answers import Answer
     from infra.foundation.settings.cluster import ClusterSettings
     from infra.settings.model import Settings
@@ -26,6 +26,8 @@ RELEASES_CONFIG_MAP: Final = "modelstack-releases"
 """The ConfigMap, in the same namespace, with the deployed releases: see `components.release_record`."""
 DATABASE_SECRET: Final = "postgres"  # noqa: S105 a name
 """The Secret, in the same namespace, with the database's password: where it exists, an environment exists."""
+
+_KUBE_SYSTEM: Final = "/api/v1/namespaces/kube-system"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class LiveCluster:
     """The owner's backend, project and stack, for people. Empty if the owner is not found."""
     database: Answer[str] = field(default_factory=Absent)
     """The UID of the Secret with the database's password. Found for an environment of a release that wrote no owner, too."""
+    embedded_uid: Answer[str] = field(default_factory=Absent)
+    """The UID of the cluster that this checkout itself starts. Asked only if `uid` may be the same cluster by another way."""
 
 
 def client(cluster: ClusterSettings) -> Answer[KubernetesClient]:
@@ -57,7 +61,7 @@ def tracking_namespace(settings: Settings) -> str:
 
 
 def read(settings: Settings) -> LiveCluster:
-    """Reads the identity of the cluster and the owner of the environment. Sends three requests."""
+    """Reads the identity of the cluster and the owner of the environment. Sends three or four requests."""
     found = client(settings.cluster)
     if not isinstance(found, Found):
         return LiveCluster(uid=found, owner=found, database=found)
@@ -66,11 +70,23 @@ def read(settings: Settings) -> LiveCluster:
     try:
         owner = api.find(f"{objects}/configmaps/{OWNER_CONFIG_MAP}")
         return LiveCluster(
-            uid=_text(api.find("/api/v1/namespaces/kube-system"), "metadata", "uid"),
+            uid=_text(api.find(_KUBE_SYSTEM), "metadata", "uid"),
             owner=_text(owner, "data", "id"),
             owned_by=described(owner.value) if isinstance(owner, Found) else "",
             database=_text(api.find(f"{objects}/secrets/{DATABASE_SECRET}"), "metadata", "uid"),
+            embedded_uid=Absent() if settings.cluster.created_name else _embedded_uid(),
         )
+    finally:
+        api.close()
+
+
+def _embedded_uid() -> Answer[str]:
+    """Returns the UID of the cluster that this checkout starts. Absent if the cluster was not started yet."""
+    if not paths.KUBECONFIG.is_file():
+        return Absent()
+    api = KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+    try:
+        return _text(api.find(_KUBE_SYSTEM), "metadata", "uid")
     finally:
         api.close()
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 CHECKOUT = Path(__file__).resolve().parent.parent
 STACK_FILES = CHECKOUT / "tests" / "stack_files"
 """Stack files that tests rely on. Those of the checkout itself are edited by whoever uses the product."""
+TIERS = "infra/tiers/tiers.toml"
 MARK = Path(".modelstack", "may-be-edited")
 """Says of a checkout that it may be edited by tests."""
 
@@ -41,13 +42,16 @@ def clone(folder: Path) -> None:
 
 
 def _settle(folder: Path) -> None:
+    for file in folder.glob("Pulumi.tour-*.yaml"):  # git ignores them, so they stay from the last time
+        file.unlink()
     for file in STACK_FILES.glob("Pulumi.*.yaml"):
         shutil.copy(file, folder / file.name)
+    shutil.copy(STACK_FILES / "tiers.toml", folder / TIERS)
 
 
 def _copy(name: str, folder: Path) -> None:
     path = PurePosixPath(name)
-    if path.match("workloads/*/approvers.json") or path.match("/Pulumi.*.yaml"):
+    if path.match("workloads/*/approvers.json") or path.match("/Pulumi.*.yaml") or name == TIERS:
         return
     source, target = CHECKOUT / name, folder / name
     if source.is_file() or source.is_symlink():

@@ -11,7 +11,7 @@ import json
 import os
 import runpy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, cast
 from unittest.mock import patch
@@ -24,9 +24,11 @@ from pulumi.runtime.proto import resource_pb2
 from ruamel.yaml import YAML
 
 from common.answers import Absent, Found
+from delivery.machine import tour_files
 from infra import image_inputs, live_cluster
 from infra.image_inputs import ImageInputs
 from infra.live_cluster import LiveCluster
+from infra.settings import loading, tour
 from tests.checkout import CHECKOUT, STACK_FILES
 
 PROJECT = "modelstack"
@@ -221,33 +223,52 @@ IMAGE_INPUTS = ImageInputs(revision="1a2b3c4", digest="sha256:" + "1a" * 32)
 """The inputs of the tests' training image: those of this checkout are others after each commit."""
 LIVE_CLUSTER = LiveCluster(uid=Found("00000000-0000-4000-8000-000000000001"), owner=Absent())
 """The cluster of the tests, before an environment is in it."""
+UIDS = {"stage": "00000000-0000-4000-8000-000000000002", "prod": "00000000-0000-4000-8000-000000000003"}
+"""The clusters of stacks that have one of their own, as they are registered in `tests/stack_files/tiers.toml`."""
 
 
-def run_stack(
+def live_cluster_of(stack: str, live: LiveCluster = LIVE_CLUSTER) -> LiveCluster:
+    """What the cluster of a stack says about itself. A test that does not say which cluster it is gets the stack's own."""
+    return replace(live, uid=Found(UIDS[stack])) if stack in UIDS and live.uid == LIVE_CLUSTER.uid else live
+
+
+def run_stack(  # noqa: PLR0913 each is a part of the world that a test may change
     stack: str,
     world: World | None = None,
     replaced: Mapping[str, object] | None = None,
     *,
     preview: bool = False,
     live: LiveCluster = LIVE_CLUSTER,
+    named: str = "",
 ) -> Declared:
     """What `__main__.py` declares for a stack file of the tests, with some of its concerns replaced.
 
-    `live` is what the cluster says about itself before any resource is declared. The stack's state has no resources, unless the
-    world has a response for it.
+    `named` is the stack's name, if it is not that of the stack file. `live` is what the cluster says about itself before any
+    resource is declared. The stack's state has no resources, unless the world has a response for it.
     """
-    document = YAML(typ="safe").load(STACK_FILES / f"Pulumi.{stack}.yaml")
+    document = YAML(typ="safe").load(stack_file_text(stack))
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
     known = {"pulumi:pulumi:readStackResourceOutputs": {"outputs": {}}, **(world or {})}
     with (
         patch.dict(os.environ, {"PULUMI_BACKEND_URL": "s3://states.example"}),
-        patch.object(live_cluster, "read", return_value=live),
+        patch.object(live_cluster, "read", return_value=live_cluster_of(stack, live)),
         patch.object(image_inputs, "read", return_value=IMAGE_INPUTS),
     ):
         return run(
-            lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), stack=stack, config=config, world=known, preview=preview
+            lambda: runpy.run_path(str(CHECKOUT / "__main__.py")),
+            stack=named or stack,
+            config=config,
+            world=known,
+            preview=preview,
         )
+
+
+def stack_file_text(stack: str) -> str:
+    """Returns the stack file of the tests, or the one that `modelstack tour` writes beside their dev file."""
+    if stack in tour.STACKS:
+        return tour_files.texts(loading.load(STACK_FILES / "Pulumi.dev.yaml"))[stack]
+    return (STACK_FILES / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
 
 
 def _exports_of(program: Callable[[], object]) -> dict[str, Any]:

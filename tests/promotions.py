@@ -16,11 +16,12 @@ from tests.releases import (
     TODAY,
     TRAINER,
 )
+from tests.tiers import tier_of
 
 FILE = """\
 # comment
 config:
-  modelstack:cluster: {kind: existing, context: c, host: c.example}
+  modelstack:cluster: {kind: existing, context: %s, host: c.example}
   modelstack:images: {registry: %s}
   modelstack:workloads:
     markdown: {nodePort: 30001}   # second comment
@@ -45,7 +46,7 @@ class FakeModelRegistry:
 
 def command(name, stack, workload=MARKDOWN, **options):
     """Returns the command `modelstack NAME markdown` for an environment."""
-    return ReleaseCommand(name=f"{name} markdown", stack=stack, workload=workload, **options)
+    return ReleaseCommand(name=f"{name} markdown", tier=tier_of(stack), workload=workload, **options)
 
 
 class World:
@@ -58,7 +59,7 @@ class World:
         return self.folder / f"Pulumi.{stack}.yaml"
 
     def write(self, stack, block=None, registry="registry.example"):
-        text = FILE % registry
+        text = FILE % (stack, registry)
         self.file(stack).write_text(stack_file.with_releases(text, "markdown", block) if block else text)
 
     def block(self, stack):
@@ -67,12 +68,12 @@ class World:
 
     def read(self, stack, workload=MARKDOWN):
         file = self.file(stack)
-        return StackReleases(stack=stack, file=file, text=file.read_text(), workload=workload)
+        return StackReleases(tier=tier_of(stack), file=file, text=file.read_text(), workload=workload)
 
     def editor(self, stack, deployed=None, workload=MARKDOWN):
         file, text = self.file(stack), self.file(stack).read_text()
         deployed = deployed or DeployedReleases()
-        return StackEditor(stack=stack, file=file, text=text, workload=workload, deployed=deployed, today=TODAY)
+        return StackEditor(tier=tier_of(stack), file=file, text=text, workload=workload, deployed=deployed, today=TODAY)
 
     def promoter(self, source, stack, deployed=None, registry=None, workload=MARKDOWN):
         return Promoter(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from common.errors import UserError
-from delivery.cli import releases
+from delivery.cli import releases, targets
 from delivery.cli.completion import stack_names
 from delivery.cli.help import CommandGroup
-from delivery.cli.options import AsJson, Run, Stack, Workload  # noqa: TC001 typer reads them at run time
+from delivery.cli.options import AsJson, DryRun, Run, Stack, Workload  # noqa: TC001 typer reads them at run time
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -40,6 +40,7 @@ kind = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, hidden=True, help="Manage the `kind` cluster of a stack; for Pulumi."
 )
 app.add_typer(kind, name="kind")
+app.add_typer(targets.app, name="target")
 app.add_typer(releases.app)
 
 
@@ -96,6 +97,20 @@ def down(stack: Stack = "dev") -> None:
     from delivery.machine import down as command
 
     command.main(stack)
+
+
+@app.command()
+def tour(
+    *,
+    dry_run: DryRun = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the settings again, also of files that were edited. Releases stay.")
+    ] = False,
+) -> None:
+    """Write the stack files with which you try stage and prod on this machine. Git ignores these files."""
+    from delivery.machine import tour as command
+
+    command.main(dry_run=dry_run, force=force)
 
 
 @app.command()

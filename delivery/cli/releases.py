@@ -134,7 +134,7 @@ def approve(  # noqa: PLR0913 each is an option of the command
     from delivery.releases.release_command import ReleaseCommand
 
     release = ReleaseCommand.for_workload(f"approve {workload}", stack, workload, dry_run=dry_run, as_json=json, apply=apply)
-    commands.approve(release, version, key or approval_keys.default_file())
+    commands.approve(release, version, key or approval_keys.default_file(stack))
 
 
 @app.command()
@@ -210,11 +210,15 @@ def key(
     workload: Annotated[
         str | None, typer.Option(autocompletion=workload_names, help="Add the public key to the approvers of this workload.")
     ] = None,
+    *,
+    tour: Annotated[
+        bool, typer.Option("--tour", help="Only for tour-prod: the key stands for a colleague, and git ignores key and list.")
+    ] = False,
 ) -> None:
     """Create or show the key with which you approve releases. The approvers of a workload are listed in a reviewed file."""
     from delivery.releases import commands
 
-    commands.key(name, file, workload)
+    commands.key(name, file, workload, for_tour=tour)
 
 
 def _refuse_options(reason: str, options: dict[str, object]) -> None:

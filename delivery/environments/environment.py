@@ -7,33 +7,49 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from delivery.environments import outputs
-from delivery.stacks import backend, stack_file, stack_outputs
-from infra.promotion import requirements
+from delivery.stacks import backend, stack_file, stack_outputs, tiers_file
+from infra import live_cluster
 from infra.settings import loading
+from infra.tiers import targets
 
 if TYPE_CHECKING:
     from clients.kubernetes import KubernetesClient
     from clients.model_registry import ModelRegistry
     from delivery.environments.outputs import Outputs
     from infra.settings.model import Settings
+    from infra.tiers.model import StackTier
 
 
 @dataclass(frozen=True)
 class Environment:
     """An environment. Outputs, cluster and model registry are looked up at their first use and cached."""
 
-    name: str
-    """The name of the stack."""
+    tier: StackTier
+    """The stack with its tier and its source."""
 
     @classmethod
     def open(cls, name: str) -> Environment:
         """Returns the environment of a stack, without a check that it is up: reading `outputs` raises if it is not.
 
         Raises:
-            UserError: the stack file is missing or invalid.
+            UserError: the stack file is missing or invalid, or no tier lists the stack.
         """
         loading.load(stack_file.path_of(name))
-        return cls(name)
+        return cls(tiers_file.resolve(name))
+
+    @property
+    def name(self) -> str:
+        """The name of the stack."""
+        return self.tier.stack
+
+    def check_target(self) -> None:
+        """Checks that the environment may be changed. Each command that writes to it calls this first.
+
+        Raises:
+            UserError: its target is not registered for the stack's tier, or the cluster cannot be asked which one it is.
+        """
+        settings = self.settings
+        targets.enforce(self.tier, settings, live_cluster.read(settings))
 
     @property
     def settings(self) -> Settings:
@@ -59,8 +75,7 @@ class Environment:
 
         This is the environment's own model registry, or that of the first stack in the promotion order.
         """
-        origin = requirements.origin(self.name)
-        return self.model_registry if origin == self.name else Environment.open(origin).model_registry
+        return self.model_registry if self.tier.source is None else origin_registry(self.tier)
 
     @cached_property
     def cluster(self) -> KubernetesClient:
@@ -68,9 +83,9 @@ class Environment:
         return self.settings.cluster.connect(lambda: self.outputs.kubeconfig)
 
 
-def origin_registry(stack: str) -> ModelRegistry:
+def origin_registry(tier: StackTier) -> ModelRegistry:
     """Returns the model registry of the stack in which a stack's releases are created. The stack itself need not be up."""
-    return Environment.open(requirements.origin(stack)).model_registry
+    return Environment(tier.origin).model_registry
 
 
 def is_up(stack: str) -> bool:

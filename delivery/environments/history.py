@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from common.errors import UserError
 from delivery.console.tables import plain_table, short, wide_console
 from delivery.stacks import backend, stack_file
+from delivery.stacks.engine_errors import up_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +41,7 @@ def history(stack: str, workload: str, *, at: str | None, as_json: bool) -> None
     """Prints the entries of a workload, the newest first; with `at`, only the entry at that time."""
     if not backend.has_stack(stack):
         stack_file.read(stack_file.path_of(stack))  # raises if there is no such stack file either
-        raise UserError(f"Stack {stack} is not up: it has no history in this backend.", fix="run `make up`")
+        raise UserError(f"Stack {stack} is not up: it has no history in this backend.", fix=f"run `{up_command(stack)}`")
     from delivery.stacks.stack import Stack
 
     entries = list(entries_of(Stack.select(stack).updates(), workload))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from common.errors import UserError
+from delivery.stacks.engine_errors import up_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,8 @@ def parse(stack: str, raw: Mapping[str, object]) -> Outputs:
         return Outputs.model_validate(raw)
     except ValidationError as error:
         missing = ", ".join(".".join(str(part) for part in problem["loc"]) for problem in error.errors())
-        raise UserError(f"Stack {stack} is not up.", found=f"outputs missing: {missing}", fix="run `make up`") from None
+        fix = f"run `{up_command(stack)}`"
+        raise UserError(f"Stack {stack} is not up.", found=f"outputs missing: {missing}", fix=fix) from None
 
 
 def training_of(stack: str, outputs: Outputs, workload: str) -> TrainingOutput:

@@ -14,6 +14,7 @@ from common.roles import CANARY, SHADOW, STABLE
 from delivery.console.tables import plain_table, short, wide_console
 from delivery.environments import embedded_node
 from delivery.stacks import backend, stack_file, variables
+from delivery.stacks.engine_errors import up_command
 from infra.settings import loading
 from workloads.catalogue import WORKLOADS
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SELECTOR = f"{WORKLOAD_LABEL},{VERSION_LABEL}"
 """Selects the Deployments of variants. `components.serving.variant` sets the labels and annotations."""
-_WIDTH = 160
+_WIDTH = 170
 """The width of the table in columns. A narrow terminal wraps the lines, but identifiers stay whole and can be copied."""
 _IDS = ("run", "data", "image")
 
@@ -74,8 +75,7 @@ class StackStatus:
 
 def main(stack: str | None, *, as_json: bool) -> None:
     """Runs the command."""
-    names = [stack] if stack is not None else known_stacks()
-    statuses = [stack_status(name) for name in names]
+    statuses = [stack_status(stack)] if stack is not None else [_status_or_problem(name) for name in known_stacks()]
     if as_json:
         print(json.dumps([asdict(status) for status in statuses], indent=2))
     else:
@@ -117,6 +117,16 @@ def stack_status(name: str) -> StackStatus:
         variants=sorted(variants, key=lambda each: (each.workload, each.role != STABLE, each.role)),
         pending=pending(settings.releases, variants),
     )
+
+
+def _status_or_problem(name: str) -> StackStatus:
+    """Returns the status of a stack. If its stack file is invalid, its `state` says so, and the others are still shown."""
+    try:
+        loading.load(stack_file.path_of(name))
+    except UserError:
+        state = f"the stack file is invalid: `modelstack status --stack {name}` shows why"
+        return StackStatus(stack=name, backend=variables.shown_backend(), state=state, tracking="", variants=[], pending=[])
+    return stack_status(name)
 
 
 def variant(deployment: Object, releases: Mapping[str, WorkloadReleases], outputs: Outputs, today: date) -> Variant:
@@ -218,5 +228,6 @@ def _show(statuses: list[StackStatus]) -> None:
             what = "up, no version is released" if status.state == "up" else status.state
             console.print(f"{status.stack}: {what}", markup=False)
         for release in status.pending:
-            console.print(f"{status.stack}: {release} is in the stack file, but does not run: run `make up`", markup=False)
+            command = up_command(status.stack)
+            console.print(f"{status.stack}: {release} is in the stack file, but does not run: run `{command}`", markup=False)
     console.print(f"backend: {variables.shown_backend()}", markup=False)

@@ -10,11 +10,11 @@ from common.answers import Found
 from common.errors import UserError
 from delivery.console.progress import reporter
 from delivery.environments import embedded_node
-from delivery.machine import preflight
+from delivery.machine import preflight, tour_files
 from delivery.stacks import adopted_state, backend, lock, recovery, stack_file, variables
 from infra import live_cluster, ownership
 from infra.ownership import NotOwnerError, StackOwnership
-from infra.settings import loading
+from infra.settings import loading, tour
 
 if TYPE_CHECKING:
     from delivery.console.progress import Reporter
@@ -26,6 +26,7 @@ _ENVIRONMENT_PATHS = (
     paths.BACKEND,
     paths.PASSPHRASE,
     paths.KUBECONFIG,
+    paths.TOUR,
     paths.STATE / "held-out",
     paths.STATE / "scratch",
 )
@@ -35,6 +36,9 @@ _ENVIRONMENT_PATHS = (
 def main(stack: str) -> None:
     """Runs the command."""
     preflight.check_current_user()
+    if stack in tour.STACKS:
+        _down_tour(stack)
+        return
     settings = loading.load(stack_file.path_of(stack))
     with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
         # Before anything is removed: another engine may be working on the stack.
@@ -67,6 +71,20 @@ def _refuse_other_owner(stack: str, settings: Settings) -> None:
         raise UserError(error.what, where=error.where, found=error.found, fix=fix) from None
 
 
+def _down_tour(stack: str) -> None:
+    """Destroys a stack of the tour with all that belongs to it: its releases have no model without its MLflow."""
+    with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
+        if backend.has_stack(stack):
+            if not stack_file.path_of(stack).exists():
+                what = f"Stack {stack} has no stack file, so the engine does not know its settings."
+                raise UserError(
+                    what, where=stack_file.path_of(stack).name, fix="run `modelstack tour`, then this command again"
+                )
+            _destroy(stack, progress)
+            print(f"Stack {stack} is destroyed.")
+        print(tour_files.clean(stack) or f"Nothing of stack {stack} is left.")
+
+
 def _destroy(stack: str, progress: Reporter) -> None:
     from delivery.stacks.stack import Stack
 
@@ -94,6 +112,9 @@ def _destroy_embedded(stack: str, node_config: NodeConfig, progress: Reporter) -
             # All resources are in the node, which is removed next.
             progress.print(f"The stack could not be destroyed. Its node is removed with all resources instead.\n{error}")
     _remove_node(node_config, progress)
+    if stack == tour.DEV:
+        for message in filter(None, map(tour_files.clean, tour.STACKS)):  # before dev's own file changes: see `is_unedited`
+            progress.print(message)
     _clean_stack_file(stack, progress)
 
 
@@ -124,6 +145,8 @@ def _clean_stack_file(stack: str, progress: Reporter) -> None:
 
 def _uses_embedded_cluster(stack: str) -> bool:
     """Returns whether a stack's cluster is the embedded one of this checkout."""
+    if stack in tour.STACKS:
+        return True
     try:
         cluster = loading.load(stack_file.path_of(stack)).cluster
     except UserError:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from clients import endpoint
 from delivery.console.terminal import duration
 from delivery.environments import held_out
-from infra.promotion import requirements
+from infra.settings import tour
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
     from delivery.console.progress import Reporter
     from delivery.environments.environment import Environment
+    from infra.tiers.model import StackTier
 
 
 def show(environment: Environment, progress: Reporter, *, changed: bool) -> None:
@@ -36,16 +37,16 @@ def show(environment: Environment, progress: Reporter, *, changed: bool) -> None
     print(f"\n{done} ({duration(progress.elapsed())}).\n")
     print("\n".join(lines))
     print("\nNext:")
-    for command, description in next_commands(
-        stack, next(iter([*outputs.endpoints, *environment.settings.workloads, *WORKLOADS]))
-    ):
+    workload = next(iter([*outputs.endpoints, *environment.settings.workloads, *WORKLOADS]))
+    for command, description in next_commands(environment.tier, workload):
         print(f"  {command:<48} {description}")
 
 
-def next_commands(stack: str, workload: str) -> list[tuple[str, str]]:
+def next_commands(tier: StackTier, workload: str) -> list[tuple[str, str]]:
     """Returns the commands to try next, each with a description."""
-    source = requirements.for_stack(stack).source
-    if source is not None:
+    stack = tier.stack
+    if tier.source is not None:
+        source = tier.source.stack
         return [
             (f"modelstack promote {workload} --to {stack}", f"release the stable version of {source} here, in the stack file"),
             ("modelstack status", "show what runs, since when, from which run and data"),
@@ -57,5 +58,6 @@ def next_commands(stack: str, workload: str) -> list[tuple[str, str]]:
         (f"modelstack train {workload}", "train another model version"),
         (f"modelstack release {workload} --stack {stack}", "release it in the stack file"),
         (f"pulumi preview --stack {stack}", "show what that changes"),
+        *([("modelstack tour", "try promotion to stage and prod on this machine")] if stack == tour.DEV else []),
         ("make down", "destroy everything"),
     ]

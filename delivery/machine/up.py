@@ -14,12 +14,12 @@ from delivery.environments import embedded_node
 from delivery.environments.environment import Environment
 from delivery.machine import adoption, preflight, summary, toolbox
 from delivery.releases.releaser import releaser_of
-from delivery.stacks import adopted_state, backend, lock, recovery, stack_file, variables
+from delivery.stacks import adopted_state, backend, lock, recovery, stack_file, tiers_file, variables
 from delivery.training.training_runs import runs_of
 from infra import live_cluster, ownership
 from infra.ownership import NotOwnerError, Ownership, StackOwnership
-from infra.promotion import requirements
 from infra.settings import loading
+from infra.tiers import targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from delivery.stacks.stack import Stack
     from infra.settings.model import Settings
     from infra.settings.releases import Release
+    from infra.tiers.model import StackTier
 
 STAGES = ("tools", "environment", "training", "release", "endpoint")
 
@@ -35,21 +36,27 @@ def main(stack: str, until: str, *, adopt: bool = False) -> None:
     """Runs the command."""
     preflight.check_current_user()
     loading.load(stack_file.path_of(stack))
+    tier = tiers_file.resolve(stack)
     with reporter("up") as progress, lock.exclusive(f"up --stack {stack}"):
-        Up(stack, until, progress, adopt).run()
+        Up(tier, until, progress, adopt).run()
 
 
 @dataclass
 class Up:
     """One run of the command for one stack. `until` is the last stage to run, one of `STAGES`."""
 
-    name: str
+    tier: StackTier
     until: str
     progress: Reporter
     adopt: bool = False
     """Whether the stack becomes the owner of an environment that belongs to another one."""
     changed: bool = False
     """Whether this run has changed anything."""
+
+    @property
+    def name(self) -> str:
+        """The name of the stack."""
+        return self.tier.stack
 
     def run(self) -> None:
         """Runs the stages in order, up to `until`."""
@@ -58,6 +65,7 @@ class Up:
         if self._stops_after("tools"):
             return
         self._start_node(settings)
+        targets.enforce(self.tier, settings, live_cluster.read(settings))
         state = self._state()
         decided = self._check_owner(settings, state)
         stack = self._open_stack(settings, state, decided)
@@ -68,7 +76,7 @@ class Up:
             with adoption.overwriting():
                 self._update(stack, "adoption")
         self._update(stack, "environment")
-        environment = Environment(self.name)
+        environment = Environment(self.tier)
         if self._stops_after("environment"):
             return
         self._train(environment)
@@ -79,7 +87,7 @@ class Up:
             return
         if released:
             self._update(stack, "endpoints")
-        summary.show(Environment(self.name), self.progress, changed=self.changed)
+        summary.show(Environment(self.tier), self.progress, changed=self.changed)
 
     def _settings(self) -> Settings:
         return loading.load(stack_file.path_of(self.name))
@@ -229,7 +237,7 @@ class Up:
 
     def _unreleased(self, environment: Environment) -> Sequence[str]:
         """Returns the workloads that need their first release here. Empty if the stack gets its releases by promotion."""
-        if requirements.for_stack(self.name).source is not None:
+        if self.tier.source is not None:
             return []
         settings = environment.settings
         return [name for name in settings.workloads if name not in settings.releases]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from common import paths
 from common.errors import UserError
 from common.files import write_private
-from infra.promotion import approval
+from infra.promotion import approval, approvers
+from infra.settings import tour
 from workloads.declaration import Approver, read_approvers
 
 if TYPE_CHECKING:
@@ -29,8 +30,22 @@ if TYPE_CHECKING:
 APPROVERS: Final = "approvers.json"
 
 
-def default_file() -> Path:
-    """Returns the default key file: `modelstack/approver.json` in `$XDG_CONFIG_HOME`, or in `~/.config` if that is not set."""
+TOUR_NAME: Final = "colleague@example.com"
+"""The approver of the tour, who stands for a colleague: whoever trained a version cannot approve it."""
+
+
+def tour_file() -> Path:
+    """Returns the key file of the tour's approver. `modelstack down` deletes it."""
+    return paths.TOUR / "approver.json"
+
+
+def default_file(stack: str = "") -> Path:
+    """Returns the key file of the user: `modelstack/approver.json` in `$XDG_CONFIG_HOME`, or in `~/.config` if that is not set.
+
+    For a stack of the tour, it is the key file of the tour's approver, if there is one.
+    """
+    if stack in tour.STACKS and tour_file().is_file():
+        return tour_file()
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "modelstack" / "approver.json"
 
@@ -113,14 +128,18 @@ def read(file: Path) -> Key:
     return key
 
 
-def add_to_approvers(workload: str, key: Key) -> Path:
-    """Adds the public key to the workload's list of approvers, unless the list contains it already. Returns the file."""
-    folder = paths.CHECKOUT / "workloads" / workload
+def add_to_approvers(workload: str, key: Key, *, for_tour: bool = False) -> Path:
+    """Adds the public key to the workload's list of approvers, unless the list contains it already. Returns the file.
+
+    With `for_tour`, the list is the one of this machine that only the stacks of the tour accept.
+    """
+    folder = approvers.tour_folder(workload) if for_tour else paths.CHECKOUT / "workloads" / workload
     listed = read_approvers(folder)
     file = folder / APPROVERS
     entry = Approver(name=key.name, key=key.public)
     if any((approver.name, approver.key) == (entry.name, entry.key) for approver in listed):
         return file
     entries = [approver.model_dump(exclude_none=True) for approver in (*listed, entry)]
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     return file

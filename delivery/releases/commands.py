@@ -16,8 +16,8 @@ from delivery.releases import edits
 from delivery.releases.promoter import Promoter, verify
 from delivery.releases.release_command import ReleasePlan
 from delivery.releases.stack_editor import find_workload, read_releases
-from delivery.stacks import lock
-from infra.promotion import requirements
+from delivery.stacks import lock, tiers_file
+from infra.settings import tour
 from infra.settings.releases import Release
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from delivery.releases.promoter import SelectedRelease
     from delivery.releases.release_command import ReleaseCommand
     from delivery.releases.stack_editor import StackEdit, StackEditor
+    from infra.tiers.model import StackTier
 
 
 def release(stack: str, workload: str, version: int | None, *, dry_run: bool) -> None:
@@ -35,7 +36,10 @@ def release(stack: str, workload: str, version: int | None, *, dry_run: bool) ->
     from delivery.releases.releaser import releaser_of
 
     with reporter("release") as progress, lock.exclusive(f"release {workload}"):
-        changes = releaser_of(Environment.open(stack)).release(workload, version, progress, dry_run=dry_run)
+        environment = Environment.open(stack)
+        if not dry_run:
+            environment.check_target()
+        changes = releaser_of(environment).release(workload, version, progress, dry_run=dry_run)
     if not changes:
         print("This version is already released: nothing changes.")
         return
@@ -50,7 +54,7 @@ def promote(command: ReleaseCommand, source: str | None, version: int | None) ->
     """Makes a version stable in the environment of the command."""
 
     def plan(editor: StackEditor) -> ReleasePlan:
-        promoter, registry = _promoter(editor, source)
+        promoter, registry = _promoter(editor, tiers_file.resolve(source) if source is not None else editor.tier.source)
         selected = promoter.from_source(version)
         return ReleasePlan(
             edit=promoter.promote(selected),
@@ -73,7 +77,7 @@ def canary(command: ReleaseCommand, version: int | None, percent: int | None, *,
         if percent is None:
             what = "The command does not say which share of the requests the canary gets."
             raise UserError(what, example="--traffic 10", fix="add --traffic, or end the canary with --abort")
-        promoter, registry = _promoter(editor, None)
+        promoter, registry = _promoter(editor, editor.tier.source)
         selected = promoter.retained_or_from_source(running["version"] if version is None and running else version)
         return _variant_plan(promoter, selected, registry, promoter.canary(selected, percent))
 
@@ -87,7 +91,7 @@ def shadow(command: ReleaseCommand, version: int | None, *, abort: bool) -> None
         return
 
     def plan(editor: StackEditor) -> ReleasePlan:
-        promoter, registry = _promoter(editor, None)
+        promoter, registry = _promoter(editor, editor.tier.source)
         selected = promoter.retained_or_from_source(version)
         return _variant_plan(promoter, selected, registry, promoter.shadow(selected))
 
@@ -107,7 +111,7 @@ def approve(command: ReleaseCommand, version: int, file: Path) -> None:
 
     def plan(editor: StackEditor) -> ReleasePlan:
         retained = editor.retained_release(version)
-        verify(editor.name, retained, origin_registry(editor.stack))
+        verify(editor.name, retained, origin_registry(editor.tier))
         release = Release.model_validate({name: value for name, value in retained.items() if name != "approval"})
         approval = key.approve(editor.stack, editor.workload, release)
         # Other served versions may still lack their approval.
@@ -118,31 +122,36 @@ def approve(command: ReleaseCommand, version: int, file: Path) -> None:
 
 def check(stack: str, workload: str) -> None:
     """Checks every release in a stack file against the data that its run recorded. Stops at the first difference."""
-    releases = read_releases(stack, find_workload(workload))
+    declaration = find_workload(workload)
+    releases = read_releases(tiers_file.resolve(stack), declaration)
     releases.require_block()
-    registry = origin_registry(stack)
+    registry = origin_registry(releases.tier)
     for version, release in releases.versions.items():
         verify(workload, release, registry)
         print(f"{workload} version {version} matches its run {release['run']}: report {release['evidence']['report']}.")
 
 
-def key(name: str | None, file: Path | None, workload: str | None) -> None:
-    """Creates an approver key or shows the existing one, and adds the key to the approvers of a workload if one is given."""
+def key(name: str | None, file: Path | None, workload: str | None, *, for_tour: bool = False) -> None:
+    """Creates an approver key or shows the existing one, and adds the key to the approvers of a workload if one is given.
+
+    With `for_tour`, key and list are those of the tour: git ignores them, and no other stack accepts the approvals.
+    """
     from delivery.releases import approval_keys
     from delivery.releases.user import current_user
 
-    path = file or approval_keys.default_file()
+    path = file or (approval_keys.tour_file() if for_tour else approval_keys.default_file())
     if path.exists() and name is None:
         approver = approval_keys.read(path)
     else:
-        approver = approval_keys.create(name or current_user(), path)
+        approver = approval_keys.create(name or (approval_keys.TOUR_NAME if for_tour else current_user()), path)
     print(f"{approver.name}  {approver.public}\n  the private key is in {path}: do not share this file")
     if workload is not None:
-        listed = approval_keys.add_to_approvers(find_workload(workload).name, approver)
-        print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: commit this file and have the change reviewed")
+        listed = approval_keys.add_to_approvers(find_workload(workload).name, approver, for_tour=for_tour)
+        effect = f"its approvals count in {tour.PROD} only" if for_tour else "commit this file and have the change reviewed"
+        print(f"  listed in {listed.relative_to(paths.CHECKOUT)}: {effect}")
 
 
-def _promoter(editor: StackEditor, source: str | None) -> tuple[Promoter, Callable[[], ModelRegistry]]:
+def _promoter(editor: StackEditor, source: StackTier | None) -> tuple[Promoter, Callable[[], ModelRegistry]]:
     """Returns the promoter for the editor's environment, and a function that opens the model registry with the evidence.
 
     The function opens the model registry at its first call, and only once.
@@ -150,16 +159,15 @@ def _promoter(editor: StackEditor, source: str | None) -> tuple[Promoter, Callab
     Raises:
         UserError: releases are created in that environment, so they cannot be promoted to it.
     """
-    origin = source or requirements.for_stack(editor.stack).source
-    if origin is None:
+    if source is None:
         fix = f"modelstack release {editor.name} --stack {editor.stack}"
         raise UserError(f"Releases are created in {editor.stack}; they cannot be promoted to it.", fix=fix)
 
     @cache
     def registry() -> ModelRegistry:
-        return origin_registry(origin)
+        return origin_registry(source)
 
-    releases = read_releases(origin, editor.workload)
+    releases = read_releases(source, editor.workload)
     return Promoter(target=editor, source=releases, evidence=registry, copy_image=container_registry.copy_image), registry
 
 
@@ -182,27 +190,27 @@ def _copy(promoter: Promoter, selected: SelectedRelease, registry: Callable[[], 
     """Copies the image of the selected release to the target; if `model` is set, also its model, run and evidence."""
     promoter.copy_image_of(selected)
     if model:
-        _copy_model(promoter.target.stack, promoter.target.name, selected, registry)
+        _copy_model(promoter.target.tier, promoter.target.name, selected, registry)
 
 
-def _copy_model(stack: str, workload: str, selected: SelectedRelease, registry: Callable[[], ModelRegistry]) -> None:
+def _copy_model(tier: StackTier, workload: str, selected: SelectedRelease, registry: Callable[[], ModelRegistry]) -> None:
     from delivery.releases import model_transfer
 
-    if not is_up(stack):
-        print(f"{stack} is not up yet: the next `modelstack promote` copies the model to its MLflow.", file=sys.stderr)
+    if not is_up(tier.stack):
+        print(f"{tier.stack} is not up yet: the next `modelstack promote` copies the model to its MLflow.", file=sys.stderr)
         return
-    source, target = registry(), Environment.open(stack).model_registry
+    source, target = registry(), Environment(tier).model_registry
     model = selected.model or source.version(workload, selected.version)
     if model is not None and (number := model_transfer.copy_version(source, target, model)):
         print(
-            f"Copied {workload} v{model.version} to the MLflow of {stack}; its version number there is {number}.",
+            f"Copied {workload} v{model.version} to the MLflow of {tier.stack}; its version number there is {number}.",
             file=sys.stderr,
         )
 
 
 def _approval_command(editor: StackEditor, selected: SelectedRelease) -> str:
     """Returns the command that approves the selected release; empty if no approval is required or the stack file has one."""
-    if not requirements.for_stack(editor.stack).approval or "approval" in editor.versions.get(selected.version, {}):
+    if not editor.tier.requirements.approval or "approval" in editor.versions.get(selected.version, {}):
         return ""
     command = f"modelstack approve {editor.name} --version {selected.version} --stack {editor.stack}"
     return f"an approver who did not train this version runs {command}"

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from delivery.console.progress import reporter
 from delivery.releases.stack_editor import find_workload, open_editor
-from delivery.stacks import lock
+from delivery.stacks import lock, tiers_file
+from infra import live_cluster
+from infra.settings import loading
+from infra.tiers import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from delivery.releases.stack_editor import StackEdit, StackEditor
+    from infra.tiers.model import StackTier
     from workloads.declaration import Workload
 
 
@@ -45,7 +49,7 @@ class ReleaseCommand:
 
     Args:
         name: the command and its workload, for example `promote markdown`; the lock shows it to other commands.
-        stack: the environment.
+        tier: the stack of the environment, with its tier and its source.
         workload: the declaration of the workload.
         dry_run: show the change only: copy nothing and write nothing.
         as_json: print the result as JSON, for programs.
@@ -53,7 +57,7 @@ class ReleaseCommand:
     """
 
     name: str
-    stack: str
+    tier: StackTier
     workload: Workload
     dry_run: bool = False
     as_json: bool = False
@@ -63,17 +67,24 @@ class ReleaseCommand:
     def for_workload(  # noqa: PLR0913 each is an option of the commands
         cls, name: str, stack: str, workload: str, *, dry_run: bool = False, as_json: bool = False, apply: bool = False
     ) -> ReleaseCommand:
-        """Returns the command for the workload with the given name.
+        """Returns the command for the workload and the stack with the given names.
 
         Raises:
-            UserError: no workload has this name.
+            UserError: no workload has this name, there is no such stack file, or no tier lists the stack.
         """
         declaration = find_workload(workload)
-        return cls(name=name, stack=stack, workload=declaration, dry_run=dry_run, as_json=as_json, apply=apply)
+        return cls(
+            name=name, tier=tiers_file.resolve(stack), workload=declaration, dry_run=dry_run, as_json=as_json, apply=apply
+        )
+
+    @property
+    def stack(self) -> str:
+        """The name of the stack."""
+        return self.tier.stack
 
     def editor(self) -> StackEditor:
         """Returns an editor with the current content of the stack file and the releases that are deployed now."""
-        return open_editor(self.stack, self.workload)
+        return open_editor(self.tier, self.workload)
 
     def run(self, plan: Callable[[StackEditor], ReleasePlan]) -> None:
         """Makes the plan and carries it out under one lock.
@@ -91,6 +102,10 @@ class ReleaseCommand:
         with lock.exclusive(self.name):
             current = plan(self.editor())
             changed = bool(current.edit.diff)
+            if not self.dry_run and (current.copy is not nothing or self.apply):
+                # An edit of the file alone needs no access to the cluster: the program checks the target at the next update.
+                settings = loading.parse_text(current.edit.before, current.edit.file.name)
+                targets.enforce(self.tier, settings, live_cluster.read(settings))
             if not self.dry_run:
                 current.copy()
                 if changed:

@@ -160,9 +160,9 @@ def releaser_of(environment: Environment) -> Releaser:
     """Returns the releaser of an environment that is up."""
     from local.images import Builder
 
-    stack, address = environment.name, environment.outputs.registry
+    tier, address = environment.tier, environment.outputs.registry
     return Releaser(
-        editor=lambda workload: open_editor(stack, WORKLOADS[workload]),
+        editor=lambda workload: open_editor(tier, WORKLOADS[workload]),
         models=environment.model_registry,
         builder=Builder(),
         registry=address,

@@ -11,6 +11,7 @@ from delivery.environments.environment import origin_registry
 from delivery.releases import edits
 from delivery.releases.report.model import Review, ServedVersion, Split, Traffic, Version
 from delivery.releases.stack_editor import find_workload, open_editor
+from delivery.stacks import tiers_file
 from workloads import evidence
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def main(workload: str, version: int | None, stack: str, out: Path, *, preview: 
     """Writes the page and the text for a pull request to a folder, and prints the summary line."""
     from delivery.releases.report import document, pull
 
-    editor, registry = open_editor(stack, find_workload(workload)), origin_registry(stack)
+    declaration, tier = find_workload(workload), tiers_file.resolve(stack)
+    editor, registry = open_editor(tier, declaration), origin_registry(tier)
     review = review_of(editor, registry, version, _preview(stack) if preview else None)
     out.mkdir(parents=True, exist_ok=True)
     (out / PAGE).write_text(document.page(review), encoding="utf-8")

@@ -11,7 +11,7 @@ from common import clock
 from common.errors import UserError
 from delivery.releases import edits
 from delivery.stacks import backend, stack_file, stack_outputs
-from infra.promotion import requirements, rules
+from infra.promotion import approvers, rules
 from infra.promotion.deployed import DeployedReleases, parse
 from infra.sections.problems import refusal
 from infra.settings import consistency, loading
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from delivery.releases.edits import Block
     from infra.promotion.deployed import DeployedRelease
     from infra.settings.model import Settings
+    from infra.tiers.model import StackTier
     from workloads.declaration import Workload
 
 
@@ -61,16 +62,21 @@ class StackReleases:
     An object of this class reads no file and starts no Pulumi engine: use `read_releases` to read the file.
 
     Args:
-        stack: the environment.
+        tier: the stack with its tier and its source.
         file: path of its stack file.
         text: content of the file when it was read.
         workload: the declaration of the workload.
     """
 
-    stack: str
+    tier: StackTier
     file: Path
     text: str
     workload: Workload
+
+    @property
+    def stack(self) -> str:
+        """The name of the stack."""
+        return self.tier.stack
 
     @property
     def name(self) -> str:
@@ -113,8 +119,8 @@ class StackReleases:
             UserError: the stack file has no releases of the workload.
         """
         if self.block is None:
-            source = requirements.for_stack(self.stack).source
-            fix = f"modelstack promote {self.name} --to {self.stack}" if source else f"modelstack release {self.name}"
+            promoted = self.tier.source is not None
+            fix = f"modelstack promote {self.name} --to {self.stack}" if promoted else f"modelstack release {self.name}"
             raise UserError(f"No version of {self.name} is released in {self.stack} yet.", where=self.file.name, fix=fix)
         return self.block
 
@@ -125,9 +131,7 @@ class StackReleases:
             UserError: the stack file does not retain a release of this version.
         """
         if version not in self.versions:
-            command = (
-                f"promote {self.name} --to" if requirements.for_stack(self.stack).source else f"release {self.name} --stack"
-            )
+            command = f"promote {self.name} --to" if self.tier.source else f"release {self.name} --stack"
             raise UserError(
                 f"The stack file of {self.stack} retains no release of {self.name} version {version}.",
                 where=self.file.name,
@@ -164,11 +168,11 @@ class StackEditor(StackReleases):
     def edit_text(self, after: str, *, approval_later: bool = False) -> StackEdit:
         """Returns the edit that replaces the whole text of the file with `after`. The checks are those of `edit`."""
         if after != self.text:
-            required = requirements.for_stack(self.stack)
+            required = self.tier.requirements
             required = dataclasses.replace(required, approval=required.approval and not approval_later)
             settings = loading.parse_text(after, self.file.name)
             workloads = {self.name: self.workload}
-            problems = rules.refusals(self.stack, settings, self.deployed, workloads, today=self.today, required=required)
+            problems = rules.refusals(self.tier, settings, self.deployed, workloads, today=self.today, required=required)
             if problems:
                 raise refusal(self.file.name, problems)
         return StackEdit(file=self.file, before=self.text, after=after)
@@ -186,33 +190,33 @@ def find_workload(name: str) -> Workload:
         raise UserError("There is no such workload.", found=name, fix=str(error)) from None
 
 
-def read_releases(stack: str, workload: Workload) -> StackReleases:
+def read_releases(tier: StackTier, workload: Workload) -> StackReleases:
     """Reads the workload's releases from the stack file. Does not start the Pulumi engine.
 
     Raises:
         UserError: the stack file does not exist.
     """
-    file = stack_file.path_of(stack)
-    return StackReleases(stack=stack, file=file, text=stack_file.read(file), workload=workload)
+    file = stack_file.path_of(tier.stack)
+    return StackReleases(tier=tier, file=file, text=stack_file.read(file), workload=workload)
 
 
-def open_editor(stack: str, workload: Workload) -> StackEditor:
+def open_editor(tier: StackTier, workload: Workload) -> StackEditor:
     """Reads the workload's releases from the stack file and, from the outputs of the Pulumi stacks, the deployed releases.
 
     The deployed releases are those of this environment and of its source, if this environment requires a proven image.
 
     Raises:
-        UserError: the stack file does not exist, or the outputs cannot be read.
+        UserError: the stack file does not exist, a list of approvers is invalid, or the outputs cannot be read.
     """
-    required = requirements.for_stack(stack)
-    releases = read_releases(stack, workload)
-    source: Mapping[str, DeployedRelease] = deployed_in(required.source) if required.proven and required.source else {}
+    releases = read_releases(tier, workload)
+    proven_in = tier.source if tier.requirements.proven else None
+    source: Mapping[str, DeployedRelease] = deployed_in(proven_in.stack) if proven_in else {}
     return StackEditor(
-        stack=stack,
+        tier=tier,
         file=releases.file,
         text=releases.text,
-        workload=workload,
-        deployed=DeployedReleases(here=deployed_in(stack), source=source),
+        workload=approvers.for_stack(tier.stack, workload),
+        deployed=DeployedReleases(here=deployed_in(tier.stack), source=source),
         today=clock.today(),
     )
 

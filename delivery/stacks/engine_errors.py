@@ -12,14 +12,21 @@ class EngineError(UserError):
     """The engine refused a command or failed; the message contains the engine's output."""
 
 
+def up_command(name: str) -> str:
+    """Returns the command that brings a stack up."""
+    return "make up" if name == "dev" else f"modelstack up --stack {name}"
+
+
 def no_engine(name: str) -> UserError:
     """Returns the error for a command that needs the engine before `make up` has installed it."""
-    return UserError(f"Stack {name} is not up: this checkout has no engine yet.", fix="run `make up`")
+    return UserError(f"Stack {name} is not up: this checkout has no engine yet.", fix=f"run `{up_command(name)}`")
 
 
 def no_stack(name: str) -> UserError:
     """Returns the error for a stack that is not in the backend."""
-    return UserError(f"There is no stack {name} in the backend.", where=variables.backend_url(), fix="run `make up`")
+    return UserError(
+        f"There is no stack {name} in the backend.", where=variables.backend_url(), fix=f"run `{up_command(name)}`"
+    )
 
 
 def cannot_open(name: str, output: str) -> EngineError:

@@ -14,6 +14,7 @@ from common import paths
 from common.errors import UserError
 from common.files import write_atomic
 from common.naming import PROJECT
+from infra.settings import tour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,10 @@ def read(path: Path) -> str:
         raise UserError("The stack file is not UTF-8.", where=path.name, found=error, fix="save it as UTF-8") from None
     except FileNotFoundError:
         existing = ", ".join(sorted(file.name for file in path.parent.glob("Pulumi.*.yaml"))) or "none"
-        raise UserError("There is no such stack file.", where=path.name, found=f"stack files here: {existing}") from None
+        fix = tour.fix_for_missing(path.name)
+        raise UserError(
+            "There is no such stack file.", where=path.name, found=f"stack files here: {existing}", fix=fix
+        ) from None
 
 
 def write(path: Path, text: str) -> None:

@@ -34,6 +34,7 @@ def train(stack: str, workload: str, *, cancel: bool, run: str | None = None) ->
         if cancel:
             _cancel(runs, progress)
             return
+        environment.check_target()
         with _interruptible(f"modelstack train {workload}", progress):
             registered = runs.train(progress)
     print(f"Registered version {registered.version} of {registered.model}, run {registered.run}.")
@@ -55,6 +56,7 @@ def back_test(  # noqa: PLR0913 the options of the command
         if cancel:
             _cancel(runs, progress)
             return
+        environment.check_target()
         with _interruptible(f"modelstack backtest {workload} --version {model.version}", progress):
             result = runs.back_test(progress)
         # Look up the version again: the back-test may have recorded or restored its report just now.

@@ -29,13 +29,13 @@ def main(command: ReleaseCommand) -> None:
     Raises:
         UserError: the stack file has no shadow of the workload, or no request has been answered by both versions.
     """
-    releases = read_releases(command.stack, command.workload)
+    releases = read_releases(command.tier, command.workload)
     block = releases.require_block()
     if block.get(SHADOW) is None:
         fix = f"modelstack shadow {command.workload.name} --stack {command.stack} --version VERSION --apply"
         raise UserError(f"There is no shadow of {command.workload.name} in {command.stack}.", where=releases.file.name, fix=fix)
     versions = {role: int(block[role]) for role in (STABLE, SHADOW)}
-    pods = Pods.from_environment(Environment.open(command.stack), command.workload.name)
+    pods = Pods.from_environment(Environment(command.tier), command.workload.name)
     answers = {role: pods.recorded(role, version) for role, version in versions.items()}
     comparison = agreement(answers[STABLE], answers[SHADOW])
     if comparison is None:

@@ -104,7 +104,7 @@ def main(command: ReleaseCommand, seconds: int | None, min_requests: int | None)
     trial = Trial.from_editor(command.editor())
     changes = {"seconds": seconds, "min_requests": min_requests}
     rules = command.workload.canary.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    pods = Pods.from_environment(Environment.open(command.stack), command.workload.name)
+    pods = Pods.from_environment(Environment(command.tier), command.workload.name)
 
     def sample() -> Sample:
         return {role: pods.readings(role, trial.versions[role]) for role in ROLES}

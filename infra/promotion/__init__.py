@@ -1,1 +1,1 @@
-"""The requirements of each environment for the releases that it serves, and the facts about deployed releases."""
+"""Checks whether an environment may serve its releases: the rules, the approvals, and the facts about deployed releases."""

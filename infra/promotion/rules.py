@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.roles import STABLE
-from infra.promotion import approval, requirements
+from infra.promotion import approval, approvers
 from infra.sections.problems import Problem, refusal
+from infra.settings import tour
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -18,24 +19,26 @@ if TYPE_CHECKING:
     from datetime import date
 
     from infra.promotion.deployed import DeployedRelease, DeployedReleases
-    from infra.promotion.requirements import Requirements
     from infra.settings.model import Settings
     from infra.settings.releases import Release, WorkloadReleases
+    from infra.tiers.model import Requirements, StackTier
     from workloads.declaration import Workload
 
 
-def enforce(stack: str, settings: Settings, deployed: DeployedReleases, today: date) -> None:
+def enforce(tier: StackTier, settings: Settings, deployed: DeployedReleases, today: date) -> None:
     """Refuses a stack file with a release that does not meet the environment's requirements.
 
     Raises:
         UserError: a release does not meet a requirement. The error lists each such requirement with a command that fixes it.
     """
-    if problems := refusals(stack, settings, deployed, WORKLOADS, today=today):
-        raise refusal(f"Pulumi.{stack}.yaml", problems)
+    workloads = {name: approvers.for_stack(tier.stack, workload) for name, workload in WORKLOADS.items()}
+    problems = [*tour.problems(tier.stack, settings), *refusals(tier, settings, deployed, workloads, today=today)]
+    if problems:
+        raise refusal(f"Pulumi.{tier.stack}.yaml", problems)
 
 
 def refusals(  # noqa: PLR0913 a pure function: all its inputs are arguments
-    stack: str,
+    tier: StackTier,
     settings: Settings,
     deployed: DeployedReleases,
     workloads: Mapping[str, Workload],
@@ -50,20 +53,20 @@ def refusals(  # noqa: PLR0913 a pure function: all its inputs are arguments
     and a rollback must always be possible.
 
     Args:
-        stack: the environment.
+        tier: the stack of the environment, with its tier and its source.
         settings: the settings in its stack file.
         deployed: the deployed releases of this stack and of its source stack.
         workloads: the declarations by name. Releases of workloads that are not among them are not checked.
         today: the day at which the age of the data is measured.
-        required: the requirements to check, if not those of the stack.
+        required: the requirements to check, if not those of the tier.
     """
-    required = required or requirements.for_stack(stack)
+    required = required or tier.requirements
     return [
         problem
         for name, releases in settings.releases.items()
         if name in workloads
         for role, release in releases.served.items()
-        for problem in _refusals(_Case(stack, required, workloads[name], releases, role, release, deployed, today))
+        for problem in _refusals(_Case(tier, required, workloads[name], releases, role, release, deployed, today))
     ]
 
 
@@ -71,7 +74,7 @@ def refusals(  # noqa: PLR0913 a pure function: all its inputs are arguments
 class _Case:
     """The check of one release in one role."""
 
-    stack: str
+    tier: StackTier
     required: Requirements
     workload: Workload
     releases: WorkloadReleases
@@ -79,6 +82,10 @@ class _Case:
     release: Release
     deployed: DeployedReleases
     today: date
+
+    @property
+    def stack(self) -> str:
+        return self.tier.stack
 
     @property
     def key(self) -> str:
@@ -130,7 +137,7 @@ def _baseline_metrics(
 
 
 def _proven(case: _Case) -> Iterator[Problem]:
-    source, name = case.required.source, case.workload.name
+    source, name = case.tier.source.stack if case.tier.source else None, case.workload.name
     in_source = case.deployed.source.get(name)
     # An image that this stack serves or has served was proven when it was new. The source may serve a newer release by now.
     if case.served or (in_source is not None and case.release.image == in_source.image):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from common.errors import UserError
 from common.naming import PROJECT
 from infra.sections.problems import problems_of, refusal
-from infra.settings import consistency
+from infra.settings import consistency, tour
 from infra.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def load(stack_file: Path) -> Settings:
     try:
         text = stack_file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError("There is no such stack file.", where=where, fix="choose a stack that has a stack file") from None
+        fix = tour.fix_for_missing(stack_file.name, "choose a stack that has a stack file")
+        raise UserError("There is no such stack file.", where=where, fix=fix) from None
     except UnicodeDecodeError as error:
         raise _invalid_yaml(where, error) from None
     return parse_text(text, stack_file.name, where)

@@ -59,7 +59,7 @@ class Release(Section):
     """The person who started the training. A different person must approve the release."""
     evidence: Evidence
     approval: Approval | None = None
-    """Required in some environments: see `infra.promotion.requirements`."""
+    """Required in some environments: see `infra.tiers`."""
 
 
 class Canary(Section):

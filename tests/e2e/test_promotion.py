@@ -1,4 +1,4 @@
-"""The way of a model through three environments, which share the embedded cluster: dev is up, stage and prod are made.
+"""The way of a model through three environments, which share the embedded cluster: dev is up, and those of the tour are made.
 
 Every step is a command that a user types. What is refused is refused for what is really there.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -18,64 +19,37 @@ from common import paths
 from delivery.environments.environment import Environment
 from delivery.releases import approval_keys, edits
 from delivery.stacks import stack_file
+from infra.settings.tour import PROD, STAGE
 from tests.e2e.conftest import PREDICTIONS, User
 from tests.e2e.load import Load
 
 pytestmark = pytest.mark.timeout(900)
 
-ENVIRONMENT = """\
-# For the tests: beside dev, in its cluster.
-config:
-  pulumi:disable-default-providers: [kubernetes]
-  modelstack:cluster:
-    kind: existing
-    context: modelstack
-    kubeconfig: %(kubeconfig)s
-    host: localhost
-    namespacePrefix: %(stack)s-
-  modelstack:images:
-    registry: localhost:5000
-    base: localhost:5000/base:bookworm
-  modelstack:database: {cpu: 50m}
-  modelstack:tracking: {cpu: 50m, nodePort: %(tracking)d}
-  modelstack:workloads:
-    markdown:
-      nodePort: %(endpoint)d
-"""
-PORTS = {"stage": (30010, 30011), "prod": (30020, 30021)}
-APPROVERS = paths.CHECKOUT / "workloads" / "markdown" / approval_keys.APPROVERS
+PORTS = {STAGE: 30011, PROD: 30021}
+"""The node ports of markdown that `modelstack tour` chooses, by stack."""
+APPROVER = approval_keys.TOUR_NAME
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=paths.CHECKOUT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
-def key(tmp_path_factory):
-    """The key of an approver who is listed for as long as the tests last."""
-    return tmp_path_factory.mktemp("keys") / "approver.json"
-
-
-@pytest.fixture(scope="module")
-def environments(user, key):
-    """Stage and prod, up and without a release; gone afterwards, and every file as it was."""
-    files = {stack: stack_file.path_of(stack) for stack in PORTS}
-    before = {file: file.read_text() for file in files.values()}
-    approvers = APPROVERS.read_text() if APPROVERS.exists() else None
-    user.modelstack("key", "--name", "approver@example.com", "--key", str(key), "--workload", "markdown")
+def environments(user):
+    """Stage and prod of the tour, up and without a release; gone afterwards, and every file as it was."""
+    before = git("status", "--porcelain"), git("diff")
+    user.modelstack("tour")
+    user.modelstack("key", "--tour", "--workload", "markdown")
     try:
-        for stack, file in files.items():
-            tracking, endpoint = PORTS[stack]
-            values = {"kubeconfig": paths.KUBECONFIG, "stack": stack, "tracking": tracking, "endpoint": endpoint}
-            file.write_text(ENVIRONMENT % values)
+        for stack in PORTS:
             said = user.modelstack("up", "--stack", stack)
             assert "no version is released yet" in said, "an environment can be there before its first model"
         yield {stack: User(stack) for stack in PORTS}
     finally:
-        for stack in PORTS:
+        for stack in reversed(PORTS):
             user.modelstack("down", "--stack", stack, code=0)
-        for file, text in before.items():
-            file.write_text(text)
-        if approvers is None:
-            APPROVERS.unlink()
-        else:
-            APPROVERS.write_text(approvers)
+    assert [file for file in map(stack_file.path_of, PORTS) if file.exists()] == [], "`down` deletes what `tour` has written"
+    assert (git("status", "--porcelain"), git("diff")) == before, "the tour changes no file that git knows"
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +78,7 @@ def second(user, environments, models):
 def answering(stack, request):
     """Returns the version that answers. Waits for a node port that is so new that kube-proxy does not know it yet."""
     deadline = time.monotonic() + 10
-    with httpx.Client(base_url=f"http://localhost:{PORTS[stack][1]}", timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=f"http://localhost:{PORTS[stack]}", timeout=30, trust_env=False) as client:
         while True:
             try:
                 answer = client.post(PREDICTIONS, json=request).raise_for_status().json()
@@ -121,17 +95,17 @@ def changed(said):
 
 def test_a_release_comes_to_stage_and_answers_there(user, environments, held_out):
     first = user.release()
-    said = user.modelstack("promote", "markdown", "--to", "stage", "--apply")
+    said = user.modelstack("promote", "markdown", "--to", STAGE, "--apply")
     assert f"+      stable: {first['version']}" in said
-    assert "to the MLflow of stage; its version number there is 1" in said
+    assert f"to the MLflow of {STAGE}; its version number there is 1" in said
     assert "View run" not in said, "MLflow's library prints where a program may read"
-    assert answering("stage", held_out["request"]) == first["version"]
-    assert environments["stage"].release() == first, "the very same release"
-    assert "nothing changes" in user.modelstack("promote", "markdown", "--to", "stage")
+    assert answering(STAGE, held_out["request"]) == first["version"]
+    assert environments[STAGE].release() == first, "the very same release"
+    assert "nothing changes" in user.modelstack("promote", "markdown", "--to", STAGE)
 
 
 def test_its_model_and_evidence_are_in_stages_own_registry(user, environments):
-    first, tracking = user.release(), environments["stage"].outputs()["tracking"]
+    first, tracking = user.release(), environments[STAGE].outputs()["tracking"]
     with httpx.Client(
         base_url=tracking["url"], auth=(tracking["username"], tracking["password"]), timeout=30, trust_env=False
     ) as client:
@@ -148,31 +122,31 @@ def test_its_model_and_evidence_are_in_stages_own_registry(user, environments):
     assert f"sha256:{hashlib.sha256(report).hexdigest()}" == tags["modelstack.report"] == first["evidence"]["report"]
 
 
-def test_prod_refuses_it_until_somebody_else_approves(user, environments, held_out, key):
-    first, prod = user.release(), environments["prod"]
-    said = user.modelstack("promote", "markdown", "--to", "prod")
-    assert f"modelstack approve markdown --version {first['version']} --stack prod" in said
+def test_prod_refuses_it_until_somebody_else_approves(user, environments, held_out, tmp_path):
+    first, prod = user.release(), environments[PROD]
+    said = user.modelstack("promote", "markdown", "--to", PROD)
+    assert f"modelstack approve markdown --version {first['version']} --stack {PROD}" in said
     refused = prod.pulumi("preview", code=None)
-    assert "which is not approved for prod" in refused
+    assert f"which is not approved for {PROD}" in refused
     assert "markdown-stable-deployment" not in refused, "nothing is even planned"
-    stranger = key.with_name("stranger.json")
+    stranger = tmp_path / "stranger.json"
     user.modelstack("key", "--name", "stranger@example.com", "--key", str(stranger))
-    approve = ("approve", "markdown", "--version", str(first["version"]), "--stack", "prod")
+    approve = ("approve", "markdown", "--version", str(first["version"]), "--stack", PROD)
     assert "not among the approvers" in user.modelstack(*approve, "--key", str(stranger), code=1)
-    user.modelstack(*approve, "--key", str(key), "--apply")
-    assert answering("prod", held_out["request"]) == first["version"]
-    (status,) = json.loads(user.modelstack("status", "--stack", "prod", "--json"))
+    user.modelstack(*approve, "--apply")
+    assert answering(PROD, held_out["request"]) == first["version"]
+    (status,) = json.loads(user.modelstack("status", "--stack", PROD, "--json"))
     (stable,) = status["variants"]
-    assert (stable["traffic"], stable["gate"], stable["approved_by"]) == ("100 %", "passed", "approver@example.com")
+    assert (stable["traffic"], stable["gate"], stable["approved_by"]) == ("100 %", "passed", APPROVER)
 
 
 def test_evidence_that_was_invented_is_refused(user, environments):
-    before, file = user.stack_file.read_text(), environments["stage"].stack_file
+    before, file = user.stack_file.read_text(), environments[STAGE].stack_file
     stage = file.read_text()
     wape = user.release()["evidence"]["metrics"]["wape"]
     stack_file.write(user.stack_file, before.replace(f"wape: {wape}", "wape: 0.1"))
     try:
-        said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
+        said = user.modelstack("promote", "markdown", "--to", STAGE, code=1)
     finally:
         stack_file.write(user.stack_file, before)
     assert "does not match what its run recorded" in said
@@ -199,7 +173,7 @@ def test_a_bad_model_stays_in_dev(user, environments, models, tmp_path):
     )
     try:
         user.modelstack("release", "markdown", "--version", str(bad.version))
-        said = user.modelstack("promote", "markdown", "--to", "stage", code=1)
+        said = user.modelstack("promote", "markdown", "--to", STAGE, code=1)
     finally:
         stack_file.write(user.stack_file, before)
         models.delete_model_version("markdown", bad.version)
@@ -237,75 +211,75 @@ def watch(stack):
 
 
 def test_a_shadow_is_compared_and_a_canary_that_drifts_is_removed(user, environments, second, drifting, held_out):
-    stage, data = environments["stage"], held_out["request"]["data"]
-    user.modelstack("shadow", "markdown", "--stack", "stage", "--version", str(second))
-    user.modelstack("canary", "markdown", "--stack", "stage", "--version", str(drifting), "--traffic", "50", "--apply")
-    with Load(f"http://localhost:{PORTS['stage'][1]}", {"data": {**data, "ndarray": data["ndarray"][:5]}}) as load:
-        said = user.modelstack(*watch("stage"), code=3)
+    stage, data = environments[STAGE], held_out["request"]["data"]
+    user.modelstack("shadow", "markdown", "--stack", STAGE, "--version", str(second))
+    user.modelstack("canary", "markdown", "--stack", STAGE, "--version", str(drifting), "--traffic", "50", "--apply")
+    with Load(f"http://localhost:{PORTS[STAGE]}", {"data": {**data, "ndarray": data["ndarray"][:5]}}) as load:
+        said = user.modelstack(*watch(STAGE), code=3)
     assert "drift <= 0.25" in said
     assert changed(said) == ["-      canary:", f"-        version: {drifting}", "-        percent: 50"]
     assert stage.releases()["shadow"] == second
     assert load.failures == [], f"of {len(load.versions)} requests"
 
-    compared = json.loads(user.modelstack("shadow", "markdown", "--stack", "stage", "--compare", "--json"))
+    compared = json.loads(user.modelstack("shadow", "markdown", "--stack", STAGE, "--compare", "--json"))
     assert compared["requests"] > 20, f"of those that the stable version answered: {compared}"
     assert (compared["largest_difference"], compared["far"]) == (0, 0), "it is the same model"
     assert compared["figures"]["shadow"]["requests"] > compared["requests"], "it got those of the canary too"
 
 
-def test_a_canary_is_tried_aborted_promoted_and_rolled_back_without_a_lost_request(user, environments, second, held_out, key):
-    first = min(edits.versions(environments["prod"].releases()))
+def test_a_canary_is_tried_aborted_promoted_and_rolled_back_without_a_lost_request(user, environments, second, held_out):
+    first = min(edits.versions(environments[PROD].releases()))
     request = {"data": {**held_out["request"]["data"], "ndarray": held_out["request"]["data"]["ndarray"][:1]}}
-    user.modelstack("promote", "markdown", "--to", "stage", "--version", str(second), "--apply")
-    approve = ("approve", "markdown", "--version", str(second), "--stack", "prod", "--key", str(key))
-    with Load(f"http://localhost:{PORTS['prod'][1]}", request) as load:
-        user.modelstack("canary", "markdown", "--stack", "prod", "--version", str(second), "--traffic", "50")
+    user.modelstack("promote", "markdown", "--to", STAGE, "--version", str(second), "--apply")
+    approve = ("approve", "markdown", "--version", str(second), "--stack", PROD)
+    with Load(f"http://localhost:{PORTS[PROD]}", request) as load:
+        user.modelstack("canary", "markdown", "--stack", PROD, "--version", str(second), "--traffic", "50")
         user.modelstack(*approve, "--apply")
         # A router that is leaving answers on the connections it has for some seconds more.
         until(lambda: {first, second} == set(load.versions[-60:]), "answers of both")
 
-        trying = environments["prod"].stack_file.read_text()
-        told = json.loads(user.modelstack(*watch("prod"), "--json").splitlines()[-1])
+        trying = environments[PROD].stack_file.read_text()
+        told = json.loads(user.modelstack(*watch(PROD), "--json").splitlines()[-1])
         assert (told["verdict"], told["written"]) == ("passed", True), told
-        assert environments["prod"].releases()["stable"] == second
-        stack_file.write(environments["prod"].stack_file, trying)
+        assert environments[PROD].releases()["stable"] == second
+        stack_file.write(environments[PROD].stack_file, trying)
 
-        said = user.modelstack("canary", "markdown", "--stack", "prod", "--traffic", "10")
+        said = user.modelstack("canary", "markdown", "--stack", PROD, "--traffic", "10")
         assert changed(said) == ["-        percent: 50", "+        percent: 10"]
 
-        user.modelstack("canary", "markdown", "--stack", "prod", "--abort", "--apply")
+        user.modelstack("canary", "markdown", "--stack", PROD, "--abort", "--apply")
         until(lambda: {first} == set(load.versions[-60:]), "answers of the stable version alone")
 
-        user.modelstack("promote", "markdown", "--to", "prod", "--version", str(second), "--apply")
+        user.modelstack("promote", "markdown", "--to", PROD, "--version", str(second), "--apply")
         # Its router asks the old pods on the connections it has, as long as they take to leave.
-        until(lambda: answering("prod", request) == second, "the new version's answer", seconds=30)
+        until(lambda: answering(PROD, request) == second, "the new version's answer", seconds=30)
 
-        said = user.modelstack("rollback", "markdown", "--stack", "prod", "--apply")
+        said = user.modelstack("rollback", "markdown", "--stack", PROD, "--apply")
         assert changed(said) == [f"-      stable: {second}", f"+      stable: {first}"]
-        until(lambda: answering("prod", request) == first, "the old version's answer", seconds=30)
+        until(lambda: answering(PROD, request) == first, "the old version's answer", seconds=30)
     assert load.failures == [], f"of {len(load.versions)} requests"
 
 
 def test_what_answered_when_can_be_told(user, environments, second):
-    found = json.loads(user.modelstack("history", "markdown", "--stack", "prod", "--json"))
+    found = json.loads(user.modelstack("history", "markdown", "--stack", PROD, "--json"))
     versions = [entry["stable"] for entry in found]
     assert versions[0] < versions[1] == second, "back to the first, after the second"
     assert any(entry["canary"].startswith(f"{second} ") for entry in found)
-    assert found[-1]["approved_by"] == "approver@example.com"
+    assert found[-1]["approved_by"] == APPROVER
     at = found[1]["since"]
-    (then,) = json.loads(user.modelstack("history", "markdown", "--stack", "prod", "--at", at, "--json"))
+    (then,) = json.loads(user.modelstack("history", "markdown", "--stack", PROD, "--at", at, "--json"))
     assert then["stable"] == second
 
 
 def test_the_evidence_of_what_is_released_can_be_looked_at_again(user, environments):
-    assert "matches its run" in user.modelstack("verify", "markdown", "--stack", "prod")
+    assert "matches its run" in user.modelstack("verify", "markdown", "--stack", PROD)
 
 
 def test_a_reviewer_gets_a_page_and_lines_for_the_pull_request(user, environments, tmp_path):
-    said = user.modelstack("report", "markdown", "--stack", "prod", "--out", str(tmp_path), "--preview")
+    said = user.modelstack("report", "markdown", "--stack", PROD, "--out", str(tmp_path), "--preview")
     assert "gate passed" in said
     page = (tmp_path / "index.html").read_text()
-    assert "approver@example.com" in page
+    assert APPROVER in page
     assert user.release()["evidence"]["report"][:19] in page
     assert (tmp_path / "report.md").read_text().startswith("**markdown v")
 
@@ -313,7 +287,7 @@ def test_a_reviewer_gets_a_page_and_lines_for_the_pull_request(user, environment
 def test_dev_is_not_taken_down_under_those_that_live_in_its_cluster(user, environments, held_out):
     said = user.modelstack("down", "--stack", user.stack, code=1)
     assert "modelstack down --stack" in said
-    assert answering("stage", held_out["request"])
+    assert answering(STAGE, held_out["request"])
 
 
 def until(what, whatever, seconds=60):

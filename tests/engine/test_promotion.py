@@ -9,8 +9,11 @@ import pytest
 import yaml
 
 from delivery.stacks import stack_file
-from tests.checkout import CHECKOUT, STACK_FILES
+from infra.settings import tour
+from local.node.config import NODE_NAME
+from tests.checkout import CHECKOUT, STACK_FILES, TIERS
 from tests.engine.harness.plain import opened, template
+from tests.harness import stack_file_text
 from tests.releases import APPROVER, approved, image, outputs, release, released
 
 __all__ = ["template"]  # a fixture
@@ -20,7 +23,10 @@ PROGRAM = ("__main__.py", "Pulumi.yaml", "pyproject.toml", "uv.lock", "component
 
 @pytest.fixture(scope="module")
 def checkout(engine_home, template, api_server, tmp_path_factory):
-    """A copy of the program with the approvers of the tests, and three stacks. Stage has been up with version 3."""
+    """A copy of the program with the approvers of the tests, its stacks and those of the tour.
+
+    stage and tour-stage have been up with version 3.
+    """
     folder = tmp_path_factory.mktemp("promotion")
     made = opened(folder, engine_home)
     made.folder.mkdir()
@@ -28,6 +34,7 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     for name in PROGRAM:
         copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
         copy(CHECKOUT / name, made.folder / name)
+    shutil.copy(STACK_FILES / "tiers.toml", made.folder / TIERS)
     (made.folder / "workloads/markdown/approvers.json").write_text(f"[{APPROVER.model_dump_json()}]")
     del made.environment["PULUMI_STACK"]
     kubeconfig = yaml.safe_load(api_server)
@@ -36,11 +43,15 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     kubeconfig["current-context"] = "modelstack-prod"
     (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     made.environment["KUBECONFIG"] = str(folder / "kubeconfig")
-    for stack in ("dev", "stage", "prod"):
-        shutil.copy(STACK_FILES / f"Pulumi.{stack}.yaml", made.folder)
+    kubeconfig["contexts"][0]["name"] = NODE_NAME
+    (made.folder / ".modelstack").mkdir()
+    (made.folder / ".modelstack" / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    for stack in ("dev", "stage", "prod", *tour.STACKS):
+        (made.folder / f"Pulumi.{stack}.yaml").write_text(stack_file_text(stack))
         status, said = made.run("stack", "init", stack)
         assert status == 0, said
-    has_been_up(made, "stage", outputs(released(3)))
+    for stack in ("stage", tour.STAGE):
+        has_been_up(made, stack, outputs(released(3)))
     return made
 
 
@@ -56,7 +67,7 @@ def has_been_up(checkout, stack, stack_outputs):
 
 def write_releases(checkout, stack, block):
     """Writes releases into a stack file, in addition to its committed content."""
-    text = (STACK_FILES / f"Pulumi.{stack}.yaml").read_text()
+    text = stack_file_text(stack)
     file = checkout.folder / f"Pulumi.{stack}.yaml"
     salt = stack_file.salt(file.read_text())
     file.write_text(stack_file.with_salt(stack_file.with_releases(text, "markdown", block), salt))
@@ -107,3 +118,20 @@ def test_prod_accepts_a_release_that_is_approved_and_stable_in_stage(checkout):
     previewed = preview(checkout, "prod", approved("prod", released(3)))
     assert not previewed.failed, previewed.error
     assert previewed.operations["markdown-stable-deployment"] == ["create"]
+
+
+def test_the_tour_is_refused_and_accepted_as_prod_is(checkout):
+    assert "which is not approved for tour-prod" in refusal(checkout, tour.PROD, approved("prod", released(3)))
+    previewed = preview(checkout, tour.PROD, approved(tour.PROD, released(3)))
+    assert not previewed.failed, previewed.error
+    assert previewed.operations["markdown-stable-deployment"] == ["create"]
+
+
+def test_the_tour_is_refused_in_another_cluster_by_plain_pulumi(checkout):
+    write_releases(checkout, tour.STAGE, released(3))
+    file = checkout.folder / f"Pulumi.{tour.STAGE}.yaml"
+    file.write_text(file.read_text().replace("kubeconfig: .modelstack/kubeconfig", "kubeconfig: ../kubeconfig"))
+    previewed = checkout.operation("preview", None, "--stack", tour.STAGE)
+    assert previewed.failed
+    assert previewed.operations == {}, "no resource is registered"
+    assert "modelstack:cluster.kubeconfig differs from this checkout's embedded cluster" in previewed.error

@@ -28,10 +28,11 @@ from infra.foundation.settings.embedded import EmbeddedCluster
 from infra.foundation.settings.existing import ExistingCluster
 from infra.foundation.settings.kind import KindCluster
 from infra.promotion.deployed import DeployedRelease, DeployedReleases
-from infra.promotion.requirements import Requirements, for_stack
 from infra.sections.types import PortRange
 from infra.settings import model
 from infra.settings.releases import Evidence, Release, WorkloadReleases
+from infra.tiers.loading import resolve
+from infra.tiers.model import Requirements, StackTier
 from workloads.gate import Age, Finding, Gate, Regression, Rule
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def arguments_have_names() -> None:
     NamespaceArgs("training")  # pyright: ignore[reportCallIssue]
     FileShareArgs("training", "1Gi")  # pyright: ignore[reportCallIssue]
     ServedRelease("r/m@sha256:0", 1, "run")  # pyright: ignore[reportCallIssue]
-    Requirements("dev")  # pyright: ignore[reportCallIssue]
+    StackTier("dev")  # pyright: ignore[reportCallIssue]
     DeployedRelease(1, "sha256:0")  # pyright: ignore[reportCallIssue]
 
 
@@ -217,9 +218,9 @@ def a_gate_is_made_of_rules_and_finds_findings(gate: Gate) -> None:
     gate.check({"wape": "0.4"})  # pyright: ignore[reportArgumentType]
 
 
-def every_stack_has_requirements(requirements: Requirements) -> None:
-    assert_type(for_stack("canada"), Requirements)
-    assert_type(requirements.source, str | None)
+def every_stack_has_a_tier(requirements: Requirements) -> None:
+    assert_type(resolve("canada"), StackTier)
+    assert_type(resolve("canada").source, StackTier | None)
     requirements.approval = False  # pyright: ignore[reportAttributeAccessIssue]
 
 

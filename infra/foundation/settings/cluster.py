@@ -33,9 +33,18 @@ class ClusterSettings(Section):
     """The base class of all kinds of cluster.
 
     A kind also has these members, each as a key of the stack file or as a property: `kind`, `host` (the host name or address at
-    which clients reach the node ports), `node_ports` (the node ports that clients can reach) and `namespace_prefix` (a prefix
-    for the names of namespaces; empty if the cluster belongs to a single environment).
+    which clients reach the node ports), `node_ports` (the node ports that clients can reach), `namespace_prefix` (a prefix for
+    the names of namespaces; empty if the cluster belongs to a single environment) and `context` (the context in the user's
+    kubeconfig; empty if the stack uses none).
     """
+
+    @property
+    def created_name(self) -> str:
+        """The name of the cluster in `infra/tiers/tiers.toml`, if the stack creates the cluster and it has no UID before.
+
+        Empty for a cluster that exists already: its UID identifies it.
+        """
+        return ""
 
     @property
     def node(self) -> Node | None:

@@ -33,6 +33,10 @@ class EmbeddedCluster(OwnCluster):
     """The node ports that are reachable on this machine."""
 
     @property
+    def created_name(self) -> str:
+        return "embedded"
+
+    @property
     def node(self) -> Node:
         return Node(
             api_port=self.api_port,

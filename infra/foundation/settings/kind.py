@@ -25,6 +25,10 @@ class KindCluster(OwnCluster):
     node_ports: PortRange = PortRange(30000, 30031)
     """The node ports that are reachable on this machine."""
 
+    @property
+    def created_name(self) -> str:
+        return f"kind:{self.name}"
+
     def client(self) -> Answer[KubernetesClient]:
         from clients.kubernetes import KubernetesClient  # noqa: PLC0415 slow import; reading a stack file needs no client
 

@@ -26,6 +26,11 @@ class OwnCluster(ClusterSettings):
         return "localhost"
 
     @property
+    def context(self) -> str:
+        """Empty: the stack uses no context of the user's kubeconfig."""
+        return ""
+
+    @property
     def node_ports_key(self) -> str | None:
         return "cluster.nodePorts"
 

@@ -3,57 +3,63 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 from ruamel.yaml import YAML
 
+from delivery.machine import tour_files
 from delivery.stacks import stack_file
 from infra.settings import loading
 from tests import checkout
-from tests.releases import APPROVER, released
+from tests.releases import APPROVER, approved, released
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGES = [checkout.CHECKOUT / "README.md", *sorted((checkout.CHECKOUT / "docs").rglob("*.md"))]
-
-
-def beside_dev(stack, *ports):
-    """The stack file that the README gives for an environment in dev's cluster."""
-    pages = "\n".join(page.read_text() for page in PAGES)
-    blocks = re.findall(r"(?m)^(?:(?: {4}.*)?\n)+", pages) + re.findall(r"(?ms)^```yaml\n(.*?)^```", pages)
-    (text,) = [textwrap.dedent(block).strip() for block in blocks if "namespacePrefix: stage-" in block]
-    for old, new in zip(("stage-", "30010", "30011"), (f"{stack}-", *map(str, ports)), strict=True):
-        text = text.replace(old, new)
-    return f"{text}\n"
+TEAM_FILE = """\
+config:
+  pulumi:disable-default-providers: [kubernetes]
+  modelstack:cluster: {{kind: existing, context: team-{stack}, host: {stack}.team.example, namespacePrefix: ml-}}
+  modelstack:images: {{registry: registry.team.example/ml}}
+  modelstack:database: {{cpu: 50m}}
+  modelstack:tracking: {{nodePort: 30010}}
+  modelstack:workloads:
+    markdown: {{nodePort: 30011}}
+"""
+"""A stack file of stage or prod that differs from the shipped one in everything that can differ."""
 
 
 def use(folder: Path) -> None:
-    """Edits a checkout as somebody does who follows the README to its end."""
+    """Edits a checkout as a team does that tries the tour, and runs stage and prod in clusters of its own."""
     dev = folder / "Pulumi.dev.yaml"
     text = stack_file.with_releases(dev.read_text(), "markdown", released(2, 1))
     document = YAML(typ="safe").load(text)["config"]["modelstack:workloads"]
     assert "tuna" not in document
     text = text.replace("  modelstack:workloads:\n", "  modelstack:workloads:\n    tuna:\n      nodePort: 30002\n")
     dev.write_text("encryptionsalt: v1:abc=\n" + stack_file.with_releases(text, "tuna", released(1)))
-    for stack, ports in {"stage": (30010, 30011), "prod": (30020, 30021)}.items():
-        (folder / f"Pulumi.{stack}.yaml").write_text(beside_dev(stack, *ports))
+    for stack, generated in tour_files.texts(loading.load(dev)).items():
+        file = folder / f"Pulumi.{stack}.yaml"
+        file.write_text(stack_file.with_releases(generated, "markdown", approved(stack, released(2, 1))))
+    for stack in ("stage", "prod"):
+        (folder / f"Pulumi.{stack}.yaml").write_text(TEAM_FILE.format(stack=stack))
+    listed = f"[{APPROVER.model_dump_json(exclude_none=True)}]\n"
     for workload in ("markdown", "tuna"):
-        (folder / "workloads" / workload / "approvers.json").write_text(f"[{APPROVER.model_dump_json(exclude_none=True)}]\n")
+        for lists in (folder / "workloads", folder / ".modelstack" / "tour"):
+            (lists / workload).mkdir(parents=True, exist_ok=True)
+            (lists / workload / "approvers.json").write_text(listed)
 
 
-def test_the_edits_of_the_readme_are_good_stack_files(tmp_path):
+def test_the_stack_files_of_a_used_checkout_are_good(tmp_path):
     checkout.clone(tmp_path)
     use(tmp_path)
-    found = {stack: loading.load(tmp_path / f"Pulumi.{stack}.yaml") for stack in ("dev", "stage", "prod")}
-    assert set(found["dev"].releases) == {"markdown", "tuna"}
-    assert found["prod"].workloads["markdown"].node_port == 30021
-    assert found["prod"].cluster.namespace_prefix == "prod-"
+    found = {file.name: loading.load(file) for file in tmp_path.glob("Pulumi.*.yaml")}
+    assert len(found) == 5
+    assert set(found["Pulumi.dev.yaml"].releases) == {"markdown", "tuna"}
+    assert found["Pulumi.tour-prod.yaml"].workloads["markdown"].node_port == 30021
+    assert found["Pulumi.prod.yaml"].cluster.context == "team-prod"
 
 
 @pytest.mark.slow
@@ -81,10 +87,12 @@ def test_a_clone_is_what_the_working_copy_is_and_keeps_what_git_ignores(tmp_path
     (folder / ".modelstack" / "layers").write_text("kept")
     (folder / "Pulumi.dev.yaml").write_text("config: {}\n")
     (folder / "Pulumi.team.yaml").write_text("config: {}\n")
+    (folder / "Pulumi.tour-stage.yaml").write_text("config: {}\n")
     (folder / "Makefile").unlink()
     checkout.clone(folder)
     assert (folder / ".modelstack" / "layers").read_text() == "kept"
     assert not (folder / "Pulumi.team.yaml").exists()
+    assert not (folder / "Pulumi.tour-stage.yaml").exists(), "an older `modelstack tour` may have written it"
     for name in ("Makefile", "tests/checkout.py", "infra/platform.py"):
         assert (folder / name).read_bytes() == (checkout.CHECKOUT / name).read_bytes()
     for file in checkout.STACK_FILES.iterdir():

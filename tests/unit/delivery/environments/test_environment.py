@@ -11,6 +11,7 @@ from common.errors import UserError
 from delivery.environments import environment
 from delivery.environments.environment import Environment
 from delivery.stacks import backend, stack_outputs
+from tests.tiers import tier_of
 
 EXISTING = """\
 config:
@@ -64,7 +65,7 @@ def test_outputs_are_read_once_and_settings_each_time(read, tmp_path):
 
 def test_incomplete_outputs_mean_that_the_environment_is_not_up(read, monkeypatch):
     monkeypatch.setattr(stack_outputs, "read", lambda _stack: {"registry": "r"})
-    with pytest.raises(UserError, match=r"(?s)Stack stage is not up.*kubeconfig, servingImage, tracking.*make up"):
+    with pytest.raises(UserError, match=r"(?s)Stack stage is not up.*kubeconfig, servingImage, tracking.*up --stack stage"):
         _ = Environment.open("stage").outputs
 
 
@@ -72,11 +73,11 @@ def test_incomplete_outputs_mean_that_the_environment_is_not_up(read, monkeypatc
 def test_releases_come_from_the_model_registry_of_the_first_environment(read, stack):
     assert Environment.open(stack).model_registry == (f"http://{stack}.example", "admin", "p")
     assert Environment.open(stack).origin_registry == ("http://dev.example", "admin", "p")
-    assert environment.origin_registry(stack) == ("http://dev.example", "admin", "p")
+    assert environment.origin_registry(tier_of(stack)) == ("http://dev.example", "admin", "p")
 
 
 def test_the_origin_is_asked_although_the_environment_itself_is_not_up(read):
-    environment.origin_registry("prod")
+    environment.origin_registry(tier_of("prod"))
     assert read == ["dev"]
 
 

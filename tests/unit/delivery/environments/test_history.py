@@ -127,5 +127,7 @@ def test_a_workload_that_never_answered_is_named(recorded, capsys, at, ending):
 
 
 def test_a_stack_that_is_not_up_has_no_history(recorded):
-    with pytest.raises(UserError, match=r"(?s)Stack stage is not up: it has no history in this backend.*make up"):
+    with pytest.raises(
+        UserError, match=r"(?s)Stack stage is not up: it has no history in this backend.*modelstack up --stack stage"
+    ):
         history.history("stage", "markdown", at=None, as_json=False)

@@ -13,6 +13,7 @@ from common.errors import UserError
 from delivery.environments import embedded_node, status
 from delivery.environments.environment import Environment
 from delivery.stacks import backend, stack_file
+from tests.checkout import STACK_FILES
 from tests.releases import RUN, STACK_FILE, TODAY, image, released
 from tests.unit.delivery.environments.test_status import OUTPUTS, deployment
 
@@ -152,4 +153,27 @@ def test_the_others_are_shown_although_one_cluster_refuses_the_user(world, capsy
 
 def test_a_new_release_is_pending_until_the_cluster_runs_it(world, capsys):
     world.write("stage", STACK_FILE, released(4, 3))
-    assert rows(capsys, "stage")[-1] == "stage: markdown version 4 is in the stack file, but does not run: run `make up`"
+    what = "stage: markdown version 4 is in the stack file, but does not run"
+    assert rows(capsys, "stage")[-1] == f"{what}: run `modelstack up --stack stage`", "`make up` brings up dev"
+
+
+def test_the_files_that_ship_for_stage_and_prod_are_environments_that_are_not_up(world, capsys):
+    for stack in ("stage", "prod"):
+        (world.folder / f"Pulumi.{stack}.yaml").write_text((STACK_FILES / f"Pulumi.{stack}.yaml").read_text())
+    world.stacks = ["dev", "tour-stage"]
+    world.write("tour-stage", STACK_FILE)
+    world.deployments["tour-stage"] = [deployment(3)]
+    lines = rows(capsys)
+    assert [line.split()[0] for line in lines[1:3]] == ["dev", "tour-stage"]
+    assert lines[3:] == ["prod: not up", "stage: not up"]
+    assert {stack for stack, *_ in world.asked} == {"dev", "tour-stage"}, "their clusters are examples"
+
+
+@pytest.mark.parametrize("text", ["config: [", "config:\n  modelstack:cluster: {kind: moon}\n", ""])
+def test_the_others_are_shown_although_one_stack_file_is_invalid(world, capsys, text):
+    (world.folder / "Pulumi.stage.yaml").write_text(text)
+    lines = rows(capsys)
+    assert lines[1].startswith("dev markdown stable 3")
+    assert lines[-1] == "stage: the stack file is invalid: `modelstack status --stack stage` shows why"
+    with pytest.raises(UserError, match=r"Pulumi\.stage\.yaml"):
+        status.main("stage", as_json=False)

@@ -17,6 +17,7 @@ from infra import live_cluster
 from infra.live_cluster import LiveCluster
 from local.node.lifecycle import start, stop
 from tests.releases import RUN, release
+from tests.tiers import clusters_answer, tier_of
 from tests.unit.delivery.machine.test_preflight import GOOD
 
 EMBEDDED = """\
@@ -47,10 +48,12 @@ class Machine:
         self.stacks, self.state, self.plans = set(), {}, []
         self.node_ready, self.fails, self.registered, self.running = True, {}, {}, set()
         self.progress = Reporter([PlainSink(printed)])
-        for name in ("STATE", "BACKEND", "NODE", "PASSPHRASE", "KUBECONFIG", "LOGS"):
+        for name in ("STATE", "BACKEND", "NODE", "PASSPHRASE", "KUBECONFIG", "LOGS", "TOUR"):
             monkeypatch.setattr(paths, name, folder / getattr(paths, name).relative_to(paths.CHECKOUT))
         monkeypatch.setattr(paths, "CHECKOUT", folder)
-        monkeypatch.setattr(down, "_ENVIRONMENT_PATHS", (paths.NODE, paths.BACKEND, paths.PASSPHRASE, paths.KUBECONFIG))
+        monkeypatch.setattr(
+            down, "_ENVIRONMENT_PATHS", (paths.NODE, paths.BACKEND, paths.PASSPHRASE, paths.KUBECONFIG, paths.TOUR)
+        )
         monkeypatch.setattr(preflight, "check_current_user", lambda: None)
         monkeypatch.setattr(preflight, "inspect_machine", lambda: GOOD)
         monkeypatch.setattr(toolbox, "missing_builds", dict)
@@ -58,6 +61,7 @@ class Machine:
         monkeypatch.setattr(embedded_node, "is_ready", lambda config: config is not None and self.node_ready)
         monkeypatch.setattr(start, "start", lambda _config, _progress: self.call("start node"))
         monkeypatch.setattr(stop, "stop", lambda _config, _progress: self.call("stop node"))
+        clusters_answer(monkeypatch, c="stage")
         monkeypatch.setattr(backend, "prepare", lambda: None)
         monkeypatch.setattr(backend, "stacks", lambda: sorted(self.stacks))
         self.live = LiveCluster(uid=Found("uid"), owner=Absent())
@@ -82,7 +86,7 @@ class Machine:
         return stack_file.path_of(name).read_text()
 
     def up(self, until="endpoint", name="dev"):
-        up.Up(name, until, self.progress).run()
+        up.Up(tier_of(name), until, self.progress).run()
         return self.calls
 
     def _stack(self, name):
@@ -96,8 +100,8 @@ class Machine:
             self.write(text if stack_file.salt(text) else f"{SALT}\n{text}", name)
         return self._stack(name)
 
-    def _environment(self, name):
-        return FakeEnvironment(self, name)
+    def _environment(self, tier):
+        return FakeEnvironment(self, tier)
 
     def _runs(self, _environment, workload):
         def train(_progress):
@@ -144,8 +148,8 @@ class FakeStack:
 class FakeEnvironment(environment.Environment):
     """An environment whose model registry has what was registered on the machine."""
 
-    def __init__(self, machine, name):
-        object.__setattr__(self, "name", name)
+    def __init__(self, machine, tier):
+        object.__setattr__(self, "tier", tier)
         object.__setattr__(self, "machine", machine)
 
     @property

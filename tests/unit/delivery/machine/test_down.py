@@ -11,7 +11,10 @@ import pytest
 from common import paths
 from common.errors import UserError
 from delivery.machine import down
+from delivery.machine import tour as tour_command
+from delivery.releases import approval_keys
 from delivery.stacks import lock, stack_file
+from infra.settings import tour
 from tests.releases import released
 from tests.unit.delivery.machine.machines import EMBEDDED, EXISTING, SALT
 
@@ -159,6 +162,91 @@ def test_production_is_not_destroyed_without_an_answer(environment, monkeypatch)
     with contextlib.suppress(UserError, SystemExit):
         down.main("prod")
     assert environment.calls == []
+
+
+@pytest.fixture
+def toured(environment):
+    """The machine with both stacks of the tour up; tour-stage serves version 3."""
+    tour_command.main(dry_run=False, force=False)
+    for stack in tour.STACKS:
+        environment.stacks.add(stack)
+        environment.write(environment.read(stack) + SALT + "\n", stack)
+    environment.write(stack_file.with_releases(environment.read(tour.STAGE), "markdown", released(3)), tour.STAGE)
+    key = approval_keys.create("colleague@example.com", approval_keys.tour_file())
+    approval_keys.add_to_approvers("markdown", key, for_tour=True)
+    return environment
+
+
+def test_a_stack_of_the_tour_is_destroyed_with_its_stack_file(toured, capsys):
+    before = toured.read()
+    down.main(tour.STAGE)
+    assert toured.calls == [f"destroy {tour.STAGE}", f"remove {tour.STAGE}"]
+    assert not stack_file.path_of(tour.STAGE).exists(), "its releases have no model without its MLflow"
+    assert stack_file.path_of(tour.PROD).exists()
+    assert toured.read() == before
+    said = capsys.readouterr().out
+    assert "Stack tour-stage is destroyed.\nPulumi.tour-stage.yaml is deleted. `modelstack tour` writes it again.\n" in said
+
+
+def test_an_edited_stack_file_of_the_tour_stays_without_its_releases(toured, capsys):
+    edited = toured.read(tour.STAGE).replace("cpu: 50m", "cpu: 60m", 1)
+    toured.write(edited, tour.STAGE)
+    down.main(tour.STAGE)
+    left = toured.read(tour.STAGE)
+    assert "cpu: 60m" in left
+    assert (stack_file.releases(left), stack_file.salt(left)) == ({}, "")
+    assert "stays, because it was edited" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_compared_with_devs_is_not_deleted(toured):
+    toured.write("config: {}\n")
+    down.main(tour.STAGE)
+    assert stack_file.releases(toured.read(tour.STAGE)) == {}
+
+
+def test_down_of_a_stack_of_the_tour_continues_after_an_interruption_and_ends(toured, capsys):
+    toured.stacks.discard(tour.STAGE)  # interrupted before the file was deleted
+    down.main(tour.STAGE)
+    assert not stack_file.path_of(tour.STAGE).exists()
+    capsys.readouterr()
+    down.main(tour.STAGE)
+    assert capsys.readouterr().out == "Nothing of stack tour-stage is left.\n"
+    assert toured.calls == []
+
+
+def test_a_stack_of_the_tour_without_its_file_is_not_destroyed_blindly(toured):
+    stack_file.path_of(tour.PROD).unlink()
+    with pytest.raises(UserError, match=r"(?s)no stack file.*modelstack tour"):
+        down.main(tour.PROD)
+    assert toured.calls == []
+    with pytest.raises(UserError, match=r"(?s)Other environments.*tour-prod"):
+        down.main("dev")
+    assert toured.calls == [], "the environment is in dev's cluster, whatever its file says"
+
+
+def test_a_stack_of_the_tour_that_cannot_be_destroyed_keeps_its_file(toured):
+    before = toured.read(tour.STAGE)
+    toured.fails = {f"destroy {tour.STAGE}": UserError("the engine failed")}
+    with pytest.raises(UserError, match="the engine failed"):
+        down.main(tour.STAGE)
+    assert toured.read(tour.STAGE) == before
+
+
+def test_down_of_the_three_environments_leaves_no_trace_of_the_tour(toured):
+    for stack in (*reversed(tour.STACKS), "dev"):
+        down.main(stack)
+    assert data() == [], "neither the approver's key nor its lists"
+    assert [file.name for file in toured.folder.glob("Pulumi.*.yaml")] == ["Pulumi.dev.yaml"]
+    assert toured.read() == EMBEDDED
+
+
+def test_dev_takes_the_files_of_a_tour_that_was_never_up_with_it(environment):
+    tour_command.main(dry_run=False, force=False)
+    edited = environment.read(tour.PROD) + "# mine\n"
+    environment.write(edited, tour.PROD)
+    down.main("dev")
+    assert not stack_file.path_of(tour.STAGE).exists()
+    assert environment.read(tour.PROD) == edited
 
 
 def test_the_command_holds_the_lock_while_it_destroys(environment, monkeypatch):

@@ -16,6 +16,7 @@ from delivery.console.progress import Reporter
 from delivery.environments import held_out
 from delivery.environments.outputs import Outputs
 from delivery.machine import summary
+from tests.tiers import tier_of
 
 WEEK = held_out.HeldOutWeek(
     description="store 2, week 160", request={"data": {"names": ["n"], "ndarray": [[1]]}}, actual=[100.0], labels=["row"]
@@ -35,7 +36,9 @@ def environment(name="dev", endpoints=None, listed=("markdown",)):
         "endpoints": endpoints or {},
     }
     settings = SimpleNamespace(workloads=dict.fromkeys(listed))
-    return SimpleNamespace(name=name, outputs=Outputs.model_validate(outputs), settings=settings, origin_registry=None)
+    return SimpleNamespace(
+        name=name, tier=tier_of(name), outputs=Outputs.model_validate(outputs), settings=settings, origin_registry=None
+    )
 
 
 @pytest.fixture
@@ -99,9 +102,9 @@ def test_the_password_is_not_printed_but_the_command_that_shows_it_is(asked, cap
     assert "user admin, password: pulumi stack output tracking --show-secrets --stack dev" in text
 
 
-@pytest.mark.parametrize("stack", ["dev", "stage", "prod", "mine"])
+@pytest.mark.parametrize("stack", ["dev", "stage", "prod", "tour-prod"])
 def test_every_printed_command_of_modelstack_is_accepted_by_the_command_line(stack):
-    commands = [shlex.split(line) for line, _ in summary.next_commands(stack, "markdown")]
+    commands = [shlex.split(line) for line, _ in summary.next_commands(tier_of(stack), "markdown")]
     for program, name, *arguments in commands:
         if program == "modelstack":
             context = get_command(app).commands[name].make_context(name, arguments)  # raises an error for a wrong option
@@ -111,7 +114,11 @@ def test_every_printed_command_of_modelstack_is_accepted_by_the_command_line(sta
 @pytest.mark.parametrize(
     ("stack", "has", "lacks"),
     [
-        ("dev", ["modelstack train markdown", "modelstack release markdown --stack dev", "make down"], "promote"),
+        (
+            "dev",
+            ["modelstack train markdown", "modelstack release markdown --stack dev", "modelstack tour", "make down"],
+            "promote",
+        ),
         ("stage", ["modelstack promote markdown --to stage", "modelstack down --stack stage"], "train"),
         ("prod", ["modelstack promote markdown --to prod", "modelstack down --stack prod"], "make down"),
     ],

@@ -83,7 +83,7 @@ def test_nobody_signs_a_release_whose_evidence_does_not_match_its_run(checkout, 
 def test_the_evidence_is_asked_for_in_the_environment_of_the_training(checkout, key_file, monkeypatch):
     checkout.write("prod", released(3))
     stacks = []
-    monkeypatch.setattr(commands, "origin_registry", lambda stack: stacks.append(stack) or FakeModelRegistry())
+    monkeypatch.setattr(commands, "origin_registry", lambda tier: stacks.append(tier.stack) or FakeModelRegistry())
     commands.approve(command("approve", "prod"), 3, key_file)
     assert stacks == ["prod"], "`origin_registry` finds the environment from which prod gets its releases"
 
@@ -110,7 +110,7 @@ def test_a_version_that_the_file_does_not_retain_cannot_be_approved(checkout, ke
 
 def test_without_a_key_nothing_is_read_and_the_way_to_one_is_shown(checkout, tmp_path):
     with pytest.raises(UserError, match="modelstack key --name"):
-        commands.approve(command("approve", "nowhere"), 3, tmp_path / "missing.json")
+        commands.approve(command("approve", "tour-prod"), 3, tmp_path / "missing.json")
 
 
 def test_rollback_makes_the_previous_version_stable_and_changes_one_line(checkout, capsys):

@@ -17,6 +17,7 @@ from tests.releases import (
     release,
     released,
 )
+from tests.tiers import clusters_answer
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def command(world, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BACKEND", tmp_path / "state" / "state")
     monkeypatch.setattr(stack_file, "path_of", world.file)
     monkeypatch.setattr(commands, "origin_registry", lambda _stack: FakeModelRegistry())
+    clusters_answer(monkeypatch)
     return ReleaseCommand.for_workload("promote markdown", "stage", "markdown")
 
 
@@ -91,7 +93,7 @@ def test_a_release_that_the_stack_does_not_retain_copies_its_model(world, comman
     monkeypatch.setattr(
         commands,
         "_copy_model",
-        lambda stack, workload, candidate, _registry: copied.append((stack, workload, candidate.release["run"])),
+        lambda tier, workload, candidate, _registry: copied.append((tier.stack, workload, candidate.release["run"])),
     )
     commands.canary(command, 4, 10, abort=False)
     assert copied == [("stage", "markdown", release(4)["run"])]

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from common import paths
 from common.errors import UserError
 from delivery.releases import approval_keys, commands, releaser, user
+from delivery.releases.release_command import ReleaseCommand
 from delivery.stacks import lock
-from tests.promotions import command
+from infra.tiers import loading
+from tests.promotions import FakeModelRegistry, command
 from tests.releases import approved, released
 
 
@@ -150,3 +153,62 @@ def test_key_lists_nobody_for_an_unknown_workload(checkout, config, tmp_path):
     with pytest.raises(UserError, match="no such workload"):
         commands.key(None, None, "markdwon")
     assert not list((tmp_path / "workloads").rglob("*.json"))
+
+
+@pytest.fixture
+def tour_folder(checkout, tmp_path, monkeypatch):
+    """The folder of the tour's key and lists, in a checkout that has the stacks of the tour."""
+    monkeypatch.setattr(paths, "TOUR", tmp_path / ".modelstack" / "tour")
+    checkout.write("tour-stage", released(3))
+    checkout.write("tour-prod", released(3))
+    checkout.deployed = {"tour-stage": released(3)}
+    return paths.TOUR
+
+
+def test_the_tours_key_stands_for_a_colleague_and_is_listed_where_git_ignores_it(tour_folder, config, tmp_path, capsys):
+    for _ in range(2):
+        commands.key(None, None, "markdown", for_tour=True)
+    assert approval_keys.read(tour_folder / "approver.json").name == "colleague@example.com"
+    (listed,) = json.loads((tour_folder / "markdown" / "approvers.json").read_text())
+    assert listed["name"] == "colleague@example.com"
+    assert not config.exists(), "the user's own key is another one"
+    assert not (tmp_path / "workloads" / "markdown" / "approvers.json").exists(), "the real prod has no invented approver"
+    assert "its approvals count in tour-prod only" in capsys.readouterr().out
+
+
+def test_an_approval_with_the_tours_key_counts_in_the_tour_alone(tour_folder, config, checkout):
+    commands.key(None, None, "markdown", for_tour=True)
+    key = approval_keys.default_file("tour-prod")
+    assert key == tour_folder / "approver.json"
+    commands.approve(command("approve", "tour-prod"), 3, key)
+    assert checkout.block("tour-prod")["versions"][0]["approval"]["by"] == "colleague@example.com"
+    before = checkout.file("prod").read_text()
+    with pytest.raises(UserError, match="not among the approvers"):
+        commands.approve(command("approve", "prod"), 3, key)
+    assert checkout.file("prod").read_text() == before
+
+
+def test_the_default_key_of_all_other_stacks_is_the_users_own(tour_folder, config):
+    assert approval_keys.default_file("tour-prod") == config, "there is no key of the tour yet"
+    commands.key(None, None, "markdown", for_tour=True)
+    assert [approval_keys.default_file(stack) for stack in ("prod", "stage", "dev", "tour", "")] == [config] * 5
+
+
+def test_the_tours_approver_cannot_approve_what_he_trained(tour_folder, config, checkout, monkeypatch):
+    block = released(3)
+    block["versions"][0]["trainer"] = "colleague@example.com"
+    checkout.write("tour-prod", block)
+    monkeypatch.setattr(
+        commands, "origin_registry", lambda _stack: FakeModelRegistry(tags={"trainer": "colleague@example.com"})
+    )
+    commands.key(None, None, "markdown", for_tour=True)
+    with pytest.raises(UserError, match="a different person must approve it"):
+        commands.approve(command("approve", "tour-prod"), 3, approval_keys.default_file("tour-prod"))
+
+
+def test_a_command_looks_its_tier_up_once(checkout, monkeypatch):
+    looked_up, resolve = [], loading.resolve
+    monkeypatch.setattr(loading, "resolve", lambda stack: looked_up.append(stack) or resolve(stack))
+    monkeypatch.setattr(commands, "_copy", lambda *_, **__: None)
+    commands.promote(ReleaseCommand.for_workload("promote markdown", "stage", "markdown"), None, 3)
+    assert looked_up == ["stage"], "the source and the origin are known with the stack"

@@ -18,6 +18,7 @@ from infra.promotion.deployed import DeployedReleases
 from infra.sections.types import PortRange
 from infra.settings import loading
 from tests.releases import TODAY
+from tests.tiers import tier_of
 from workloads.catalogue import WORKLOADS
 
 REPORT = hashlib.sha256(b"report").hexdigest()
@@ -87,7 +88,7 @@ def world(tmp_path):
     def releaser(*versions, serving="localhost:5000/serving@sha256:1", stack="dev"):
         return Releaser(
             editor=lambda workload: StackEditor(
-                stack=stack,
+                tier=tier_of(stack),
                 file=file,
                 text=file.read_text(),
                 workload=WORKLOADS[workload],

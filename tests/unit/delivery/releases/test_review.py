@@ -18,6 +18,7 @@ from delivery.training.log import BackTestResult
 from infra.promotion.deployed import DeployedReleases, parse
 from tests.releases import AGED, DIGEST, RUN, STACK_FILE, TODAY, outputs, release, released
 from tests.reports import large
+from tests.tiers import tier_of
 from workloads.evidence import canonical, digest
 
 
@@ -46,7 +47,7 @@ def test_the_age_of_the_data_is_shown_and_fails_only_a_version_that_is_not_serve
     file = tmp_path / "Pulumi.stage.yaml"
     file.write_text(stack_file.with_releases(STACK_FILE, "markdown", {"stable": 3, "versions": [release(3)]}))
     text = file.read_text()
-    editor = StackEditor(stack="stage", file=file, text=text, workload=AGED, deployed=deployed, today=TODAY)
+    editor = StackEditor(tier=tier_of("stage"), file=file, text=text, workload=AGED, deployed=deployed, today=TODAY)
     review = review_of(editor, Models(), 3, None)
     *_, age = review.findings
     assert (age.rule, age.value, age.bound, age.passed) == ("age of the data <= 90 days", 120, 90, passed)
@@ -55,6 +56,9 @@ def test_the_age_of_the_data_is_shown_and_fails_only_a_version_that_is_not_serve
 def test_a_back_test_shows_the_age_of_the_data_today(monkeypatch, capsys):
     class Environment:
         model_registry = Models()
+
+        def check_target(self):
+            pass
 
     class Runs:
         def back_test(self, _progress):

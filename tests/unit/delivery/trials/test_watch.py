@@ -19,6 +19,7 @@ from delivery.trials.verdict import WatchOutcome
 from infra.promotion.deployed import DeployedReleases, parse
 from tests.canaries import counters
 from tests.releases import MARKDOWN, STACK_FILE, TODAY, approved, outputs, released
+from tests.tiers import tier_of
 
 GOOD = {"answers": [100.0, 200.0] * 200}
 BAD = {"answers": [300.0, 600.0] * 200}
@@ -89,7 +90,7 @@ def world(tmp_path, monkeypatch):
 
     monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(watch.Environment, "open", lambda name: None)
+    monkeypatch.setattr(watch, "Environment", lambda tier: None)
     monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
     times = iter(range(0, 100_000, 20))
     monkeypatch.setattr(watch.time, "monotonic", lambda: float(next(times)))
@@ -269,7 +270,7 @@ def test_a_canary_of_prod_keeps_its_approval_when_it_becomes_stable(world):
     here = outputs(block)
     here["releases"]["markdown"]["proven"] = [release["image"] for release in block["versions"]]
     text, deployed = file.read_text(), DeployedReleases(here=parse(here))
-    editor = StackEditor(stack="prod", file=file, text=text, workload=MARKDOWN, deployed=deployed, today=TODAY)
+    editor = StackEditor(tier=tier_of("prod"), file=file, text=text, workload=MARKDOWN, deployed=deployed, today=TODAY)
     edit = watch.Trial(stable=3, canary=4, percent=50).conclude(editor, WatchOutcome.passed)
     after = stack_file.releases(edit.after)["markdown"]
     assert after == approved("prod", released(4, 3))

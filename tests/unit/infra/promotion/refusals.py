@@ -14,6 +14,7 @@ from tests.releases import (
     outputs,
     release,
 )
+from tests.tiers import tier_of
 
 WORKLOADS = {"markdown": MARKDOWN}
 AGED_WORKLOADS = {"markdown": AGED}
@@ -35,7 +36,7 @@ def known(here=None, source=None):
 
 def refused(stack, block, what=None, workloads=WORKLOADS, today=TODAY):
     """What is refused, in the words that a reader sees."""
-    problems = rules.refusals(stack, parsed(block), what or known(source=block), workloads, today=today)
+    problems = rules.refusals(tier_of(stack), parsed(block), what or known(source=block), workloads, today=today)
     return "\n".join(f"{p.key} {p.what}: {p.found} / {p.fix}" for p in problems)
 
 

@@ -21,6 +21,7 @@ from infra import outputs
 from infra.promotion import rules
 from infra.promotion.deployed import DeployedReleases, parse
 from tests.releases import AGED, APPROVER, DIGEST, KEY, METRICS, OLDEST, TODAY, TRAINER, image, release, signed
+from tests.tiers import tier_of, tiers
 from tests.unit.infra.promotion.refusals import parsed
 from workloads.declaration import Approver
 
@@ -261,7 +262,7 @@ class World:
         workloads, day = {"markdown": WORKLOAD}, self.today + timedelta(days)
         return "\n".join(
             f"{problem.what}: {problem.found}"
-            for problem in rules.refusals(stack, settings_of(block), self.deployed(stack), workloads, today=day)
+            for problem in rules.refusals(tier_of(stack), settings_of(block), self.deployed(stack), workloads, today=day)
         )
 
 
@@ -274,8 +275,9 @@ def without_comparison(said):
 
 
 def forget():
-    """Signatures are made once for each release. Where signing itself has changed, they are made anew."""
+    """Signatures are made once for each release, and tiers are read once. Where the code has changed, both are made anew."""
     _approval.cache_clear()
+    tiers.cache_clear()
 
 
 def settings_of(block):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from common.errors import UserError
-from infra.promotion import requirements, rules
+from infra.promotion import rules
 from infra.promotion.deployed import DeployedRelease, DeployedReleases, parse
 from tests.releases import (
     METRICS,
@@ -18,6 +18,7 @@ from tests.releases import (
     release,
     released,
 )
+from tests.tiers import tier_of
 from tests.unit.infra.promotion.refusals import AGED_WORKLOADS, BAD, dated, evidence, known, parsed, refused
 
 
@@ -136,14 +137,15 @@ def test_prod_may_go_back_to_what_it_ran_though_stage_is_further():
     assert refused("prod", block, DeployedReleases(here=here, source=parse(outputs(released(5))))) == ""
 
 
-def test_a_stack_that_nobody_listed_asks_for_everything():
-    assert requirements.for_stack("canada") == requirements.for_stack("prod")
+def test_a_stack_that_nobody_listed_is_refused():
+    with pytest.raises(UserError, match="Stack canada belongs to no tier"):
+        refused("canada", released(3))
 
 
 def test_all_that_is_wrong_is_told_at_once():
     with pytest.raises(UserError) as error:
         rules.enforce(
-            "prod", parsed({"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}), DeployedReleases(), TODAY
+            tier_of("prod"), parsed({"stable": 3, "versions": [release(3, evidence=evidence(BAD))]}), DeployedReleases(), TODAY
         )
     assert "Pulumi.prod.yaml has 3 problems." in str(error.value)
 
