@@ -214,6 +214,13 @@ def test_a_check_that_passes_leaves_nothing_in_the_folder_and_creates_the_experi
     assert share.client.get_experiment_by_name("new").lifecycle_stage == "active"
 
 
+def test_two_first_runs_may_create_the_experiment_at_the_same_time(share: Share, monkeypatch):
+    found = iter([None])
+    look_up = mlflow.MlflowClient.get_experiment_by_name
+    monkeypatch.setattr(mlflow.MlflowClient, "get_experiment_by_name", lambda *args: next(found, look_up(*args)))
+    preconditions.check(share.context("r1"))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

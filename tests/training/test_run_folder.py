@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_the_files_of_a_step_appear_all_at_once_when_it_ends(tmp_path):
 def test_a_failed_attempt_leaves_nothing(tmp_path):
     folder = opened(tmp_path)
     with pytest.raises(FileNotFoundError), folder.attempt("train") as attempt:
-        ((attempt / "model").write_text("half"), (attempt / "rows").read_text())
+        shutil.copytree(attempt / "missing", attempt / "model")
     assert not folder.has_ended("train")
     assert list((folder.path / "attempts").iterdir()) == []
 

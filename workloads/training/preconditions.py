@@ -49,10 +49,20 @@ def _check_tracking(context: Context) -> None:
             f"Restore it with `mlflow experiments restore --experiment-id {experiment.experiment_id}`, then start it again"
         )
         raise TrainingError(msg)
-    experiment_id = experiment.experiment_id if experiment is not None else client.create_experiment(name)
+    experiment_id = experiment.experiment_id if experiment is not None else _create_experiment(client, name)
     client.set_experiment_tag(experiment_id, WORKLOAD_TAG, name)
     if context.run.purpose == "train" and client.search_registered_models(f"name='{name}'"):
         client.set_registered_model_tag(name, WORKLOAD_TAG, name)
+
+
+def _create_experiment(client: MlflowClient, name: str) -> str:
+    try:
+        return client.create_experiment(name)
+    except MlflowException as error:
+        created = client.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
+        if created is None:
+            raise
+        return created.experiment_id  # another process has created it meanwhile
 
 
 def _check_room(context: Context) -> None:
