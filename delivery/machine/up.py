@@ -71,7 +71,7 @@ class Up:
         stack = self._open_stack(settings, state, decided)
         self._recover(stack, settings)
         self._become_owner(stack, settings, decided)
-        if isinstance(decided, adoption.Environment):
+        if self.adopt:  # also if an earlier adoption was interrupted
             # The objects were applied by another state. The provider's usual settings follow in the update after this one.
             with adoption.overwriting():
                 self._update(stack, "adoption")

@@ -142,6 +142,14 @@ def test_objects_of_the_other_state_are_overwritten_in_the_first_update_alone(ta
     assert seen == [["true", "true"], ["false", None]]
 
 
+def test_an_interrupted_adoption_continues_with_the_same_command(machine, monkeypatch):
+    seen = []
+    monkeypatch.setattr(FakeStack, "preview", lambda *_: seen.append(os.environ.get(adoption._OVERWRITE[0])) or 0)
+    machine.stacks, machine.state, machine.live = {"dev"}, state("mine"), live(Found("mine"), Found("uid"))
+    adopt(machine)
+    assert seen == ["true", None], "the objects that are left have the other state's marks"
+
+
 def test_adopt_says_what_it_takes_over_and_shows_no_secret(taken):
     adopt(taken)
     said = taken.printed.getvalue()
