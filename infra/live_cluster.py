@@ -6,7 +6,7 @@ before the first resource is registered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from clients.kubernetes import ApiError, KubernetesClient, text_at
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 OWNER_CONFIG_MAP: Final = "modelstack-owner"
 """The ConfigMap, in the namespace of the tracking server, that holds the id of the environment's owner under `id`."""
 
+_KUBE_SYSTEM: Final = "/api/v1/namespaces/kube-system"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveCluster:
@@ -31,6 +33,8 @@ class LiveCluster:
     not exist yet."""
     owner: Answer[str]
     """The id of the environment's owner. Absent if no environment is there, or one of a release that wrote no owner."""
+    embedded_uid: Answer[str] = field(default_factory=Absent)
+    """The UID of the cluster that this checkout itself starts. Asked only if `uid` may be the same cluster by another way."""
 
 
 def client(cluster: Cluster) -> Answer[KubernetesClient]:
@@ -50,7 +54,7 @@ def client(cluster: Cluster) -> Answer[KubernetesClient]:
 
 
 def read(settings: Settings) -> LiveCluster:
-    """Reads the identity of the cluster and the owner of the environment. Sends two requests."""
+    """Reads the identity of the cluster and the owner of the environment. Sends two or three requests."""
     found = client(settings.cluster)
     if not isinstance(found, Found):
         return LiveCluster(uid=found, owner=found)
@@ -58,9 +62,21 @@ def read(settings: Settings) -> LiveCluster:
     namespace = naming.namespace(settings.cluster.namespace_prefix, "tracking")
     try:
         return LiveCluster(
-            uid=_text(api, "/api/v1/namespaces/kube-system", "metadata", "uid"),
+            uid=_text(api, _KUBE_SYSTEM, "metadata", "uid"),
             owner=_text(api, f"/api/v1/namespaces/{namespace}/configmaps/{OWNER_CONFIG_MAP}", "data", "id"),
+            embedded_uid=Absent() if settings.cluster.created_name else _embedded_uid(),
         )
+    finally:
+        api.close()
+
+
+def _embedded_uid() -> Answer[str]:
+    """Returns the UID of the cluster that this checkout starts. Absent if the cluster was not started yet."""
+    if not paths.KUBECONFIG.is_file():
+        return Absent()
+    api = KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+    try:
+        return _text(api, _KUBE_SYSTEM, "metadata", "uid")
     finally:
         api.close()
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import runpy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, cast
 from unittest.mock import patch
@@ -215,6 +215,13 @@ def run(
 
 LIVE_CLUSTER = LiveCluster(uid=Found("00000000-0000-4000-8000-000000000001"), owner=Absent())
 """The cluster of the tests, before an environment is in it."""
+UIDS = {"stage": "00000000-0000-4000-8000-000000000002", "prod": "00000000-0000-4000-8000-000000000003"}
+"""The clusters of stacks that have one of their own, as they are registered in `tests/stack_files/tiers.toml`."""
+
+
+def live_cluster_of(stack: str, live: LiveCluster = LIVE_CLUSTER) -> LiveCluster:
+    """What the cluster of a stack says about itself. A test that does not say which cluster it is gets the stack's own."""
+    return replace(live, uid=Found(UIDS[stack])) if stack in UIDS and live.uid == LIVE_CLUSTER.uid else live
 
 
 def run_stack(  # noqa: PLR0913 each is a part of the world that a test may change
@@ -234,7 +241,7 @@ def run_stack(  # noqa: PLR0913 each is a part of the world that a test may chan
     document = YAML(typ="safe").load(stack_file_text(stack))
     concerns = document["config"] | {f"{PROJECT}:{name}": value for name, value in (replaced or {}).items()}
     config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in concerns.items()}
-    with patch.object(live_cluster, "read", return_value=live):
+    with patch.object(live_cluster, "read", return_value=live_cluster_of(stack, live)):
         return run(
             lambda: runpy.run_path(str(CHECKOUT / "__main__.py")),
             stack=named or stack,

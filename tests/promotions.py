@@ -21,7 +21,7 @@ from tests.tiers import tier_of
 FILE = """\
 # comment
 config:
-  modelstack:cluster: {kind: existing, context: c, host: c.example}
+  modelstack:cluster: {kind: existing, context: %s, host: c.example}
   modelstack:images: {registry: %s}
   modelstack:workloads:
     markdown: {nodePort: 30001}   # second comment
@@ -59,7 +59,7 @@ class World:
         return self.folder / f"Pulumi.{stack}.yaml"
 
     def write(self, stack, block=None, registry="registry.example"):
-        text = FILE % registry
+        text = FILE % (stack, registry)
         self.file(stack).write_text(stack_file.with_releases(text, "markdown", block) if block else text)
 
     def block(self, stack):

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from functools import cache
 
+from infra import live_cluster
 from infra.tiers import loading
+from tests.harness import live_cluster_of
 
 
 @cache
 def tiers():
     """Returns the tiers, read once."""
     return loading.load()
+
+
+def clusters_answer(monkeypatch, **stacks):
+    """Lets the cluster of each stack file answer, as the cluster of the stack that its context is named after.
+
+    `stacks` are the stacks of other contexts. Returns the contexts that were asked, in order.
+    """
+    asked = []
+
+    def read(settings):
+        context = settings.cluster.context
+        asked.append(context)
+        return live_cluster_of(stacks.get(context, context))
+
+    monkeypatch.setattr(live_cluster, "read", read)
+    return asked
 
 
 def tier_of(stack):

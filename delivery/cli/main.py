@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from common.errors import UserError
-from delivery.cli import releases
+from delivery.cli import releases, targets
 from delivery.cli.completion import stack_names
 from delivery.cli.help import CommandGroup
 from delivery.cli.options import AsJson, DryRun, Stack, Workload  # noqa: TC001 typer reads them at run time
@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 node = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage the embedded one-node Kubernetes cluster directly.")
 app.add_typer(node, name="node")
+app.add_typer(targets.app, name="target")
 app.add_typer(releases.app)
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from delivery.environments import outputs
 from delivery.stacks import backend, stack_file, stack_outputs, tiers_file
+from infra import live_cluster
 from infra.settings import loading
+from infra.tiers import targets
 
 if TYPE_CHECKING:
     from clients.kubernetes import KubernetesClient
@@ -39,6 +41,15 @@ class Environment:
     def name(self) -> str:
         """The name of the stack."""
         return self.tier.stack
+
+    def check_target(self) -> None:
+        """Checks that the environment may be changed. Each command that writes to it calls this first.
+
+        Raises:
+            UserError: its target is not registered for the stack's tier, or the cluster cannot be asked which one it is.
+        """
+        settings = self.settings
+        targets.enforce(self.tier, settings, live_cluster.read(settings))
 
     @property
     def settings(self) -> Settings:

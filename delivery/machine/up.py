@@ -17,6 +17,7 @@ from delivery.stacks import backend, lock, recovery, stack_file, tiers_file
 from delivery.training.training_runs import runs_of
 from infra import live_cluster
 from infra.settings import loading
+from infra.tiers import targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,7 @@ class Up:
         self._prepare(settings)
         if self._stops_after("tools"):
             return
+        targets.enforce(self.tier, settings, live_cluster.read(settings))
         stack = self._open_stack(settings)
         self._recover(stack, settings)
         self._update(stack, "environment")

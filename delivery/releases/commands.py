@@ -36,7 +36,10 @@ def release(stack: str, workload: str, version: int | None, *, dry_run: bool) ->
     from delivery.releases.releaser import releaser_of
 
     with reporter("release") as progress, lock.exclusive(f"release {workload}"):
-        changes = releaser_of(Environment.open(stack)).release(workload, version, progress, dry_run=dry_run)
+        environment = Environment.open(stack)
+        if not dry_run:
+            environment.check_target()
+        changes = releaser_of(environment).release(workload, version, progress, dry_run=dry_run)
     if not changes:
         print("This version is already released: nothing changes.")
         return

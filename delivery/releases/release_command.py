@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from delivery.console.progress import reporter
 from delivery.releases.stack_editor import find_workload, open_editor
 from delivery.stacks import lock, tiers_file
+from infra import live_cluster
+from infra.settings import loading
+from infra.tiers import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,6 +102,10 @@ class ReleaseCommand:
         with lock.exclusive(self.name):
             current = plan(self.editor())
             changed = bool(current.edit.diff)
+            if not self.dry_run and (current.copy is not nothing or self.apply):
+                # An edit of the file alone needs no access to the cluster: the program checks the target at the next update.
+                settings = loading.parse_text(current.edit.before, current.edit.file.name)
+                targets.enforce(self.tier, settings, live_cluster.read(settings))
             if not self.dry_run:
                 current.copy()
                 if changed:

@@ -31,6 +31,7 @@ def train(stack: str, workload: str, *, cancel: bool) -> None:
         if cancel:
             _cancel(runs, progress)
             return
+        environment.check_target()
         with _interruptible(f"modelstack train {workload}", progress):
             registered = runs.train(progress)
     print(f"Registered version {registered.version} of {registered.model}, run {registered.run}.")
@@ -50,6 +51,7 @@ def back_test(stack: str, workload: str, version: int | None, *, cancel: bool, a
         if cancel:
             _cancel(runs, progress)
             return
+        environment.check_target()
         with _interruptible(f"modelstack backtest {workload} --version {model.version}", progress):
             result, metrics = runs.back_test(progress)
         # Look up the version again: the back-test may have recorded or restored its report just now.

@@ -40,6 +40,11 @@ class _OwnCluster(Section):
         """The host name at which clients reach the node ports."""
         return "localhost"
 
+    @property
+    def context(self) -> str:
+        """Empty: the stack uses no context of the user's kubeconfig."""
+        return ""
+
 
 class EmbeddedCluster(_OwnCluster):
     """A Kubernetes cluster of one node on this machine. The stack starts and stops the node."""
@@ -52,6 +57,11 @@ class EmbeddedCluster(_OwnCluster):
     node_ports: PortRange = PortRange(30000, 30031)
     """The node ports that are reachable on this machine."""
 
+    @property
+    def created_name(self) -> str:
+        """The name of the cluster in `infra/tiers/tiers.toml`: the stack itself creates the cluster, so it has no UID yet."""
+        return "embedded"
+
 
 class KindCluster(_OwnCluster):
     """A cluster in Docker, created by the `kind` command. Requires Docker and internet access."""
@@ -61,6 +71,11 @@ class KindCluster(_OwnCluster):
     """The name of the cluster in the output of `kind get clusters`."""
     node_ports: PortRange = PortRange(30000, 30031)
     """The node ports that are reachable on this machine."""
+
+    @property
+    def created_name(self) -> str:
+        """The name of the cluster in `infra/tiers/tiers.toml`: the stack itself creates the cluster, so it has no UID yet."""
+        return f"kind:{self.name}"
 
 
 class ExistingCluster(Section):
@@ -75,6 +90,11 @@ class ExistingCluster(Section):
     """The path of the kubeconfig. Default: `$KUBECONFIG`, else `~/.kube/config`."""
     host: HostName
     """The host name or address at which clients reach the node ports."""
+
+    @property
+    def created_name(self) -> str:
+        """Empty: the stack does not create the cluster. Its UID identifies it."""
+        return ""
 
     @property
     def node_ports(self) -> PortRange:

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import UserError
 from infra.settings.problems import nearest
-from infra.tiers.model import FILE_NAME, Requirements, StackTier, Tier, Tiers
+from infra.settings.types import RegistryAddress
+from infra.tiers.model import FILE_NAME, Requirements, StackTier, Target, Tier, Tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -23,7 +24,9 @@ StackName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 _EXAMPLES: Final = {
     "tiers": '[tiers.stage] source = "dev", evidence = true',
     "stacks": 'stage = { tier = "stage", source = "dev" }',
+    "targets": '[[targets]] tier = "stage", cluster = "0d0c6d6e-8f0b-4d8e-9a54-3f1d2c7b6a59", images = "registry.example.com"',
 }
+_CLUSTER: Final = r"^(embedded|kind:[a-z0-9][a-z0-9-]{0,39}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
 
 
 class _Table(BaseModel):
@@ -49,11 +52,22 @@ class StackLine(_Table):
     """The stack from which releases are promoted, one of the tier's source tier. Absent if the tier has no source."""
 
 
+class TargetTable(_Table):
+    """A table `[[targets]]`. See `infra.tiers.model.Target`."""
+
+    tier: Name
+    cluster: Annotated[str, Field(pattern=_CLUSTER)]
+    context: Annotated[str, Field(min_length=1)] | None = None
+    namespace_prefix: Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,19}-)?$")] = ""
+    images: RegistryAddress
+
+
 class TiersFile(_Table):
     """The whole file."""
 
     tiers: Mapping[Name, TierTable]
     stacks: Mapping[StackName, StackLine] = {}
+    targets: list[TargetTable] = []
 
 
 def parse(raw: Mapping[str, object]) -> Tiers:
@@ -67,22 +81,35 @@ def parse(raw: Mapping[str, object]) -> Tiers:
     except ValidationError as error:
         raise _joined([_format_error(details) for details in error.errors(include_url=False)]) from None
     # Each of these rules relies on the ones before it.
-    for rule in (_tiers_have_sources, _no_circle, _stacks_have_tiers, _stacks_have_sources):
+    rules = (_tiers_have_sources, _no_circle, _stacks_have_tiers, _stacks_have_sources, _targets_have_tiers, _targets_differ)
+    for rule in rules:
         if problems := list(rule(file)):
             raise _joined(problems)
-    tiers = {name: _tier(name, table) for name, table in file.tiers.items()}
+    tiers = {name: _tier(name, table, file.targets) for name, table in file.tiers.items()}
     return Tiers(tiers=tiers, stacks={stack: _stack(stack, file, tiers) for stack in file.stacks})
 
 
-def _tier(name: str, table: TierTable) -> Tier:
+def _tier(name: str, table: TierTable, targets: Sequence[TargetTable]) -> Tier:
     requirements = Requirements(evidence=table.evidence, approval=table.approval, proven=table.proven)
-    return Tier(name=name, source=table.source, requirements=requirements)
+    own = tuple(_target(each) for each in targets if each.tier == name)
+    return Tier(name=name, source=table.source, requirements=requirements, targets=own)
+
+
+def _target(table: TargetTable) -> Target:
+    return Target(
+        tier=table.tier,
+        cluster=table.cluster,
+        namespace_prefix=table.namespace_prefix,
+        images=table.images,
+        context=table.context or "",
+    )
 
 
 def _stack(name: str, file: TiersFile, tiers: Mapping[str, Tier]) -> StackTier:
     line = file.stacks[name]
     source = _stack(line.source, file, tiers) if line.source is not None else None
-    return StackTier(stack=name, tier=tiers[line.tier], source=source)
+    foreign = tuple(target for tier in tiers.values() if tier.name != line.tier for target in tier.targets)
+    return StackTier(stack=name, tier=tiers[line.tier], source=source, foreign=foreign)
 
 
 def _tiers_have_sources(file: TiersFile) -> Iterator[UserError]:
@@ -133,6 +160,26 @@ def _stacks_have_sources(file: TiersFile) -> Iterator[UserError]:
             yield _problem(key, what, source, "stacks", _choose(possible, wanted))
 
 
+def _targets_have_tiers(file: TiersFile) -> Iterator[UserError]:
+    for number, table in enumerate(file.targets):
+        if table.tier not in file.tiers:
+            fix = nearest(table.tier, file.tiers, f"name one of the tiers: {', '.join(file.tiers)}")
+            yield _problem(f"targets.{number}", "tier is not a tier of this file", table.tier, "targets", fix)
+
+
+def _targets_differ(file: TiersFile) -> Iterator[UserError]:
+    """Two tiers must not name one cluster with one prefix; a tier may name it twice, with other images."""
+    targets = [_target(table) for table in file.targets]
+    for number, target in enumerate(targets):
+        for other in targets[:number]:
+            if other.place == target.place and other.tier != target.tier:
+                what = f"tiers {other.tier} and {target.tier} name one target: each would overwrite the other's environment"
+                fix = "remove one of them, or give it another namespace_prefix"
+                yield _problem(f"targets.{number}", what, target, "", fix)
+            elif (other.place, other.images) == (target.place, target.images):
+                yield _problem(f"targets.{number}", "The target is listed twice", target, "", "remove one of them")
+
+
 def _choose(possible: list[str], tier: str) -> str:
     return f"name one of these stacks: {', '.join(possible)}" if possible else f"add a stack of tier {tier} to [stacks] first"
 
@@ -156,13 +203,15 @@ def _format_error(details: ErrorDetails) -> UserError:
 
 
 def _known_keys(section: str) -> list[str]:
-    tables: Mapping[str, type[_Table]] = {"": TiersFile, "tiers": TierTable, "stacks": StackLine}
+    tables: Mapping[str, type[_Table]] = {"": TiersFile, "tiers": TierTable, "stacks": StackLine, "targets": TargetTable}
     return list(tables[section].model_fields)
 
 
 def _problem(table: str, what: str, found: object, section: str, fix: str) -> UserError:
     """Returns the error about a key of a table. `what` begins with the key; `section` chooses the example."""
-    where = f"{FILE_NAME}, [{table}]" if table else FILE_NAME
+    section_name, _, number = table.partition(".")
+    shown = f"[[targets]] number {int(number) + 1}" if section_name == "targets" and number else f"[{table}]"
+    where = f"{FILE_NAME}, {shown}" if table else FILE_NAME
     return UserError(f"{what}.", where=where, found=found, example=_EXAMPLES.get(section, ""), fix=fix)
 
 

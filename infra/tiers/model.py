@@ -28,6 +28,40 @@ class Requirements:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target:
+    """A place that the stacks of a tier may deploy to: a cluster, a namespace prefix in it, and image repositories."""
+
+    tier: str
+    cluster: str
+    """The UID of the cluster's namespace `kube-system`; `embedded` for the cluster that this checkout starts; `kind:<name>` for
+    a cluster that a stack creates with `kind`."""
+    namespace_prefix: str
+    images: str
+    """The prefix of the image repositories: the address of a container registry, or a path in it. See `holds`."""
+    context: str = ""
+    """The name of the kubeconfig's context at registration; empty for a cluster that is not identified by its UID."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The cluster and the namespace prefix. Only one tier may have it: another tier's environment would be overwritten."""
+        return self.cluster, self.namespace_prefix
+
+    def holds(self, registry: str) -> bool:
+        """Whether the address of a container registry is the prefix of the images, or lies below it.
+
+        The prefix `localhost` holds each port of this machine: the port of the embedded container registry is a setting.
+        """
+        below = f"{self.images}/", *([f"{self.images}:"] if self.images == "localhost" else [])
+        return registry == self.images or registry.startswith(below)
+
+    def __str__(self) -> str:
+        """Returns the target as messages show it."""
+        context = f" (context {self.context})" if self.context else ""
+        prefix = f"namespace prefix {self.namespace_prefix}" if self.namespace_prefix else "no namespace prefix"
+        return f"cluster {self.cluster}{context}, {prefix}, images {self.images}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tier:
     """A class of environments with the same requirements, for example all environments that serve customers."""
 
@@ -35,6 +69,8 @@ class Tier:
     source: str | None
     """The tier from which releases are promoted. None for a tier in which releases are created."""
     requirements: Requirements
+    targets: tuple[Target, ...] = ()
+    """The places that the tier's stacks may deploy to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +84,8 @@ class StackTier:
     tier: Tier
     source: StackTier | None
     """The stack from which releases are promoted to this one. None for a stack in which releases are created."""
+    foreign: tuple[Target, ...] = ()
+    """The targets of all other tiers, which this stack must not touch."""
 
     @property
     def requirements(self) -> Requirements:
@@ -68,6 +106,11 @@ class Tiers:
     """The tiers by name."""
     stacks: Mapping[str, StackTier]
     """The stacks by name."""
+
+    @property
+    def targets(self) -> list[Target]:
+        """The targets of all tiers."""
+        return [target for tier in self.tiers.values() for target in tier.targets]
 
     def of(self, stack: str) -> StackTier:
         """Returns the tier of a stack.

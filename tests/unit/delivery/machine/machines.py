@@ -14,7 +14,7 @@ from delivery.machine import down, preflight, summary, toolbox, up
 from delivery.stacks import backend, recovery, stack, stack_file
 from local.node.lifecycle import start, stop
 from tests.releases import RUN, release
-from tests.tiers import tier_of
+from tests.tiers import clusters_answer, tier_of
 from tests.unit.delivery.machine.test_preflight import GOOD
 
 EMBEDDED = """\
@@ -58,6 +58,7 @@ class Machine:
         monkeypatch.setattr(embedded_node, "is_ready", lambda config: config is not None and self.node_ready)
         monkeypatch.setattr(start, "start", lambda _config, _progress: self.call("start node"))
         monkeypatch.setattr(stop, "stop", lambda _config, _progress: self.call("stop node"))
+        clusters_answer(monkeypatch, c="stage")
         monkeypatch.setattr(backend, "prepare", lambda: None)
         monkeypatch.setattr(backend, "stacks", lambda: sorted(self.stacks))
         monkeypatch.setattr(recovery, "release_locks", lambda _folder, _progress: 0)

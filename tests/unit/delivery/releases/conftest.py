@@ -7,6 +7,7 @@ from delivery.releases import commands, stack_editor
 from infra.promotion.deployed import parse
 from tests.promotions import FakeModelRegistry, World
 from tests.releases import approved, outputs, released
+from tests.tiers import clusters_answer
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def checkout(world, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BACKEND", tmp_path / ".modelstack" / "state")
     monkeypatch.setattr(paths, "LOGS", tmp_path / ".modelstack" / "logs")
     monkeypatch.setattr(commands, "origin_registry", lambda _stack: FakeModelRegistry())
+    world.asked = clusters_answer(monkeypatch)
     world.deployed = {"stage": released(3)}
 
     def deployed_in(stack):

@@ -17,6 +17,7 @@ from tests.releases import (
     release,
     released,
 )
+from tests.tiers import clusters_answer
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def command(world, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BACKEND", tmp_path / "state" / "state")
     monkeypatch.setattr(stack_file, "path_of", world.file)
     monkeypatch.setattr(commands, "origin_registry", lambda _stack: FakeModelRegistry())
+    clusters_answer(monkeypatch)
     return ReleaseCommand.for_workload("promote markdown", "stage", "markdown")
 
 

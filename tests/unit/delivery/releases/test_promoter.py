@@ -129,7 +129,7 @@ def test_promote_canary_and_rollback_need_an_existing_release(world):
 def test_promotion_to_a_stack_that_does_not_list_the_workload_is_refused(world):
     world.write("dev", released(3))
     world.file("stage").write_text(
-        (FILE % "r.example").replace("    markdown: {nodePort: 30001}   # second comment\n", "    {}\n")
+        (FILE % ("stage", "r.example")).replace("    markdown: {nodePort: 30001}   # second comment\n", "    {}\n")
     )
     with pytest.raises(UserError, match=r"does not run this workload[\s\S]*markdown: \{nodePort: 30001\}"):
         world.promote("dev", "stage", None)

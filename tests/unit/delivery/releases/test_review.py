@@ -57,6 +57,9 @@ def test_a_back_test_shows_the_age_of_the_data_today(monkeypatch, capsys):
     class Environment:
         model_registry = Models()
 
+        def check_target(self):
+            pass
+
     class Runs:
         def back_test(self, _progress):
             return BackTestResult(version=3, run=RUN, report=DIGEST, outcome="confirmed"), METRICS

@@ -73,7 +73,7 @@ def models():
 def runs(monkeypatch, models):
     made = FakeRuns()
     made.shown = io.StringIO()
-    environment = SimpleNamespace(name="dev", model_registry=models)
+    environment = SimpleNamespace(name="dev", model_registry=models, check_target=lambda: None)
     monkeypatch.setattr(commands.Environment, "open", lambda _stack: environment)
     monkeypatch.setattr(commands, "runs_of", made)
     monkeypatch.setattr(commands, "reporter", lambda _name: contextlib.nullcontext(Reporter([PlainSink(made.shown)])))
