@@ -10,12 +10,36 @@ import yaml
 
 from delivery.stacks import stack_file
 from tests.checkout import CHECKOUT, STACK_FILES, TIERS
+from tests.engine.harness.control_plane import uid_of
 from tests.engine.harness.plain import opened, template
 from tests.releases import APPROVER, approved, image, outputs, release, released
 
 __all__ = ["template"]  # a fixture
 
 PROGRAM = ("__main__.py", "Pulumi.yaml", "pyproject.toml", "uv.lock", "components", "infra", "workloads")
+
+
+TARGETS = """
+[[targets]]
+tier = "stage"
+cluster = "UID"
+context = "modelstack-stage"
+namespace_prefix = "stage-"
+images = "registry.modelstack.example"
+
+[[targets]]
+tier = "prod"
+cluster = "UID"
+context = "modelstack-prod"
+images = "registry.modelstack.example"
+"""
+"""Both environments are in the cluster of the tests."""
+
+
+def stack_text(stack):
+    """Returns a stack file of the tests. Stage shares the cluster with prod, so its namespaces have a prefix."""
+    text = (STACK_FILES / f"Pulumi.{stack}.yaml").read_text()
+    return text.replace("kind: existing\n", "kind: existing\n    namespacePrefix: stage-\n") if stack == "stage" else text
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +52,17 @@ def checkout(engine_home, template, api_server, tmp_path_factory):
     for name in PROGRAM:
         copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
         copy(CHECKOUT / name, made.folder / name)
-    shutil.copy(STACK_FILES / "tiers.toml", made.folder / TIERS)
+    uid = uid_of(api_server)
+    (made.folder / TIERS).write_text((STACK_FILES / "tiers.toml").read_text() + TARGETS.replace("UID", uid))
     (made.folder / "workloads/markdown/approvers.json").write_text(f"[{APPROVER.model_dump_json()}]")
     del made.environment["PULUMI_STACK"]
     kubeconfig = yaml.safe_load(api_server)
-    kubeconfig["contexts"][0]["name"] = "modelstack-prod"
+    (context,) = kubeconfig["contexts"]
+    kubeconfig["contexts"] = [{**context, "name": f"modelstack-{stack}"} for stack in ("stage", "prod")]
     (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     made.environment["KUBECONFIG"] = str(folder / "kubeconfig")
     for stack in ("dev", "stage", "prod"):
-        shutil.copy(STACK_FILES / f"Pulumi.{stack}.yaml", made.folder)
+        (made.folder / f"Pulumi.{stack}.yaml").write_text(stack_text(stack))
         status, said = made.run("stack", "init", stack)
         assert status == 0, said
     has_been_up(made, "stage", outputs(released(3)))
@@ -55,7 +81,7 @@ def has_been_up(checkout, stack, stack_outputs):
 
 def write_releases(checkout, stack, block):
     """Writes releases into a stack file, in addition to its committed content."""
-    text = (STACK_FILES / f"Pulumi.{stack}.yaml").read_text()
+    text = stack_text(stack)
     file = checkout.folder / f"Pulumi.{stack}.yaml"
     salt = stack_file.salt(file.read_text())
     file.write_text(stack_file.with_salt(stack_file.with_releases(text, "markdown", block), salt))
@@ -106,3 +132,28 @@ def test_prod_accepts_a_release_that_is_approved_and_stable_in_stage(checkout):
     previewed = preview(checkout, "prod", approved("prod", released(3)))
     assert not previewed.failed, previewed.error
     assert previewed.operations["markdown-stable-deployment"] == ["create"]
+
+
+def test_a_stack_file_of_dev_that_names_the_cluster_of_prod_is_refused_by_plain_pulumi(checkout):
+    text = (STACK_FILES / "Pulumi.prod.yaml").read_text()
+    file = checkout.folder / "Pulumi.dev.yaml"
+    kept = file.read_text()
+    for operation in ("preview", "up"):
+        file.write_text(stack_file.with_salt(text, stack_file.salt(kept)))
+        seen = checkout.operation(operation, None, "--stack", "dev")
+        assert seen.failed
+        assert seen.operations == {}, "no resource is registered"
+        assert "The target of stack dev belongs to tier prod, but the stack is of tier dev." in seen.error
+        assert "Traceback" not in seen.error
+    file.write_text(kept)
+
+
+def test_a_stack_of_no_tier_is_refused_by_plain_pulumi(checkout):
+    status, printed = checkout.run("stack", "init", "canada")
+    assert status == 0, printed
+    file = checkout.folder / "Pulumi.canada.yaml"
+    file.write_text(stack_file.with_salt(stack_text("dev"), stack_file.salt(file.read_text())))
+    previewed = checkout.operation("preview", None, "--stack", "canada")
+    assert previewed.failed
+    assert previewed.operations == {}
+    assert "Stack canada belongs to no tier" in previewed.error
