@@ -181,7 +181,7 @@ class Upgrade:
             content, other = (json.dumps(json.dumps(text))[1:-1] for text in (recorded, self._kubeconfig))
             assert content in state(self.release, stack)
             return state(self.release, stack).replace(content, other)
-        kubeconfig["contexts"][0]["name"] = provider["inputs"]["context"]
+        kubeconfig["contexts"][0]["name"] = kubeconfig["current-context"] = provider["inputs"]["context"]
         file = self._project.folder / recorded
         file.parent.mkdir(exist_ok=True)
         file.write_text(yaml.safe_dump(kubeconfig))

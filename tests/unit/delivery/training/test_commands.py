@@ -74,6 +74,7 @@ def runs(monkeypatch, models):
     made = FakeRuns()
     made.shown = io.StringIO()
     environment = SimpleNamespace(name="dev", model_registry=models, check_target=lambda: None)
+    made.environment = environment
     monkeypatch.setattr(commands.Environment, "open", lambda _stack: environment)
     monkeypatch.setattr(commands, "runs_of", made)
     monkeypatch.setattr(commands, "reporter", lambda _name: contextlib.nullcontext(Reporter([PlainSink(made.shown)])))
@@ -91,6 +92,18 @@ def test_a_training_ends_with_the_registered_version_and_its_release(runs, capsy
         f"Registered version 7 of markdown, run {RUN}.",
         "Next: modelstack release markdown --stack dev --version 7",
     ]
+
+
+@pytest.mark.parametrize("start", [lambda: commands.train("dev", "markdown", cancel=False), back_test])
+def test_nothing_is_started_in_a_cluster_of_another_tier(runs, start):
+    runs.environment.check_target = refuse
+    with pytest.raises(UserError, match="belongs to tier prod"):
+        start()
+    assert [call for call in runs.calls if call[0] != "of"] == []
+
+
+def refuse():
+    raise UserError("The target of stack dev belongs to tier prod.")
 
 
 def test_ctrl_c_says_that_the_training_goes_on_and_is_passed_on(runs, capsys):
