@@ -84,7 +84,10 @@ def _embedded_uid() -> Answer[str]:
     """Returns the UID of the cluster that this checkout starts. Absent if the cluster was not started yet."""
     if not paths.KUBECONFIG.is_file():
         return Absent()
-    api = KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+    try:
+        api = KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+    except UserError as error:
+        return Unknown(where=str(paths.KUBECONFIG), reason=error.what, fix=error.fix)
     try:
         return _text(api.find(_KUBE_SYSTEM), "metadata", "uid")
     finally:

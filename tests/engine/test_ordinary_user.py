@@ -14,8 +14,8 @@ import yaml
 
 from common import clock
 from delivery.stacks import stack_file
-from tests.checkout import clone
-from tests.engine.harness.control_plane import connected
+from tests.checkout import TIERS, clone
+from tests.engine.harness.control_plane import connected, uid_of
 from tests.engine.harness.plain import opened, template
 from tests.engine.harness.processes import executable
 from tests.engine.harness.tracking import tracking_server
@@ -57,6 +57,14 @@ DEPLOYMENT = {
         },
     },
 }
+TARGET = """
+[[targets]]
+tier = "stage"
+cluster = "UID"
+context = "stage"
+namespace_prefix = "stage-"
+images = "registry.example"
+"""
 REPORT = large().model_copy(update={"data": DIGEST, "data_day": clock.today() - timedelta(days=20)})
 TAGS = {"data": DIGEST, "revision": "1a2b3c4d5e6f", "trainer": TRAINER, "report": evidence.digest(evidence.canonical(REPORT))}
 
@@ -108,6 +116,8 @@ def checkout(user, engine_home, template, api_server, tracking):
     seed.folder.mkdir()
     seed.environment["PULUMI_BACKEND_URL"] = user.environ["PULUMI_BACKEND_URL"]
     del seed.environment["PULUMI_STACK"]
+    with (made / TIERS).open("a") as tiers:
+        tiers.write(TARGET.replace("UID", uid_of(api_server)))
     for stack in ("dev", "stage", "prod"):
         file = made / f"Pulumi.{stack}.yaml"
         file.write_text(STACK_FILE.format(stack=stack, kubeconfig=made / "kubeconfig"))
@@ -193,6 +203,29 @@ def test_report_writes_the_page_and_the_preview_of_the_whole_program(modelstack,
     page = (checkout / "report" / "index.html").read_text()
     assert TAGS["report"] in page, "the evidence comes from the model registry"
     assert "markdown-stable-deployment" in page, "the engine, its plugins and the program run without root"
+
+
+def test_a_target_is_registered_before_anything_is_written_to_it(modelstack, checkout, user, api_server):
+    file, tiers = checkout / "Pulumi.prod.yaml", checkout / TIERS
+    before = file.read_text(), tiers.read_text()
+    refused = modelstack("promote", "markdown", "--to", "prod", code=1)
+    assert "The target of stack prod is not registered for tier prod." in refused
+    assert "modelstack target register --stack prod" in refused
+    printed = modelstack("target", "register", "--stack", "prod", "--dry-run")
+    assert f'+cluster = "{uid_of(api_server)}"' in printed
+    assert (file.read_text(), tiers.read_text()) == before
+    modelstack("target", "register", "--stack", "prod")
+    assert tiers.read_text().startswith(before[1].rstrip())
+    (registered,) = [each for each in json.loads(modelstack("target", "list", "--json")) if each["context"] == "prod"]
+    assert registered == {
+        "tier": "prod",
+        "cluster": uid_of(api_server),
+        "context": "prod",
+        "namespace_prefix": "prod-",
+        "images": "registry.example",
+    }
+    assert "nothing changes" in modelstack("target", "register", "--stack", "prod")
+    assert tiers.stat().st_uid == user.id
 
 
 def test_promote_shows_the_change_and_writes_the_user_s_own_stack_file(modelstack, checkout, user):

@@ -116,12 +116,10 @@ def test_an_approver_of_this_machine_counts_for_the_tour_and_never_for_prod(tmp_
         {"kubeconfig": "~/.kube/config"},
         {"kubeconfig": None},
         {"host": "prod.modelstack.example"},
-        {"namespacePrefix": ""},
-        {"namespacePrefix": "stage-"},
     ],
     ids=str,
 )
-def test_a_stack_of_the_tour_in_another_cluster_or_namespace_is_refused(tmp_path, changes):
+def test_a_stack_of_the_tour_in_another_cluster_is_refused(tmp_path, changes):
     listed_here(tmp_path)
     cluster = {key: value for key, value in {**tour.cluster(tour.PROD), **changes}.items() if value is not None}
     said = refusal(tour.PROD, approved(tour.PROD, released(3)), STABLE, cluster=cluster)
@@ -130,5 +128,11 @@ def test_a_stack_of_the_tour_in_another_cluster_or_namespace_is_refused(tmp_path
     assert "modelstack tour --force" in said
 
 
+@pytest.mark.parametrize(("prefix", "tier"), [("", "dev"), ("stage-", "stage")])
+def test_a_stack_of_the_tour_in_the_namespaces_of_another_is_refused(prefix, tier):
+    said = refusal(tour.PROD, cluster={**tour.cluster(tour.PROD), "namespacePrefix": prefix})
+    assert f"The target of stack tour-prod belongs to tier {tier}" in said
+
+
 def test_a_stack_of_the_tour_with_a_cluster_of_its_own_is_refused():
-    assert "modelstack:cluster.kind differs" in refusal(tour.STAGE, cluster={"kind": "kind"})
+    assert "The target of stack tour-stage belongs to tier dev" in refusal(tour.STAGE, cluster={"kind": "kind"})

@@ -115,6 +115,12 @@ def connected(kubeconfig: str) -> clusters.Cluster:
     return clusters.Cluster(api.Api(access.connect(access.load(yaml.safe_load(kubeconfig)))))
 
 
+def uid_of(kubeconfig: str) -> str:
+    """What identifies a cluster: the UID of its namespace kube-system."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}
+    return connected(kubeconfig).get(namespace)["metadata"]["uid"]
+
+
 class Kubelet(threading.Thread):
     """Gives each pod of a namespace, as long as it runs, the status that `status` says."""
 

@@ -110,6 +110,16 @@ def test_an_environment_with_a_source_gets_its_releases_by_promotion_only(machin
     assert machine.up(name="stage") == ["tools", "up stage 9", "summary changed=True"]
 
 
+def test_a_stack_file_that_names_the_cluster_of_another_tier_is_refused_before_anything_is_written(machine, tmp_path):
+    text = (EXISTING % tmp_path).replace("context: c", "context: prod")
+    machine.write(text, "stage")
+    with pytest.raises(UserError, match="The target of stack stage belongs to tier prod, but the stack is of tier stage"):
+        machine.up(name="stage")
+    assert machine.calls == ["tools"]
+    assert machine.stacks == set()
+    assert machine.read("stage") == text
+
+
 def test_a_machine_that_is_not_suitable_stops_before_anything_is_installed_or_written(first, monkeypatch):
     def unsuitable(*_, **__):
         raise UserError("too little memory")

@@ -77,6 +77,7 @@ def runs(monkeypatch, models):
     made = FakeRuns()
     made.shown = io.StringIO()
     environment = SimpleNamespace(name="dev", model_registry=models, check_target=lambda: None)
+    made.environment = environment
     monkeypatch.setattr(commands.Environment, "open", lambda _stack: environment)
     monkeypatch.setattr(commands, "runs_of", made)
     monkeypatch.setattr(commands, "reporter", lambda _name: contextlib.nullcontext(Reporter([PlainSink(made.shown)])))
@@ -106,6 +107,18 @@ def test_an_id_with_the_wrong_format_is_refused_with_an_example(name):
     with pytest.raises(UserError, match="not the id of a run") as refused:
         runs_of(SimpleNamespace(), "markdown", run=name)
     assert is_id(refused.value.example)
+
+
+@pytest.mark.parametrize("start", [lambda: commands.train("dev", "markdown", cancel=False), back_test])
+def test_nothing_is_started_in_a_cluster_of_another_tier(runs, start):
+    runs.environment.check_target = refuse
+    with pytest.raises(UserError, match="belongs to tier prod"):
+        start()
+    assert [call for call in runs.calls if call[0] != "of"] == []
+
+
+def refuse():
+    raise UserError("The target of stack dev belongs to tier prod.")
 
 
 def test_ctrl_c_says_that_the_training_goes_on_and_is_passed_on(runs, capsys):

@@ -4,8 +4,8 @@ import io
 import json
 
 from clients.model_registry import ModelVersion
-from delivery.console.progress import PlainSink, Reporter
 from common.answers import Absent, Found
+from delivery.console.progress import PlainSink, Reporter
 from delivery.environments.outputs import TrainingOutput
 from delivery.training.records import RunRecords
 from delivery.training.training_runs import TrainingRuns

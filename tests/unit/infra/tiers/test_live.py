@@ -1,0 +1,62 @@
+"""Which cluster a stack file names, as the cluster itself says it."""
+
+from __future__ import annotations
+
+import pytest
+
+from common import paths
+from common.answers import Absent, Found, Unknown
+from common.errors import UserError
+from infra import live_cluster
+from infra.settings import loading
+from tests.unit.infra.tiers.test_targets import EMBEDDED, settings
+
+
+class FakeApi:
+    """An API server of the cluster with this UID."""
+
+    server = "https://k.example"
+
+    def __init__(self, uid):
+        self.uid = uid
+
+    def find(self, path):
+        if isinstance(self.uid, UserError):
+            raise self.uid
+        return {"metadata": {"uid": self.uid}} if path == "/api/v1/namespaces/kube-system" else None
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def embedded(tmp_path, monkeypatch):
+    """Starts the cluster of the checkout: called with its UID, or with the error of its API server."""
+    monkeypatch.setattr(paths, "KUBECONFIG", tmp_path / "kubeconfig")
+
+    def start(uid):
+        paths.KUBECONFIG.write_text("a kubeconfig")
+        monkeypatch.setattr(live_cluster.KubernetesClient, "from_kubeconfig", lambda _text: FakeApi(uid))
+
+    monkeypatch.setattr(live_cluster, "client", lambda _cluster: Found(FakeApi("theirs")))
+    return start
+
+
+def test_the_uid_of_kube_system_identifies_a_cluster(embedded):
+    live = live_cluster.read(settings())
+    assert (live.uid, live.embedded_uid) == (Found("theirs"), Absent()), "this checkout has started no cluster"
+
+
+def test_the_checkout_s_own_cluster_is_asked_as_well(embedded):
+    embedded("ours")
+    assert live_cluster.read(settings()).embedded_uid == Found("ours")
+
+
+def test_a_cluster_of_the_checkout_that_does_not_answer_is_unknown(embedded):
+    embedded(UserError("The cluster does not answer."))
+    assert isinstance(live_cluster.read(settings()).embedded_uid, Unknown)
+
+
+def test_the_embedded_cluster_is_asked_once(embedded):
+    embedded("ours")
+    assert live_cluster.read(loading.parse(EMBEDDED, "f")).embedded_uid == Absent(), "it is named by a word, not by its UID"
