@@ -95,6 +95,7 @@ def test_a_clone_is_what_the_working_copy_is_and_keeps_what_git_ignores(tmp_path
     assert not (folder / "Pulumi.tour-stage.yaml").exists(), "an older `modelstack tour` may have written it"
     for name in ("Makefile", "tests/checkout.py", "infra/platform.py"):
         assert (folder / name).read_bytes() == (checkout.CHECKOUT / name).read_bytes()
-    for file in checkout.STACK_FILES.iterdir():
+    for file in checkout.STACK_FILES.glob("Pulumi.*.yaml"):
         assert (folder / file.name).read_bytes() == file.read_bytes()
+    assert (folder / checkout.TIERS).read_bytes() == (checkout.STACK_FILES / "tiers.toml").read_bytes()
     assert (folder / checkout.MARK).exists()
