@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpx
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.progress import Progress
+
+_FIX: Final = "see `modelstack status`, then run the same command again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +33,25 @@ def predict(url: str, request: dict[str, Any]) -> Prediction:  # JSON in the for
     """Sends one request and returns the prediction.
 
     Raises:
-        UserError: the endpoint does not answer, or refuses the request.
+        UserError: the endpoint does not answer, refuses the request, or answers with something else than a prediction.
     """
     try:
         response = httpx.post(f"{url}{PREDICTIONS}", json=request, timeout=30.0, trust_env=False)
     except httpx.HTTPError as error:
-        raise UserError("The endpoint does not answer.", where=url, found=error, fix="see `modelstack status`") from None
+        raise UserError("The endpoint does not answer.", where=url, found=error, fix=_FIX) from None
     if response.is_error:
-        raise UserError("The endpoint refuses the request.", where=url, found=f"{response.status_code}: {response.text[:500]}")
-    body = cast("dict[str, Any]", response.json())  # JSON of the endpoint
+        found = f"{response.status_code}: {response.text[:500]}"
+        raise UserError("The endpoint refuses the request.", where=url, found=found, fix=_FIX)
+    try:
+        return _prediction(response.json())
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        what = "The endpoint's answer is no prediction: another program may have answered in its place."
+        raise UserError(what, where=url, found=response.text[:200] or "an empty answer", fix=_FIX) from None
+
+
+def _prediction(body: dict[str, Any]) -> Prediction:  # JSON of the endpoint
     rows = cast("list[list[float]]", body["data"]["ndarray"])
-    return Prediction(values=[float(row[0]) for row in rows], tags=body.get("meta", {}).get("tags", {}))
+    return Prediction(values=[float(row[0]) for row in rows], tags=dict(body.get("meta", {}).get("tags", {})))
 
 
 def wait_for_version(  # noqa: PLR0913 the last two are for tests

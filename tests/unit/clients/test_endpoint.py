@@ -66,3 +66,19 @@ def test_a_wait_that_takes_too_long_fails_with_the_last_response(server, last, w
 def test_an_endpoint_that_does_not_listen_is_a_user_error():
     with pytest.raises(UserError, match="does not answer"):
         endpoint.predict("http://127.0.0.1:9", {})
+
+
+@pytest.mark.parametrize("body", [[], {"data": {}}, {"data": {"ndarray": 1}}, {"data": {"ndarray": [[]]}}, "<html>"])
+def test_an_answer_that_is_no_prediction_is_a_user_error(server, body):
+    responses, url = server
+    responses += [(200, body)]
+    with pytest.raises(UserError, match="is no prediction") as refused:
+        endpoint.predict(url, REQUEST)
+    assert refused.value.where == url
+
+
+def test_a_refusal_says_what_to_do(server):
+    responses, url = server
+    responses += [(403, {})]
+    with pytest.raises(UserError, match=r"(?s)refuses the request.*403.*modelstack status"):
+        endpoint.predict(url, REQUEST)
