@@ -1,47 +1,61 @@
-"""Looks up image digests in a container registry and copies images from one container registry to another, over HTTP."""
+"""Looks up image digests in container registries, and copies images from one container registry to another.
+
+The executable `container-registry` sends the requests: see `local/toolchain/registry`. It uses the credentials that `docker
+login`, `podman login`, `buildah login` or a credential helper have stored on this machine.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final, Self, cast
+import json
+import subprocess
+from typing import Any, Final, NamedTuple, cast
 
-import httpx
-
-from clients.container_registry_login import ContainerRegistryAuth
+from common import bounded_process, paths
+from common.answers import Absent, Answer, Found, Unknown
 from common.errors import UserError
 
-_COPY_SECONDS: Final = 300.0
-_DOCKER = "docker.distribution.manifest"
-_MEDIA_TYPES = ("oci.image.manifest.v1", "oci.image.index.v1", f"{_DOCKER}.v2", f"{_DOCKER}.list.v2")
-_ACCEPT = ", ".join(f"application/vnd.{media_type}+json" for media_type in _MEDIA_TYPES)
+EXECUTABLE: Final = "container-registry"
+"""The name of the executable in `paths.BIN`. `modelstack tools` builds it."""
+_LOOKUP_SECONDS: Final = 60
+"""Longer than the executable's own limit, which does not cover credential helpers."""
 
 
-def digest_of(registry: str, repository: str, reference: str) -> str | None:
-    """Returns the digest of an image, or None if the container registry does not have the image or the request fails.
+class Account(NamedTuple):
+    """An account that is used instead of the credentials stored on this machine."""
+
+    username: str
+    password: str
+
+
+def digest_of(registry: str, repository: str, reference: str) -> Answer[str]:
+    """Returns the digest of an image.
 
     Args:
         registry: address of the container registry, as in image names.
         repository: repository of the image.
         reference: tag or digest of the image.
     """
-    host, _, path = registry.partition("/")
-    scheme = "http" if host.split(":")[0] in {"localhost", "127.0.0.1"} else "https"
-    name = f"{path}/{repository}" if path else repository
-    url = f"{scheme}://{host}/v2/{name}/manifests/{reference}"
-    try:
-        response = httpx.head(
-            url,
-            headers={"Accept": _ACCEPT},
-            timeout=10.0,
-            trust_env=scheme == "https",
-            auth=ContainerRegistryAuth(registry, name),
-        )
-    except httpx.HTTPError:
-        return None
-    return response.headers.get("Docker-Content-Digest") if response.is_success else None
+    separator = "@" if reference.startswith("sha256:") else ":"
+    return digest(f"{registry}/{repository}{separator}{reference}")
+
+
+def digest(image: str, account: Account | None = None) -> Answer[str]:
+    """Returns the digest (`sha256:...`) of an image, or of an index of images.
+
+    The image is absent only if the container registry itself says so. HTTPS is used, except for container registries on this
+    machine that speak plain HTTP.
+
+    Args:
+        image: `server/name:tag` or `server/name@digest`.
+        account: the account for a container registry that requires one.
+    """
+    login = [] if account is None else ["--account"]
+    text = None if account is None else json.dumps(account._asdict())
+    return _run([*login, "digest", image], image, text, _LOOKUP_SECONDS)
 
 
 def copy_image(source: str, target: str, repository: str, digest: str) -> None:
-    """Copies an image from one container registry to another, byte for byte, so that the copy has the same digest.
+    """Copies an image, or an index with all its images, byte for byte, so that the copy has the same digest.
 
     Args:
         source: address of the container registry that has the image.
@@ -52,69 +66,40 @@ def copy_image(source: str, target: str, repository: str, digest: str) -> None:
     Raises:
         UserError: a container registry does not answer, the source does not have the image, or the target refuses it.
     """
-    with Repository(source, repository) as from_repository, Repository(target, repository) as to_repository:
-        try:
-            manifest = from_repository.get(f"manifests/{digest}")
-            content = cast("dict[str, Any]", manifest.json())
-            for blob in (content["config"], *content["layers"]):
-                to_repository.copy_blob_from(from_repository, str(blob["digest"]), int(blob["size"]))
-            to_repository.put_manifest(digest, manifest.content, manifest.headers["Content-Type"])
-        except (httpx.HTTPError, httpx.StreamError, KeyError, ValueError) as error:
-            raise UserError(
-                "An image could not be copied from one container registry to another.",
-                where=f"{from_repository.name}@{digest} to {to_repository.name}",
-                found=error,
-                fix=f"check that both container registries answer and accept your login, or copy the image yourself: "
-                f"skopeo copy --preserve-digests docker://{from_repository.name}@{digest} docker://{to_repository.name}",
-            ) from None
+    images = [f"{registry}/{repository}@{digest}" for registry in (source, target)]
+    answer = _run(["copy", *images], images[1])
+    if not isinstance(answer, Found):
+        unknown = answer if isinstance(answer, Unknown) else Unknown(where=images[0], reason="no such image")
+        raise UserError(
+            "An image could not be copied from one container registry to another.",
+            where=f"{images[0]} to {images[1]}",
+            found=f"{unknown.where}: {unknown.reason}",
+            fix=unknown.fix or "check that both container registries answer, and log in to them with `docker login`",
+        )
 
 
-class Repository:
-    """One repository of a container registry, over its HTTP interface (OCI distribution specification 1.1)."""
+def _run(arguments: list[str], where: str, text: str | None = None, seconds: float | None = None) -> Answer[str]:
+    # The executable ends when this process ends, even by `kill -9`.
+    command = ["setpriv", "--pdeathsig", "TERM", str(paths.BIN / EXECUTABLE), *arguments]
+    if not (paths.BIN / EXECUTABLE).exists():
+        reason = "this checkout has no client of container registries yet"
+        return Unknown(where=where, reason=reason, fix="run `modelstack tools`")
+    try:
+        done = bounded_process.run(command, seconds, text=text)
+        payload = cast("dict[str, Any]", json.loads(done.stdout))  # JSON of the executable
+    except subprocess.TimeoutExpired:
+        return Unknown(where=where, reason=f"no answer within {seconds:g} s")
+    except (OSError, ValueError) as error:
+        return Unknown(where=where, reason=f"{EXECUTABLE} failed: {error}")
+    match payload:
+        case {"answer": "found", "digest": str(found)}:
+            return Found(found)
+        case {"answer": "absent"}:
+            return Absent()
+        case _:
+            fix = "log in to the container registry with `docker login`" if _refused(payload) else ""
+            return Unknown(where=str(payload.get("where") or where), reason=str(payload.get("reason")), fix=fix)
 
-    def __init__(self, registry: str, repository: str) -> None:
-        host, _, path = registry.partition("/")
-        local = host.split(":")[0] in {"localhost", "127.0.0.1"}
-        self.name = f"{registry}/{repository}"
-        self._url = f"{'http' if local else 'https'}://{host}/v2/{f'{path}/' if path else ''}{repository}"
-        auth = ContainerRegistryAuth(registry, f"{path}/{repository}" if path else repository)
-        self._http = httpx.Client(timeout=_COPY_SECONDS, trust_env=not local, follow_redirects=True, auth=auth)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._http.close()
-
-    def get(self, path: str) -> httpx.Response:
-        """Downloads a manifest or a blob. `path` is relative to the repository, for example `manifests/sha256:...`.
-
-        Raises:
-            httpx.HTTPError: the request fails or the container registry refuses it.
-        """
-        return self._http.get(f"{self._url}/{path}", headers={"Accept": _ACCEPT}).raise_for_status()
-
-    def copy_blob_from(self, other: Repository, digest: str, size: int) -> None:
-        """Copies a blob of `size` bytes from another repository, unless this repository has it already.
-
-        Raises:
-            httpx.HTTPError: a request fails or a container registry refuses it.
-        """
-        if self._http.head(f"{self._url}/blobs/{digest}").is_success:
-            return
-        upload = self._http.post(f"{self._url}/blobs/uploads/").raise_for_status()
-        location = httpx.URL(upload.url).join(upload.headers["Location"]).copy_merge_params({"digest": digest})
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        with other._http.stream("GET", f"{other._url}/blobs/{digest}") as blob:
-            blob.raise_for_status()
-            # The container registry computes the digest of the content and refuses content with a different digest.
-            self._http.put(location, content=blob.iter_raw(), headers=headers).raise_for_status()
-
-    def put_manifest(self, digest: str, content: bytes, media_type: str) -> None:
-        """Uploads a manifest under its digest.
-
-        Raises:
-            httpx.HTTPError: the request fails or the container registry refuses it.
-        """
-        headers = {"Content-Type": media_type}
-        self._http.put(f"{self._url}/manifests/{digest}", content=content, headers=headers).raise_for_status()
+def _refused(payload: dict[str, Any]) -> bool:  # JSON of the executable
+    return str(payload.get("reason")).startswith(("401", "403"))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import os
-import ssl
-import tempfile
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpx
 
+from clients import kubeconfig as kubeconfigs
 from common import paths
+from common.answers import Absent, Answer, Found, Unknown
 from common.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
+
+    from clients.kubeconfig import Access
 
 Object = dict[str, Any]  # JSON of the API server
 """A Kubernetes object, or a list of objects, as the API server returns it."""
@@ -48,58 +48,41 @@ def kubeconfig_file(path: str) -> Path:
     return (paths.CHECKOUT / Path(path).expanduser()).resolve()
 
 
-class ApiError(Exception):
+class ApiError(UserError):
     """The API server refused a request, or a pod did not answer a request that was sent through the API server.
 
-    `status` is the HTTP status. `reason` is the reason that the API server gives, for example `Forbidden`. It is empty if the
-    response does not come from the API server itself.
+    `status` is the HTTP status, and `message` the text of the response. `reason` is the reason that the API server gives, for
+    example `Forbidden`. It is empty if the response does not come from the API server itself.
     """
 
-    def __init__(self, status: int, message: str, reason: str = "") -> None:
-        self.status, self.reason = status, reason
-        super().__init__(message)
+    def __init__(self, status: int, message: str, reason: str = "", *, where: str = "") -> None:
+        self.status, self.message, self.reason = status, message, reason
+        problem, fix = _PROBLEMS.get(status, ("The API server refuses a request", ""))
+        super().__init__(f"{problem}: {message[:_MESSAGE_CHARACTERS]}", where=where, found=f"HTTP status {status}", fix=fix)
 
 
-Login = tuple[str, ssl.SSLContext, dict[str, str]]
-"""Address of the API server, TLS settings, and headers of each request."""
+_MESSAGE_CHARACTERS = 500
+_PROBLEMS: dict[int, tuple[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: (
+        "The API server does not accept your login",
+        "log in again, or check the user of the context in your kubeconfig",
+    ),
+    HTTPStatus.FORBIDDEN: ("Your role does not allow a request", "ask for a role that allows it"),
+}
 
 
-def _official_login(kubeconfig: Object, context: str | None) -> Login:
-    """The login of the official client, which supports every method: certificates, tokens, exec plugins."""
-    from kubernetes import client, config
+class _Login(httpx.Auth):
+    """Adds the credentials of a kubeconfig to each request, and renews them when the API server no longer accepts them."""
 
-    access = client.Configuration()
-    config.load_kube_config_from_dict(kubeconfig, context=context, client_configuration=access)  # pyright: ignore[reportUnknownMemberType] no annotations
-    verify = ssl.create_default_context(cafile=access.ssl_ca_cert)
-    if access.cert_file:
-        verify.load_cert_chain(str(access.cert_file), access.key_file)
-    logins = access.auth_settings()  # pyright: ignore[reportUnknownMemberType] no annotations
-    headers = {"Authorization": str(logins["BearerToken"]["value"])} if "BearerToken" in logins else {}
-    return str(access.host), verify, headers
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
-
-def _embedded_login(kubeconfig: Object, context: str | None) -> Login | None:
-    """The login of a kubeconfig that contains certificates and nothing else, like that of the embedded node; otherwise None.
-
-    Importing the official client takes as long as a request. It is not needed to decode three certificates.
-    """
-    selected: Object = _entry(kubeconfig, "contexts", context or text_at(kubeconfig, "current-context")).get("context") or {}
-    cluster: Object = _entry(kubeconfig, "clusters", text_at(selected, "cluster")).get("cluster") or {}
-    user: Object = _entry(kubeconfig, "users", text_at(selected, "user")).get("user") or {}
-    if set(cluster) != {"server", "certificate-authority-data"} or set(user) != {"client-certificate-data", "client-key-data"}:
-        return None
-    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    verify = ssl.create_default_context(cadata=authority)
-    with tempfile.NamedTemporaryFile() as file:  # ssl reads a client certificate from a file only; this one has mode 0600
-        file.write(base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]))
-        file.flush()
-        verify.load_cert_chain(file.name)
-    return str(cluster["server"]), verify, {}
-
-
-def _entry(kubeconfig: Object, section: str, name: str) -> Object:
-    entries: list[Object] = [entry for entry in list_at(kubeconfig, section) if entry.get("name") == name]
-    return entries[0] if entries else {}
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        request.headers.update(self._access.headers)
+        response = yield request
+        if response.status_code == HTTPStatus.UNAUTHORIZED and self._access.renew():
+            request.headers.update(self._access.headers)
+            yield request
 
 
 class KubernetesClient:
@@ -116,61 +99,79 @@ class KubernetesClient:
         Args:
             kubeconfig: the text of a kubeconfig (YAML or JSON), or its parsed content.
             context: name of the context; by default the kubeconfig's current context.
-        """
-        from ruamel.yaml import YAML
 
-        document = (
-            cast("Object", YAML(typ="safe").load(kubeconfig))  # pyright: ignore[reportUnknownMemberType] ruamel types it loosely
-            if isinstance(kubeconfig, str)
-            else kubeconfig
+        Raises:
+            UserError: the kubeconfig has no such context, or its exec plugin fails.
+        """
+        config = kubeconfigs.load(kubeconfig)
+        return cls.connected(kubeconfigs.connect(config, context or ""))
+
+    @classmethod
+    def connected(cls, access: Access) -> Self:
+        """Creates the client for the access that a kubeconfig describes."""
+        # Only the kubeconfig decides about a proxy: a proxy for the internet rarely reaches a cluster.
+        proxy = httpx.Proxy(access.proxy) if access.proxy else None
+        verify = access.context if access.context is not None else True
+        http = httpx.Client(
+            base_url=access.server, verify=verify, auth=_Login(access), proxy=proxy, timeout=_SECONDS, trust_env=False
         )
-        server, verify, headers = _embedded_login(document, context) or _official_login(document, context)
-        return cls(server, httpx.Client(base_url=server, verify=verify, headers=headers, timeout=_SECONDS, trust_env=False))
+        return cls(access.server, http)
 
     @classmethod
     def from_file(cls, path: str | None, context: str) -> Self:
         """Creates the client for the cluster of a context in a kubeconfig file.
 
         Args:
-            path: path of the file; by default `$KUBECONFIG`, or `~/.kube/config` if that variable is not set.
+            path: path of the file; by default the files of `$KUBECONFIG`, or `~/.kube/config` if that variable is not set.
             context: name of the context.
 
         Raises:
-            UserError: the file does not exist.
+            UserError: the file does not exist or has no such context, or its exec plugin fails.
         """
-        file = kubeconfig_file(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
-        try:
-            return cls.from_kubeconfig(file.read_text(encoding="utf-8"), context)
-        except FileNotFoundError:
-            fix = "create the file, or set the path of another one"
-            raise UserError("The kubeconfig does not exist.", where=str(file), fix=fix) from None
+        config = kubeconfigs.load_file(kubeconfig_file(path)) if path else kubeconfigs.load()
+        return cls.connected(kubeconfigs.connect(config, context))
 
     def close(self) -> None:
         """Closes the client's connections."""
         self._http.close()
 
     def exists(self, api_version: str, kind: str, namespace: str, name: str) -> bool:
-        """Returns whether an object exists. `namespace` is ignored if the kind is cluster-scoped."""
+        """Returns whether an object exists. `namespace` is ignored if the kind is cluster-scoped.
+
+        Raises:
+            UserError: the API server cannot be asked.
+        """
         root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
-        resources = list_at(self.find(root) or {}, "resources")
+        resources = list_at(self._value(root) or {}, "resources")
         resource = next((entry for entry in resources if entry["kind"] == kind), None)
         if resource is None:
             return False
         scope = f"{root}/namespaces/{namespace}" if resource["namespaced"] else root
-        return self.find(f"{scope}/{resource['name']}/{name}") is not None
+        return self._value(f"{scope}/{resource['name']}/{name}") is not None
+
+    def _value(self, path: str) -> Object | None:
+        match self.find(path):
+            case Found(value=value):
+                return value
+            case Absent():
+                return None
+            case Unknown() as unknown:
+                raise unknown.error("The cluster cannot be asked whether an object exists.")
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Object:
         """Reads an object or a list."""
         return self._json("GET", path, params=params)
 
-    def find(self, path: str) -> Object | None:
-        """Reads an object. Returns None if it does not exist."""
+    def find(self, path: str) -> Answer[Object]:
+        """Looks up an object. It is absent only if the API server itself says so."""
         try:
-            return self.get(path)
+            return Found(self.get(path))
         except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+            if error.status == HTTPStatus.NOT_FOUND and error.reason == "NotFound":
+                return Absent()
+            return Unknown(where=f"{self.server}{path}", reason=f"{error.status} {error.message}".strip(), fix=error.fix)
+        except UserError as error:
+            return Unknown(where=f"{self.server}{path}", reason=str(error.found or error.what), fix=error.fix)
 
     def items(self, path: str, params: Mapping[str, str] | None = None) -> list[Object]:
         """Reads the objects of a list."""
@@ -200,11 +201,11 @@ class KubernetesClient:
         timeout = httpx.Timeout(_SECONDS, read=None)  # a container may print nothing for a long time
         try:
             with self._http.stream("GET", path, params={"follow": "true" if follow else "false"}, timeout=timeout) as response:
-                if response.is_error:
+                if not response.is_success:
                     response.read()
                     raise _refusal(response)
                 yield from response.iter_lines()
-        except (httpx.RemoteProtocolError, httpx.ReadError):
+        except httpx.HTTPError:
             return
 
     def get_from_pod(self, namespace: str, pod: str, port: int, path: str) -> str:
@@ -221,34 +222,48 @@ class KubernetesClient:
             response = self._http.get(proxy_path, timeout=_POD_SECONDS)
         except httpx.ReadTimeout:
             raise ApiError(HTTPStatus.GATEWAY_TIMEOUT, f"{pod} does not answer within {_POD_SECONDS:g} s") from None
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from None
-        if response.is_error:
+        if not response.is_success:
             raise _refusal(response)
         return response.text
 
     def _json(self, method: str, path: str, *, body: Object | None = None, params: Mapping[str, str] | None = None) -> Object:
         try:
             response = self._http.request(method, path, json=body, params=params)
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from None
-        if response.is_error:
+        if not response.is_success:
             raise _refusal(response)
-        return cast("Object", response.json())
+        try:
+            content = response.json()
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise UserError(
+                "The response does not come from a Kubernetes API server.",
+                where=str(response.url),
+                found=response.text[:100] or "an empty response",
+                fix="check the server in your kubeconfig, and whether a proxy answers in its place",
+            )
+        return cast("Object", content)
 
-    def _unreachable(self, error: httpx.TransportError) -> UserError:
+    def _unreachable(self, error: Exception) -> UserError:
         fix = "if the cluster is the embedded node, run `modelstack node status`"
         return UserError("The cluster does not answer.", where=self.server, found=error, fix=fix)
 
 
 def _refusal(response: httpx.Response) -> ApiError:
+    where = f"{response.request.method} {response.url}"
     try:
         content = response.json()
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        return ApiError(response.status_code, response.text)
+        # The API server has no Status for a path of no API, such as that of a group that is not installed.
+        reason = "NotFound" if response.text.strip() == "404 page not found" else ""
+        return ApiError(response.status_code, response.text, reason, where=where)
     payload = cast("Object", content)
     # Only the API server sends objects of kind Status; a pod or a proxy may send any other JSON.
     reason = text_at(payload, "reason") if payload.get("kind") == "Status" else ""
-    return ApiError(response.status_code, text_at(payload, "message") or response.text, reason)
+    return ApiError(response.status_code, text_at(payload, "message") or response.text, reason, where=where)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from clients.kubernetes import ApiError, KubernetesClient, text_at
+from clients.kubernetes import KubernetesClient, text_at
 from common import naming, paths
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
@@ -66,9 +66,8 @@ def read(settings: Settings) -> LiveCluster:
 
 
 def _text(api: KubernetesClient, path: str, *keys: str) -> Answer[str]:
-    try:
-        found = api.find(path)
-    except (ApiError, UserError) as error:
-        return Unknown(where=f"{api.server}{path}", reason=str(error))
-    text = text_at(found, *keys) if found is not None else ""
+    found = api.find(path)
+    if not isinstance(found, Found):
+        return found
+    text = text_at(found.value, *keys)
     return Found(text) if text else Absent()

@@ -23,6 +23,7 @@ def ensure(progress: Progress, *, embedded: bool, images: bool) -> None:
 
     pulumi = toolchain.pulumi(progress)
     install.install(progress, pulumi)
+    toolchain.container_registry(progress)
     if embedded:
         toolchain.hyperkube(progress)
     if images:
@@ -36,6 +37,6 @@ def missing_builds() -> dict[str, str]:
     missing: dict[str, str] = {}
     if "userland" not in cached:
         missing["debootstrap"] = "apt-get install -y debootstrap"
-    if not {"pulumi", "hyperkube"} <= cached:
+    if not {"pulumi", "hyperkube", "container-registry"} <= cached:
         missing["go"] = "make setup"
     return missing

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from delivery.stacks.stack import Stack
     from infra.settings.model import Settings
+    from infra.settings.releases import Release
 
 STAGES = ("tools", "environment", "training", "release", "endpoint")
 
@@ -135,14 +136,17 @@ class Up:
                 self._drop_lost_releases(settings)
 
     def _drop_lost_releases(self, settings: Settings) -> None:
-        """Removes the releases of workloads with an image that is no longer in the container registry: no pod could start."""
+        """Removes the releases of workloads with an image that is no longer in the container registry: no pod could start.
+
+        Raises:
+            UserError: the container registry cannot be asked. No release is removed.
+        """
         if settings.cluster.kind != "embedded":
             return
         address = settings.images.registry
         for workload, releases in settings.releases.items():
             repository = naming.serving_repository(address, workload).removeprefix(f"{address}/")
-            served = releases.served.values()
-            lost = [each.version for each in served if not container_registry.digest_of(address, repository, each.image)]
+            lost = [each.version for each in releases.served.values() if _is_lost(address, repository, each)]
             if lost:
                 file = stack_file.path_of(self.name)
                 self.progress.print(f"The image of {workload} version {lost[0]} is lost. Its release is created again.")
@@ -177,6 +181,18 @@ class Up:
             releaser_of(environment).release(workload, None, self.progress)
             self.changed = True
         return bool(unreleased)
+
+
+def _is_lost(address: str, repository: str, release: Release) -> bool:
+    match container_registry.digest_of(address, repository, release.image):
+        case Found():
+            return False
+        case Absent():
+            return True
+        case Unknown() as unknown:
+            raise unknown.error(
+                f"The container registry cannot be asked for the image of version {release.version}. No release is changed."
+            )
 
 
 def _objects(settings: Settings) -> recovery.ObjectLookup | None:

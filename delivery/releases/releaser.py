@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clients import container_registry
 from clients.model_registry import find_version
 from common import paths
+from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 from delivery.releases import edits
 from delivery.releases.stack_editor import open_editor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from clients.model_registry import ModelVersion
+    from common.answers import Answer
     from common.progress import Progress
     from delivery.environments.environment import Environment
     from delivery.releases.edits import Block
@@ -64,8 +66,7 @@ class Releaser:
         builder: builds and pushes images.
         registry: address of the environment's container registry.
         serving_image: base image of the release images, by digest.
-        pushed_digest: returns the digest of an image in the container registry, given its repository and tag; None if the
-            container registry has no such image.
+        pushed_digest: looks up the digest of an image in the container registry, given its repository and tag.
     """
 
     editor: Callable[[str], StackEditor]
@@ -73,7 +74,7 @@ class Releaser:
     builder: ImageBuilder
     registry: str
     serving_image: str
-    pushed_digest: Callable[[str, str], str | None]
+    pushed_digest: Callable[[str, str], Answer[str]]
 
     def release(self, workload: str, version: int | None, progress: Progress, *, dry_run: bool = False) -> str:
         """Releases a version, by default the newest, and returns the change of the stack file as a unified diff.
@@ -115,14 +116,27 @@ class Releaser:
 
     def _planned_digest(self, model: ModelVersion) -> str:
         """Returns the digest of the image if it is built already; else a placeholder of zeros."""
-        return self.pushed_digest(self._repository(model), self._tag(model)) or "sha256:" + "0" * 64
+        return self._pushed_digest(model) or "sha256:" + "0" * 64
+
+    def _pushed_digest(self, model: ModelVersion) -> str | None:
+        """Returns the digest of the image in the container registry; None if it has to be built.
+
+        Raises:
+            UserError: the container registry cannot be asked. An image that exists must not be built again.
+        """
+        match self.pushed_digest(self._repository(model), self._tag(model)):
+            case Found(value=digest):
+                return digest
+            case Absent():
+                return None
+            case Unknown() as unknown:
+                raise unknown.error("The container registry cannot be asked whether it has the image of this version already.")
 
     def _built_digest(self, model: ModelVersion, progress: Progress) -> str:
         """Builds and pushes the image unless the container registry has it already. Returns its digest."""
-        repository, tag = self._repository(model), self._tag(model)
-        if digest := self.pushed_digest(repository, tag):
+        if digest := self._pushed_digest(model):
             return digest
-        name = f"{self.registry}/{repository}:{tag}"
+        name = f"{self.registry}/{self._repository(model)}:{self._tag(model)}"
         with scratch() as context:
             with progress.step("download the model"):
                 self.models.download(model, context / "model")

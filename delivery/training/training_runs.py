@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from clients.kubernetes import ApiError, list_at, text_at
 from common import paths
+from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 from delivery.environments import outputs
 from delivery.releases.revision import current_user, revision
@@ -137,7 +138,13 @@ class TrainingRuns:
         return name
 
     def _job(self, name: str) -> Object | None:
-        return self.cluster.find(f"{self._jobs()}/{name}")
+        match self.cluster.find(f"{self._jobs()}/{name}"):
+            case Found(value=job):
+                return job
+            case Absent():
+                return None
+            case Unknown() as unknown:
+                raise unknown.error("The cluster cannot be asked how the run ends. The run itself may go on.")
 
     def _follow(self, name: str, log: TrainingLog, progress: Progress) -> None:
         """Reads the logs of the Job's pods into `log` until the Job has ended."""

@@ -47,11 +47,6 @@ class Login:
     username: str
     password: str
 
-    @property
-    def account(self) -> tuple[str, str]:
-        """The username and the password."""
-        return self.username, self.password
-
     def __repr__(self) -> str:
         return f"Login({self.server!r}, {self.username!r}, ...)"
 

@@ -18,7 +18,9 @@ from local.plugins import bare
 if __name__ == "__main__":
     bare.without_sdk()
 
-from clients import image_digest
+from clients import container_registry
+from clients.container_registry import Account
+from common.answers import Absent, Found, Unknown
 from local.images import Builder, Login
 from local.images.confined import Cancelled
 from local.images.context import Context
@@ -94,12 +96,12 @@ class DockerProvider(Provider):
         if not request.state:
             raise Failed("images cannot be imported with this stand-in for the docker plugin")
         plain = reveal(request.state)
-        try:
-            login = _login(reveal(request.inputs))
-            pushed = "@" in str(plain.get("repoDigest"))
-            gone = pushed and image_digest.digest(plain["repoDigest"], login and login.account) is None
-        except image_digest.UnreachableError:
-            gone = False  # a container registry that is down does not show whether it has the image
+        login = _login(reveal(request.inputs))
+        if "@" not in str(plain.get("repoDigest")):
+            return super().read(request)  # the image is not pushed
+        account = login and Account(login.username, login.password)
+        # A container registry that is down does not show whether it has the image.
+        gone = isinstance(container_registry.digest(plain["repoDigest"], account), Absent)
         return None if gone else super().read(request)
 
     def invoke(self, token: str, inputs: Object, *, preview: bool) -> Object:
@@ -107,14 +109,14 @@ class DockerProvider(Provider):
             return super().invoke(token, inputs, preview=preview)
         plain = reveal(inputs)
         auth = plain.get("authConfig")
-        account = (auth["username"], auth["password"]) if auth else None
-        try:
-            digest = image_digest.digest(plain["name"], account)
-        except image_digest.UnreachableError as error:
-            raise Failed(str(error)) from error
-        if digest is None:
-            raise Failed(f"the container registry has no image {plain['name']}")
-        return {**inputs, "id": digest, "sha256Digest": digest}
+        account = Account(auth["username"], auth["password"]) if auth else None
+        match container_registry.digest(plain["name"], account):
+            case Found(value=digest):
+                return {**inputs, "id": digest, "sha256Digest": digest}
+            case Absent():
+                raise Failed(f"the container registry has no image {plain['name']}")
+            case Unknown(where=where, reason=reason):
+                raise Failed(f"{where}: {reason}")
 
     def _build_and_push(self, inputs: Object, urn: str) -> str:
         """Builds and pushes the image. Returns `name@digest`, or the id of the image if it is not pushed."""

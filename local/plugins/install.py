@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common import paths
-from local.toolchain import download
+from local.toolchain import download, link
 
 if TYPE_CHECKING:
     from common.progress import Progress
@@ -70,7 +70,7 @@ def install(progress: Progress, pulumi: Path, *, retry: bool = False) -> list[Pl
     Returns:
         The result of `installed` afterwards.
     """
-    _link(pulumi)
+    link(pulumi)
     to_install = [plugin for plugin in installed(pulumi) if not _is_up_to_date(plugin, retry=retry)]
     if to_install:
         with progress.step("plugins") as step:
@@ -147,15 +147,3 @@ def _download(plugin: Plugin, pulumi: Path, *, retry: bool) -> bool:
         download.record_unreachable()
         return False
     return True
-
-
-def _link(pulumi: Path) -> None:
-    """Creates `paths.BIN/pulumi` as a link, so that the engine still finds the files beside its real executable."""
-    link = paths.BIN / "pulumi"
-    if link.parent == pulumi.parent or (link.is_symlink() and link.readlink() == pulumi):
-        return
-    paths.BIN.mkdir(parents=True, exist_ok=True)
-    temporary = paths.BIN / f".pulumi-{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(pulumi)
-    temporary.replace(link)

@@ -1,4 +1,4 @@
-"""Provides the executables that no package registry has: Pulumi and Kubernetes.
+"""Provides the executables that no package registry has: Pulumi, Kubernetes, and the client of container registries.
 
 They are found on the machine, downloaded, or built from Go modules. Downloads and builds are stored in the user's cache. The
 folder of a download is named after the version, the folder of a build after a hash of its sources, so another version or
@@ -60,6 +60,29 @@ def hyperkube(progress: Progress) -> Path:
     # The version that the API server reports. Without these flags it would be v0.0.0, which some clients refuse.
     flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in version.items())
     return GoBuild("hyperkube", HERE / "kubernetes", ".", ldflags=f"-s -w {flags}").make(progress)
+
+
+def container_registry(progress: Progress) -> Path:
+    """Returns the executable that looks up and copies images of container registries, and links it into `paths.BIN`.
+
+    Raises:
+        UserError: the executable has to be built, and the build fails.
+    """
+    executable = GoBuild("container-registry", HERE / "registry", ".", ldflags="-s -w").make(progress)
+    link(executable)
+    return executable
+
+
+def link(executable: Path) -> None:
+    """Creates a link to an executable in `paths.BIN`, so that it still finds the files beside its real place."""
+    target = paths.BIN / executable.name
+    if target.parent == executable.parent or (target.is_symlink() and target.readlink() == executable):
+        return
+    paths.BIN.mkdir(parents=True, exist_ok=True)
+    temporary = paths.BIN / f".{executable.name}-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(executable)
+    temporary.replace(target)
 
 
 def on_path() -> Path | None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from local.plugins.kubernetes.manifests import objects
 from local.plugins.protocol.messages import Failed
 
 if TYPE_CHECKING:
-    from local.plugins.kubernetes.access import Access
+    from clients.kubeconfig import Access
     from local.plugins.protocol.values import Object, Value
 
 APPLY: Final = "application/apply-patch+yaml"
@@ -31,6 +32,7 @@ _RETRY_SECONDS: Final = 30
 """Seconds during which requests are repeated, while the API server is busy or restarts."""
 _FIRST_PAUSE: Final = 0.2
 _LAST_PAUSE: Final = 3.0
+_UNAUTHORIZED: Final = 401
 _NOT_FOUND, _CONFLICT, _INVALID, _FORBIDDEN, _ERROR = 404, 409, 422, 403, 400
 
 
@@ -94,13 +96,18 @@ class Api:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        self._pool = urllib3.PoolManager(
+        if access.context is not None and access.context.verify_mode == ssl.CERT_NONE:
+            # The kubeconfig says so. A warning with each request would fill the engine's output.
+            urllib3.disable_warnings(InsecureRequestWarning)
+        options: dict[str, Any] = {"proxy_url": access.proxy} if access.proxy else {}  # arguments of urllib3
+        self._pool = (urllib3.ProxyManager if access.proxy else urllib3.PoolManager)(
             num_pools=1,
             maxsize=_CONNECTIONS,
             ssl_context=access.context,
             retries=False,
-            headers={"Accept": "application/json", "User-Agent": "modelstack-kubernetes-plugin", **access.headers},
+            headers={"Accept": "application/json", "User-Agent": "modelstack-kubernetes-plugin"},
             **({"server_hostname": access.server_name} if access.server_name else {}),
+            **options,
         )
         self._kinds: dict[str, dict[str, Endpoint]] = {}
         self._lock = threading.Lock()
@@ -118,11 +125,14 @@ class Api:
         url = self.access.server + path + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         headers = {**self._pool.headers, "Content-Type": content_type}
+        renewed = False
         started, pause = time.monotonic(), _FIRST_PAUSE
         while True:
             may_retry = time.monotonic() - started < _RETRY_SECONDS
             try:
-                response = self._pool.request(method, url, body=data, headers=headers, timeout=_TIMEOUT)
+                response = self._pool.request(
+                    method, url, body=data, headers={**headers, **self.access.headers}, timeout=_TIMEOUT
+                )
             except (HTTPError, OSError) as error:
                 # A server that has responded before may be restarting. Repeating a request is harmless, except for a POST,
                 # which creates an object.
@@ -130,10 +140,18 @@ class Api:
                     raise Unreachable(self._unreachable_message(error)) from error
             else:
                 self._has_responded = True
+                if response.status == _UNAUTHORIZED and not renewed and self._renew():
+                    renewed = True
+                    continue
                 if response.status not in _RETRIED or not may_retry:
                     return _text(response.status, response.data)
             time.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE)
+
+    def _renew(self) -> bool:
+        """Replaces credentials that have expired. Returns whether there are new ones."""
+        with self._lock:
+            return self.access.renew()
 
     def json(
         self, method: str, path: str, body: Value = None, *, content_type: str = "application/json", **query: str

@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from clients import kubeconfig as access
 from common.errors import UserError
-from local.plugins.kubernetes import access
 from local.plugins.kubernetes.manifests.immutable import Mutable
 from local.plugins.protocol.messages import Difference, Kind
 from local.plugins.protocol.values import UNKNOWN, has_unknown, reveal

@@ -12,7 +12,8 @@ import pytest
 import urllib3
 import yaml
 
-from local.plugins.kubernetes import access, api
+from clients import kubeconfig as access
+from local.plugins.kubernetes import api
 from local.plugins.kubernetes import cluster as clusters
 from tests.engine.harness.processes import executable, free_port, running
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import threading
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from clients import kubernetes
 from clients.kubernetes import ApiError, KubernetesClient
+from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 
 POD = "/api/v1/namespaces/serving/pods/"
@@ -27,6 +22,16 @@ RESPONSES = {
     f"{POD}odd:6000/proxy/metrics": (403, b'["odd"]'),
     f"{POD}own:6000/proxy/metrics": (403, b'{"reason": "Forbidden", "message": "not you"}'),
     "/version": (200, b'{"major": "1"}'),
+    "/absent": (404, b'{"kind": "Status", "reason": "NotFound", "message": "not found"}'),
+    "/apis/none/v1": (404, b"404 page not found\n"),
+    "/portal": (404, b"<html>Log in to this network</html>"),
+    "/portal-200": (200, b"<html>Log in to this network</html>"),
+    "/list": (200, b"[]"),
+    "/login": (302, b""),
+    "/401": (401, b'{"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"}'),
+    "/403": (403, b'{"kind": "Status", "reason": "Forbidden", "message": "jobs.batch is forbidden"}'),
+    "/429": (429, b"slow down"),
+    "/500": (500, b""),
 }
 
 
@@ -98,7 +103,7 @@ def test_an_unreachable_pod_and_an_unreachable_cluster_are_different_errors(clus
 def test_only_a_refusal_by_the_api_server_has_a_reason(cluster, pod, reason, message):
     with pytest.raises(ApiError) as refused:
         cluster.get_from_pod("serving", pod, 6000, "/metrics")
-    assert (refused.value.status, refused.value.reason, str(refused.value)) == (403, reason, message)
+    assert (refused.value.status, refused.value.reason, refused.value.message) == (403, reason, message)
 
 
 def test_a_request_to_a_slow_pod_times_out(cluster, monkeypatch):
@@ -107,66 +112,49 @@ def test_a_request_to_a_slow_pod_times_out(cluster, monkeypatch):
         cluster.get_from_pod("serving", "slow", 6000, "/metrics")
 
 
-@pytest.fixture
-def pair():
-    """A certificate and its key, as PEM text."""
-    key = ed25519.Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "admin")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, None)
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate.public_bytes(Encoding.PEM), private
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [("/version", Found({"major": "1"})), ("/absent", Absent()), ("/apis/none/v1", Absent())],
+)
+def test_a_lookup_finds_an_object_or_the_api_server_says_that_there_is_none(cluster, path, answer):
+    assert cluster.find(path) == answer
 
 
-def kubeconfig_with(pair, **user):
-    certificate, key = (base64.b64encode(part).decode() for part in pair)
-    credentials = {"client-certificate-data": certificate, "client-key-data": key}
-    return {
-        "current-context": "other",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "https://one.example", "certificate-authority-data": certificate}}],
-        "users": [{"name": "u", "user": credentials | user}],
-    }
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/portal", "404 <html>"),
+        ("/portal-200", "<html>Log in"),
+        ("/list", "\\[\\]"),
+        ("/login", "302"),
+        ("/401", "401 Unauthorized"),
+        ("/403", "403 jobs.batch is forbidden"),
+        ("/429", "429 slow down"),
+        ("/500", "500"),
+    ],
+)
+def test_whatever_else_happens_is_unknown_and_never_a_traceback(cluster, path, reason):
+    answer = cluster.find(path)
+    assert isinstance(answer, Unknown)
+    assert answer.where.endswith(path)
+    with pytest.raises(UserError, match=reason):
+        raise answer.error("It cannot be asked.")
+    with pytest.raises(UserError):
+        cluster.get(path)
+    with pytest.raises(UserError):
+        cluster.exists("v1", "Pod", "a", "b") if path == "/500" else cluster.get(path)
 
 
-def test_a_kubeconfig_with_certificates_alone_gives_the_login_of_the_official_client(pair):
-    document = kubeconfig_with(pair)
-    ours, official = kubernetes._embedded_login(document, "c"), kubernetes._official_login(document, "c")
-    assert ours is not None
-    assert (ours[0], ours[2]) == (official[0], official[2]) == ("https://one.example", {})
-    assert ours[1].get_ca_certs() == official[1].get_ca_certs()
-    assert (ours[1].verify_mode, ours[1].check_hostname) == (official[1].verify_mode, official[1].check_hostname)
+def test_a_cluster_that_refuses_connections_is_unknown():
+    with contextlib.closing(client_for(1)) as gone:
+        answer = gone.find("/version")
+        assert isinstance(answer, Unknown)
+        assert "refused" in answer.reason
+        assert list(gone.log("a", "b", follow=True)) == [], "the next request says why"
 
 
-@pytest.mark.parametrize("user", [{"token": "t"}, {"exec": {"command": "kubelogin"}}, {"username": "u", "password": "p"}])
-def test_any_other_login_is_left_to_the_official_client(pair, user):
-    assert kubernetes._embedded_login(kubeconfig_with(pair, **user), "c") is None
-
-
-def test_an_unknown_context_is_left_to_the_official_client(pair):
-    assert kubernetes._embedded_login(kubeconfig_with(pair), "gone") is None
-
-
-EXEC = """\
-#!/bin/sh
-echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
-"""
-
-
-@pytest.mark.parametrize("login", ["token", "exec plugin", "none"])
-def test_a_request_sends_the_token_of_the_kubeconfig(server, tmp_path, login):
-    plugin = tmp_path / "login"
-    plugin.write_text(EXEC)
-    plugin.chmod(0o755)
-    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
-    user = {"token": {"token": "t"}, "exec plugin": {"exec": command}, "none": {}}[login]
-    with contextlib.closing(client_for(server.server_port, user)) as client:
-        client.get("/version")
-    assert server.authorization == (None if login == "none" else "Bearer t"), (
-        "the clusters of cloud providers accept tokens only: without one, the user is anonymous"
-    )
+@pytest.mark.parametrize(("status", "advice"), [(401, "log in again"), (403, "ask for a role"), (500, "HTTP status 500")])
+def test_a_refusal_of_the_api_server_is_one_clear_message(cluster, status, advice):
+    with pytest.raises(ApiError, match=advice) as refused:
+        cluster.get(f"/{status}")
+    assert f"GET {cluster.server}/{status}" in refused.value.where

@@ -131,7 +131,6 @@ def test_the_others_are_shown_although_one_cluster_does_not_answer(world, capsys
     assert {"dev: The cluster does not answer.", "stage: The cluster does not answer."} <= set(lines)
 
 
-@pytest.mark.xfail(strict=True, raises=ApiError, reason="review 4.2 no. 5: a refusal of the API server is a traceback")
 @pytest.mark.parametrize("code", [401, 403])
 def test_the_others_are_shown_although_one_cluster_refuses_the_user(world, capsys, code):
     world.refusal = ApiError(code, "deployments.apps is forbidden", "Forbidden")

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
 from clients.model_registry import ModelVersion
+from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 from delivery.console.progress import Reporter
 from delivery.releases.releaser import Releaser
@@ -69,7 +71,7 @@ class Builder:
     def push(self, tag, progress):
         repository, _, label = tag.removeprefix("localhost:5000/").rpartition(":")
         digest = "sha256:" + hashlib.sha256(tag.encode()).hexdigest()
-        self.registry[repository, label] = digest
+        self.registry[repository, label] = Found(digest)
         return digest
 
 
@@ -94,7 +96,7 @@ def world(tmp_path):
             builder=builder,
             registry="localhost:5000",
             serving_image=serving,
-            pushed_digest=lambda repository, tag: registry.get((repository, tag)),
+            pushed_digest=lambda repository, tag: registry.get((repository, tag), Absent()),
         )
 
     return file, builder, releaser
@@ -136,6 +138,15 @@ def test_a_second_release_of_the_same_version_changes_nothing(world):
     assert releaser(version(1)).release("markdown", 1, Reporter([])) == "", "the diff is empty"
     assert file.read_text() == once
     assert len(builder.built) == 1, "an image in the container registry is not built again"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_container_registry_that_cannot_be_asked_is_no_reason_to_build_an_image_again(world, dry_run):
+    file, builder, releaser = world
+    one = replace(releaser(version(1)), pushed_digest=lambda *_: Unknown(where="localhost:5000", reason="500"))
+    with pytest.raises(UserError, match=r"cannot be asked.*\n.*localhost:5000"):
+        one.release("markdown", 1, Reporter([]), dry_run=dry_run)
+    assert (file.read_text(), builder.built) == (STACK_FILE, [])
 
 
 def test_a_new_serving_image_makes_a_new_release_image(world):

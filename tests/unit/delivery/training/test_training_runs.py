@@ -6,6 +6,7 @@ import json
 import pytest
 
 from clients.kubernetes import ApiError
+from common.answers import Absent, Found
 from common.errors import UserError
 from delivery.console.progress import PlainSink, Reporter
 from delivery.environments.outputs import TrainingOutput
@@ -72,14 +73,15 @@ class FakeCluster:
 
     def find(self, path):
         name = path.rpartition("/")[2]
-        if name not in self.jobs:
-            return None
+        return Found(self.job(name)) if name in self.jobs else Absent()
+
+    def job(self, name):
         conditions = [{"type": self.condition, "status": "True", "reason": "BackoffLimitExceeded"}] if self.ended else []
         return {**self.jobs[name], "status": {"conditions": conditions}}
 
     def items(self, path, params=None):
         if path == JOBS:
-            return [self.find(f"{JOBS}/{name}") for name in self.jobs]
+            return [self.job(name) for name in self.jobs]
         if path.endswith("/events"):
             return self.events
         state = {"waiting": self.waiting.pop(0)} if self.waiting else {"running": {}}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from clients import kubeconfig as access
 from common.errors import UserError
-from local.plugins.kubernetes import access, settings
+from local.plugins.kubernetes import settings
 from local.plugins.protocol.values import UNKNOWN
 
 KUBECONFIG = {
@@ -30,8 +31,8 @@ def test_a_kubeconfig_gives_server_namespace_and_credentials(tmp_path):
 @pytest.mark.parametrize(
     ("kubeconfig", "says"),
     [
-        ("/nowhere/config", "neither a kubeconfig nor a file"),
-        ("a: [", "neither a kubeconfig nor a file"),
+        ("/nowhere/config", "does not exist"),
+        ("a: [", "does not exist"),
         ("a: [\n", "not YAML"),
         ("- a\n- b\n", "not a mapping"),
         ({**KUBECONFIG, "current-context": "gone"}, "no context of this name"),
