@@ -57,11 +57,12 @@ class ApiError(UserError):
 
     def __init__(self, status: int, message: str, reason: str = "", *, where: str = "") -> None:
         self.status, self.message, self.reason = status, message, reason
-        problem, fix = _PROBLEMS.get(status, ("The API server refuses a request", ""))
+        problem, fix = _PROBLEMS.get(status, ("The API server refuses a request", _CHECK))
         super().__init__(f"{problem}: {message[:_MESSAGE_CHARACTERS]}", where=where, found=f"HTTP status {status}", fix=fix)
 
 
 _MESSAGE_CHARACTERS = 500
+_CHECK = "check the cluster and what is between it and this machine, then run the same command again"
 _PROBLEMS: dict[int, tuple[str, str]] = {
     HTTPStatus.UNAUTHORIZED: (
         "The API server does not accept your login",
