@@ -39,19 +39,16 @@ def predict(url: str, request: dict[str, Any]) -> Prediction:  # JSON in the for
         response = httpx.post(f"{url}{PREDICTIONS}", json=request, timeout=30.0, trust_env=False)
     except httpx.HTTPError as error:
         raise UserError("The endpoint does not answer.", where=url, found=error, fix=_FIX) from None
-    if response.is_error:
+    if not response.is_success:
         found = f"{response.status_code}: {response.text[:500]}"
         raise UserError("The endpoint refuses the request.", where=url, found=found, fix=_FIX)
     try:
-        return _prediction(response.json())
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        what = "The endpoint's answer is no prediction: another program may have answered in its place."
-        raise UserError(what, where=url, found=response.text[:200] or "an empty answer", fix=_FIX) from None
-
-
-def _prediction(body: dict[str, Any]) -> Prediction:  # JSON of the endpoint
-    rows = cast("list[list[float]]", body["data"]["ndarray"])
-    return Prediction(values=[float(row[0]) for row in rows], tags=dict(body.get("meta", {}).get("tags", {})))
+        body = cast("dict[str, Any]", response.json())  # JSON of the endpoint
+        rows = cast("list[list[float]]", body["data"]["ndarray"])
+        return Prediction(values=[float(row[0]) for row in rows], tags=dict(body.get("meta", {}).get("tags", {})))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        fix = "check whether a proxy or another program answers at this address"
+        raise UserError("The response does not come from an endpoint.", where=url, found=response.text[:100] or "an empty body", fix=fix) from None
 
 
 def wait_for_version(  # noqa: PLR0913 the last two are for tests

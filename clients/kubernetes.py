@@ -182,6 +182,10 @@ class KubernetesClient:
         """Creates an object."""
         return self._json("POST", path, body=body)
 
+    def merge(self, path: str, body: Object) -> Object:
+        """Changes the fields of an object that `body` contains (JSON merge patch)."""
+        return self._json("PATCH", path, body=body, headers={"Content-Type": "application/merge-patch+json"})
+
     def delete(self, path: str) -> None:
         """Deletes an object and, in the background, the objects that it owns. Does nothing if the object does not exist."""
         try:
@@ -229,9 +233,17 @@ class KubernetesClient:
             raise _refusal(response)
         return response.text
 
-    def _json(self, method: str, path: str, *, body: Object | None = None, params: Mapping[str, str] | None = None) -> Object:
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Object:
         try:
-            response = self._http.request(method, path, json=body, params=params)
+            response = self._http.request(method, path, json=body, params=params, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from None
         if not response.is_success:

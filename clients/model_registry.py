@@ -102,11 +102,13 @@ class ModelRegistry:
         Raises:
             UserError: the server does not answer.
         """
+        fix = "run `modelstack status`; `make up` repairs an incomplete environment"
         try:
-            httpx.get(f"{url}/health", timeout=10.0, trust_env=False).raise_for_status()
-        except httpx.HTTPError as error:
-            fix = "run `modelstack status`; `make up` repairs an incomplete environment"
+            response = httpx.get(f"{url}/health", timeout=10.0, trust_env=False).raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UserError("MLflow does not answer.", where=url, found=error, fix=fix) from None
+        if response.text.strip() != "OK":
+            raise UserError("The server that answers is not MLflow.", where=url, found=response.text[:100], fix=fix)
         return cls(url, username, password)
 
     @cached_property

@@ -1,4 +1,7 @@
-"""The client that puts the first images into the embedded node's container registry, with the standard library alone."""
+"""Puts the first images into the embedded node's container registry, with the standard library alone.
+
+`container_registry` is the client of all commands. A node starts without the executable of that client.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,16 @@ class NodeRegistry:
             return False
 
     def has(self, repository: str, kind: str, reference: str) -> bool:
-        """Returns whether a repository has a manifest (`kind` is `manifests`) or a blob (`kind` is `blobs`)."""
-        headers = {"Accept": MANIFEST}
-        return self._request("HEAD", f"/v2/{repository}/{kind}/{reference}", headers=headers)[0] == http.client.OK
+        """Returns whether a repository has a manifest (`kind` is `manifests`) or a blob (`kind` is `blobs`).
+
+        Raises:
+            NodeRegistryError: the container registry does not say whether it has it.
+        """
+        status, _ = self._request("HEAD", f"/v2/{repository}/{kind}/{reference}", headers={"Accept": MANIFEST})
+        if status not in {http.client.OK, http.client.NOT_FOUND}:
+            what = "the container registry does not say whether it has"
+            raise NodeRegistryError(f"{what} {repository}/{reference}: HTTP status {status}")
+        return status == http.client.OK
 
     def put_blob(self, repository: str, digest: str, content: Path | bytes) -> None:
         """Uploads a blob, unless the repository has it already.

@@ -10,9 +10,12 @@ import json
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_random as random
 from pulumi import Input, Output, ResourceOptions
 from pulumi_command import local
 from pulumi_kubernetes import Provider
+
+from common.labels import MARK_LABEL
 
 
 class Cluster(pulumi.ComponentResource):
@@ -80,17 +83,20 @@ class KindClusterArgs:
 
 
 class KindCluster(Cluster):
-    """A cluster of one node in Docker. The `kind` command creates and deletes it."""
+    """A cluster of one node in Docker. The `kind` command creates it, and deletes it if the stack has created it."""
 
     def __init__(self, name: str, args: KindClusterArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("modelstack:cluster:KindCluster", name, None, opts)
-        name_option = f"--name {args.cluster_name}"
-        exists = f"kind get clusters | grep -qx {args.cluster_name}"
+        # Tells this stack's cluster from one of the same name that somebody else has created.
+        mark = random.RandomId(f"{name}-mark", byte_length=8, opts=ResourceOptions(parent=self)).hex
+        options = mark.apply(lambda value: f"--name {args.cluster_name} --mark {value}")
         node = local.Command(
             f"{name}-node",
-            create=f"{exists} || kind create cluster {name_option} --config - 1>&2; kind get kubeconfig {name_option}",
-            delete=f"kind delete cluster {name_option}",
-            stdin=json.dumps(kind_config(args.node_ports)),
+            create=Output.concat("modelstack kind start ", options),
+            # Clusters that were created before there were marks have none.
+            update=Output.concat("modelstack kind adopt ", options),
+            delete=Output.concat("modelstack kind delete ", options),
+            stdin=mark.apply(lambda value: json.dumps(kind_config(args.node_ports, value))),
             add_previous_output_in_env=False,
             logging=local.Logging.STDERR,  # stdout is the kubeconfig
             opts=ResourceOptions(parent=self, additional_secret_outputs=["stdout"], delete_before_replace=True),
@@ -99,13 +105,18 @@ class KindCluster(Cluster):
         self._connect(name, identifier=f"kind-{args.cluster_name}", kubeconfig=self.kubeconfig)
 
 
-def kind_config(node_ports: range) -> dict[str, object]:
-    """Returns the configuration of a `kind` cluster that publishes its node ports on the loopback address."""
+def kind_config(node_ports: range, mark: str) -> dict[str, object]:
+    """Returns the configuration of a `kind` cluster that publishes its node ports on the loopback address.
+
+    Args:
+        node_ports: the ports.
+        mark: the value of a label on the node, by which `local.kind_cluster` recognises the cluster.
+    """
     published = [{"containerPort": port, "hostPort": port, "listenAddress": "127.0.0.1"} for port in node_ports]
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "nodes": [{"role": "control-plane", "extraPortMappings": published}],
+        "nodes": [{"role": "control-plane", "labels": {MARK_LABEL: mark}, "extraPortMappings": published}],
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from clients import kind
 from clients.kubernetes import KubernetesClient, text_at
 from common import naming, paths
 from common.answers import Absent, Found, Unknown
@@ -44,7 +45,8 @@ def client(cluster: Cluster) -> Answer[KubernetesClient]:
             case "existing":
                 return Found(KubernetesClient.from_file(cluster.kubeconfig, cluster.context))
             case "kind":
-                return Unknown(where=f"kind cluster {cluster.name}", reason="it cannot be asked before the stack is up")
+                found = kind.kubeconfig(cluster.name)
+                return Found(KubernetesClient.from_kubeconfig(found.value)) if isinstance(found, Found) else found
     except UserError as error:
         return Unknown(where=error.where, reason=error.what, fix=error.fix)
 

@@ -123,6 +123,8 @@ def _computed(kind: str, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]
         case "docker:index/image:Image":
             repository = inputs["imageName"].rpartition(":")[0]
             return {"repoDigest": f"{repository}@sha256:{sha256(repository.encode()).hexdigest()}"}
+        case "random:index/randomId:RandomId":
+            return {"hex": f"hex of {name}"}
         case "random:index/randomPassword:RandomPassword":
             return {"result": Secret(f"password of {name}")}
         case "command:local:Command":

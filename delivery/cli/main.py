@@ -36,6 +36,10 @@ app = typer.Typer(
 )
 node = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage the embedded one-node Kubernetes cluster directly.")
 app.add_typer(node, name="node")
+kind = typer.Typer(
+    cls=CommandGroup, no_args_is_help=True, hidden=True, help="Manage the `kind` cluster of a stack; for Pulumi."
+)
+app.add_typer(kind, name="kind")
 app.add_typer(releases.app)
 
 
@@ -221,6 +225,34 @@ def node_status(api_port: ApiPort = 6443, registry_port: RegistryPort = 5000, no
 def _node(action: str, api_port: int, registry_port: int, node_ports: str, *options: str) -> NoReturn:
     flags = ["--api-port", str(api_port), "--registry-port", str(registry_port), "--node-ports", node_ports, *options]
     os.execv(sys.executable, [sys.executable, "-m", "local.node", action, *flags])  # noqa: S606 runs the same interpreter without a shell
+
+
+KindName = Annotated[str, typer.Option(help="The name of the cluster.")]
+KindMark = Annotated[str, typer.Option(help="The label by which the stack recognises its cluster.")]
+
+
+@kind.command("start")
+def kind_start(name: KindName, mark: KindMark) -> None:
+    """Create the cluster that standard input describes, and print its kubeconfig."""
+    from local import kind_cluster
+
+    typer.echo(kind_cluster.start(name, mark, sys.stdin.read()), nl=False)
+
+
+@kind.command("adopt")
+def kind_adopt(name: KindName, mark: KindMark) -> None:
+    """Mark the cluster as that of the stack, and print its kubeconfig."""
+    from local import kind_cluster
+
+    typer.echo(kind_cluster.adopt(name, mark), nl=False)
+
+
+@kind.command("delete")
+def kind_delete(name: KindName, mark: KindMark) -> None:
+    """Delete the cluster if the stack has created it."""
+    from local import kind_cluster
+
+    typer.echo(kind_cluster.delete(name, mark), err=True)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

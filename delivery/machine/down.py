@@ -34,6 +34,8 @@ def main(stack: str) -> None:
     preflight.check_current_user()
     settings = loading.load(stack_file.path_of(stack))
     with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
+        # Before anything is removed: another engine may be working on the stack.
+        recovery.release_locks(recovery.lock_folder(paths.BACKEND, stack), progress)
         node_config = embedded_node.config_of(settings)
         if node_config is None:
             _destroy(stack, progress)
@@ -47,7 +49,6 @@ def _destroy(stack: str, progress: Reporter) -> None:
     from delivery.stacks.stack import Stack
 
     opened = Stack.select(stack)
-    recovery.release_locks(recovery.lock_folder(paths.BACKEND, stack), progress)
     opened.destroy(progress)
     opened.remove()
 

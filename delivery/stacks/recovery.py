@@ -66,9 +66,10 @@ def has_node(state: State) -> bool:
 
 
 def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Removes the locks of engines that have ended, and all locks of other hosts. Returns the number of removed locks.
+    """Removes the locks of engines of this host that have ended. Returns the number of removed locks.
 
-    Waits for a local engine that still writes its state.
+    Waits for a local engine that still writes its state. If one of the locks is another host's, none is removed: nobody here
+    knows whether that engine still runs.
 
     Args:
         folder: the folder of the stack's locks in the file backend.
@@ -76,13 +77,16 @@ def release_locks(folder: Path, progress: Progress, sleep: Callable[[float], Non
         sleep: waits for a number of seconds; tests pass their own.
 
     Raises:
-        UserError: another `pulumi` still works on the stack after three minutes.
+        UserError: another `pulumi` still works on the stack after three minutes, or a lock is not one of this host.
     """
     removed = 0
-    for file in sorted(folder.glob("*.json")):
-        pid, host = _owner(file)
-        if host == socket.gethostname() and _is_engine(pid):
-            _await_end(pid, file, progress, sleep)
+    locks = [(file, _owner(file)) for file in sorted(folder.glob("*.json"))]
+    for file, owner in locks:
+        if owner is None or owner.host != socket.gethostname():
+            raise _foreign(file, owner)
+    for file, owner in locks:
+        if owner is not None and _is_engine(owner.pid):
+            _await_end(owner.pid, file, progress, sleep)
         file.unlink(missing_ok=True)
         file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)  # the backend writes this file beside each lock
         removed += 1
@@ -130,13 +134,47 @@ def _identity(resource: State) -> tuple[str, str, str, str] | None:
     return str(inputs.get("apiVersion")), str(inputs.get("kind")), str(metadata.get("namespace") or ""), str(metadata["name"])
 
 
-def _owner(file: Path) -> tuple[int, str]:
-    """Returns the process id and the host name in a lock file; 0 and an empty text if the file cannot be read."""
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """The engine that holds a lock. `since` is a time of the engine's own format."""
+
+    pid: int
+    host: str
+    user: str = ""
+    since: str = ""
+
+
+def _owner(file: Path) -> _Owner | None:
+    """Returns the engine that a lock file names; None if the file cannot be read or names no host."""
     try:
         lock = cast("State", json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return 0, ""
-    return int(lock.get("pid") or 0), str(lock.get("hostname") or "")
+        owner = _Owner(
+            pid=int(lock.get("pid") or 0),
+            host=str(lock.get("hostname") or ""),
+            user=str(lock.get("username") or ""),
+            since=str(lock.get("timestamp") or ""),
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
+        owner = None
+    if owner is not None and owner.host:
+        return owner
+    # A power cut leaves an incomplete file. An engine of this host that wrote it before the restart has ended.
+    before_restart = file.exists() and file.stat().st_mtime < psutil.boot_time()
+    return _Owner(pid=0, host=socket.gethostname()) if before_restart else None
+
+
+def _foreign(file: Path, owner: _Owner | None) -> UserError:
+    stack = file.parent.name
+    details = "a file that names no host"
+    if owner is not None:
+        user, since = (f"{owner.user}@" if owner.user else ""), (f", since {owner.since}" if owner.since else "")
+        details = f"process {owner.pid} of {user}{owner.host}{since}"
+    return UserError(
+        f"An engine on another machine has locked stack {stack}. It may still be working.",
+        where=str(file),
+        found=details,
+        fix=f"make sure that it has ended, then remove its lock: pulumi cancel --stack {stack}",
+    )
 
 
 def _is_engine(pid: int) -> bool:

@@ -64,7 +64,21 @@ def connect(tracking):
     ids=["newest", "version", "report"],
 )
 @pytest.mark.parametrize(
-    "response", [(503, "the database is gone"), (500, '{"error_code": "INTERNAL_ERROR"}'), (200, "<html>")]
+    "response",
+    [
+        (503, "the database is gone"),
+        (500, '{"error_code": "INTERNAL_ERROR"}'),
+        (500, ""),
+        (401, "You are not authenticated."),
+        (403, '{"error_code": "PERMISSION_DENIED"}'),
+        (404, "<html>Log in to this network</html>"),
+        (404, '{"error_code": "ENDPOINT_NOT_FOUND"}'),
+        (429, "slow down"),
+        (200, "<html>"),
+        (200, '{"model_versions": [{"na'),
+        (200, "[]"),
+        (302, ""),
+    ],
 )
 def test_a_server_that_fails_after_the_health_check_is_a_user_error(call, response):
     with server(lambda _path: response) as tracking:
@@ -73,6 +87,30 @@ def test_a_server_that_fails_after_the_health_check_is_a_user_error(call, respon
             call(registry)
     assert tracking.url in str(failure.value), "the message names the server"
     assert "modelstack status" in str(failure.value), "the message says what to do"
+
+
+@pytest.mark.parametrize(
+    "call", [lambda registry: registry.newest("markdown"), lambda registry: registry.version("markdown", 3)]
+)
+def test_only_a_server_that_says_so_has_no_version(call):
+    with server(lambda _path: (200, "{}")) as tracking:
+        assert call(connect(tracking)) is None, "MLflow omits an empty list"
+
+
+@pytest.mark.parametrize(
+    "call", [lambda registry: registry.newest("markdown"), lambda registry: registry.artifact(RUN, "held_out.json")]
+)
+def test_a_server_that_stops_after_the_health_check_is_a_user_error_and_no_missing_version(call):
+    with server(lambda _path: (200, "{}")) as tracking:
+        registry = connect(tracking)
+    with pytest.raises(UserError, match="refused") as failure:
+        call(registry)
+    assert "lacks" not in str(failure.value)
+
+
+def test_a_page_of_another_server_is_not_taken_for_mlflow(monkeypatch):
+    with server(lambda _path: (200, "")) as tracking, pytest.raises(UserError, match="is not MLflow"):
+        connect(TrackingOutput(url=f"{tracking.url}/login?", username="u", password="p"))
 
 
 def test_a_server_that_is_down_is_a_user_error():

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -118,11 +119,20 @@ def test_recovery_waits_for_an_engine_that_still_writes_and_then_names_it(tmp_pa
     assert list(tmp_path.glob("*")), "the lock of a running engine stays"
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception, reason="review 4.2 no. 9: the locks of engines on other machines are removed"
-)
 def test_the_lock_of_an_engine_on_another_machine_stays_and_the_user_is_told(tmp_path):
-    lock(tmp_path, 4711, host="elsewhere")
-    with pytest.raises(UserError, match="elsewhere"):
+    folder = tmp_path / "prod"
+    lock(folder, 1)
+    lock(folder, 4711, host="elsewhere")
+    with pytest.raises(UserError, match=r"(?s)process 4711 of .*elsewhere.*pulumi cancel --stack prod"):
+        recovery.release_locks(folder, Reporter([]))
+    assert len(list(folder.glob("*"))) == 2, "nobody here knows whether that engine still runs; nothing changes"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 4}'])
+def test_a_lock_that_names_no_host_stays_unless_it_is_older_than_the_last_restart(tmp_path, monkeypatch, content):
+    (tmp_path / "a.json").write_text(content)
+    monkeypatch.setattr(recovery.psutil, "boot_time", lambda: 0.0)
+    with pytest.raises(UserError, match="names no host"):
         recovery.release_locks(tmp_path, Reporter([]))
-    assert list(tmp_path.glob("*")), "nobody here knows whether that engine still runs"
+    monkeypatch.setattr(recovery.psutil, "boot_time", lambda: time.time() + 1)
+    assert recovery.release_locks(tmp_path, Reporter([])) == 1, "a power cut has left it"
