@@ -48,7 +48,8 @@ def predict(url: str, request: dict[str, Any]) -> Prediction:  # JSON in the for
         return Prediction(values=[float(row[0]) for row in rows], tags=dict(body.get("meta", {}).get("tags", {})))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         fix = "check whether a proxy or another program answers at this address"
-        raise UserError("The response does not come from an endpoint.", where=url, found=response.text[:100] or "an empty body", fix=fix) from None
+        found = response.text[:100] or "an empty body"
+        raise UserError("The response does not come from an endpoint.", where=url, found=found, fix=fix) from None
 
 
 def wait_for_version(  # noqa: PLR0913 the last two are for tests
