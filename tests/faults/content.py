@@ -7,10 +7,10 @@ from functools import cache
 
 from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LABEL
 from delivery.stacks import stack_file
-from tests.faults.container_registries import image_digest
-from tests.faults.engines import UPDATE
 from tests.faults.injector import Request, Response
-from tests.faults.tracking_servers import TrackedRun
+from tests.faults.outside.container_registries import image_digest
+from tests.faults.outside.engines import UPDATE
+from tests.faults.outside.tracking_servers import TrackedRun
 from tests.releases import DIGEST, TRAINER, outputs, release
 from tests.reports import large
 from tests.unit.delivery.trials.test_watch import metrics, recorded

@@ -27,11 +27,11 @@ from delivery.stacks.engine import Engine
 from local import images
 from local.node.lifecycle import start, stop
 from tests.faults import content
-from tests.faults.api_servers import FakeApiServer
-from tests.faults.container_registries import FakeContainerRegistry
-from tests.faults.engines import FakeBackend, FakeEngine, install
 from tests.faults.injector import Proxy, Request, Response
-from tests.faults.tracking_servers import FakeTrackingServer
+from tests.faults.outside.api_servers import FakeApiServer
+from tests.faults.outside.container_registries import FakeContainerRegistry
+from tests.faults.outside.engines import FakeBackend, FakeEngine, install
+from tests.faults.outside.tracking_servers import FakeTrackingServer
 from tests.releases import APPROVER, KEY, MARKDOWN, TODAY
 from tests.unit.delivery.machine.test_preflight import GOOD
 from workloads import catalogue

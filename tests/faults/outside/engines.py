@@ -1,7 +1,7 @@
 """Pulumi in this process: it answers the commands of `delivery.stacks`, and its states are behind a backend on the network.
 
 Each command reads the backend over HTTP first and fails as the engine does if it cannot: with exit code 255 and `error: ...`.
-`test_engine.py` shows that the real engine fails as well.
+`tests/faults/test_engine.py` shows that the real engine fails as well.
 """
 
 from __future__ import annotations
