@@ -1,6 +1,6 @@
 """Reads kubeconfigs: address, TLS settings and credentials of a cluster. Commands and the provider plugin share this reader.
 
-It supports what `kubectl` supports, apart from `auth-provider`, which Kubernetes 1.26 removed. Decision 0028 says why no
+It supports what `kubectl` supports, apart from `auth-provider`, which Kubernetes 1.26 removed. Decision 0018 says why no
 library reads kubeconfigs here.
 """
 

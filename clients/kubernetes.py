@@ -57,12 +57,11 @@ class ApiError(UserError):
 
     def __init__(self, status: int, message: str, reason: str = "", *, where: str = "") -> None:
         self.status, self.message, self.reason = status, message, reason
-        problem, fix = _PROBLEMS.get(status, ("The API server refuses a request", _CHECK))
+        problem, fix = _problem(status)
         super().__init__(f"{problem}: {message[:_MESSAGE_CHARACTERS]}", where=where, found=f"HTTP status {status}", fix=fix)
 
 
 _MESSAGE_CHARACTERS = 500
-_CHECK = "check the cluster and what is between it and this machine, then run the same command again"
 _PROBLEMS: dict[int, tuple[str, str]] = {
     HTTPStatus.UNAUTHORIZED: (
         "The API server does not accept your login",
@@ -70,6 +69,11 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
     ),
     HTTPStatus.FORBIDDEN: ("Your role does not allow a request", "ask for a role that allows it"),
 }
+
+
+def _problem(status: int) -> tuple[str, str]:
+    """Returns the problem of a refusal, and what the user should do."""
+    return _PROBLEMS.get(status, ("The API server refuses a request", ""))
 
 
 class _Login(httpx.Auth):

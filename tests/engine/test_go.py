@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local.toolchain import HERE, build
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODULE = HERE / "kubernetes"
 FILES = sorted(MODULE.rglob("*.go"))
@@ -21,12 +25,12 @@ WITH_TESTS = sorted({f"./{file.parent.relative_to(MODULE)}" for file in FILES if
 pytestmark = pytest.mark.timeout(1800)
 
 
-def go(command: str, *arguments: str) -> str:
+def go(command: str, *arguments: str, module: Path = MODULE) -> str:
     """What a command of Go says; it has to end well. With the flags of the build, so that what is compiled is used again."""
-    executable = build.GoBuild("hyperkube", MODULE, ".", ldflags="")._go()
+    executable = build.GoBuild(module.name, module, ".", ldflags="")._go()
     done = subprocess.run(
         [executable, command, "-mod=readonly", "-trimpath", *arguments],
-        cwd=MODULE,
+        cwd=module,
         env=build._environment(),
         capture_output=True,
         text=True,
@@ -43,6 +47,12 @@ def test_there_are_packages():
 
 def test_vet_finds_nothing():
     go("vet", *PACKAGES)
+
+
+def test_the_client_of_container_registries_passes_vet_and_its_test():
+    go("vet", ".", module=HERE / "registry")
+    said = go("test", "-v", "-vet=off", ".", module=HERE / "registry")
+    assert re.findall(r"(?m)^--- PASS: (\w+) ", said) == ["TestPlainHTTPIsOnlyForThisMachine"]
 
 
 @pytest.mark.parametrize("package", WITH_TESTS)

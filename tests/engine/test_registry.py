@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import ssl
 import subprocess
 import threading
 import urllib.error
@@ -188,11 +189,11 @@ def test_the_error_of_a_failed_copy_says_what_failed(addresses, pushed, missing,
 class Server(BaseHTTPRequestHandler):
     """Answers requests for manifests with the class's response, and accepts all others."""
 
-    status, body, headers_sent, seen = 200, b"", {}, []
+    status, ping, body, headers_sent, seen = 200, 200, b"", {}, []
 
     def do_GET(self):
         type(self).seen.append((self.path, self.headers.get("Authorization")))
-        manifest = "/manifests/" in self.path
+        manifest = "/manifests/" in self.path or self.ping != 200
         self.send_response(self.status if manifest else 200)
         for name, value in self.headers_sent.items() if manifest else ():
             self.send_header(name, value)
@@ -208,10 +209,12 @@ class Server(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(**attributes):
+def serving(context=None, **attributes):
     """A server of the test's own: its address, and its class."""
     handler = type("Handler", (Server,), {"seen": [], **attributes})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"localhost:{server.server_port}", handler
         server.shutdown()
@@ -253,6 +256,26 @@ def test_a_container_registry_that_refuses_connections_is_unknown():
     answer = container_registry.digest_of("localhost:1", "moved", "tag")
     assert isinstance(answer, Unknown)
     assert "connection refused" in answer.reason
+
+
+def test_credentials_are_not_sent_to_a_token_server_without_encryption(home):
+    challenge = {"WWW-Authenticate": 'Bearer realm="http://token.example/token",service="x"'}
+    with serving(status=401, ping=401, headers_sent=challenge) as (address, _):
+        (home / ".docker" / "config.json").write_text(json.dumps({"auths": {address: {"auth": ALONE}}}))
+        answer = container_registry.digest_of(address, "moved", "tag")
+    assert isinstance(answer, Unknown)
+    assert "without encryption" in answer.reason
+
+
+def test_a_container_registry_with_a_certificate_that_nobody_trusts_is_unknown(tmp_path):
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost -days 2"
+    subprocess.run([*command.split(), "-keyout", tmp_path / "key", "-out", tmp_path / "crt"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
+    with serving(context=context) as (address, _):
+        answer = container_registry.digest_of(address, "moved", "tag")
+    assert isinstance(answer, Unknown)
+    assert "certificate signed by unknown authority" in answer.reason
 
 
 def test_credentials_are_not_sent_to_a_server_that_a_redirect_names(home):

@@ -193,7 +193,19 @@ func newTransport() http.RoundTripper {
 		}
 		return &impatient{connection}, nil
 	}
-	return clone
+	return encrypted{clone}
+}
+
+// encrypted refuses plain HTTP, except to this machine. The library would also use it in private networks.
+type encrypted struct{ http.RoundTripper }
+
+func (e encrypted) RoundTrip(request *http.Request) (*http.Response, error) {
+	host := request.URL.Hostname()
+	address := net.ParseIP(host)
+	if request.URL.Scheme != "https" && host != "localhost" && (address == nil || !address.IsLoopback()) {
+		return nil, fmt.Errorf("%s is not asked without encryption", request.URL.Host)
+	}
+	return e.RoundTripper.RoundTrip(request)
 }
 
 // impatient is a connection that fails after silentSeconds without a byte in either direction.
