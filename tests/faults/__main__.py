@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injector import Fault
-from tests.faults.world import things
+from tests.faults.things import things
 
 _ID = re.compile(r"\[(?P<scenario>.+) \| (?P<thing>.+) \| (?P<fault>.+)\]$")
 

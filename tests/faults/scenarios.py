@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.faults import content
-from tests.faults.world import API, BACKEND, DEV, ENDPOINT, MODELS, REGISTRY, STAGE, thing
+from tests.faults.things import API, BACKEND, DEV, ENDPOINT, MODELS, REGISTRY, STAGE, thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from infra import live_cluster
 from infra.settings import loading
 from tests.faults.hurry import hurry
 from tests.faults.injector import Fault, Rule
-from tests.faults.world import API, thing
+from tests.faults.things import API, thing
 
 OWNER = f"/api/v1/namespaces/%stracking/configmaps/{live_cluster.OWNER_CONFIG_MAP}"
 PREFIXES = {"dev": "", "stage": "stage-"}

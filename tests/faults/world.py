@@ -32,21 +32,10 @@ from tests.faults.outside.api_servers import FakeApiServer
 from tests.faults.outside.container_registries import FakeContainerRegistry
 from tests.faults.outside.engines import FakeBackend, FakeEngine, install
 from tests.faults.outside.tracking_servers import FakeTrackingServer
+from tests.faults.things import API, BACKEND, DEV, ENDPOINT, MODELS, REGISTRY, STAGE, thing, things
 from tests.releases import APPROVER, KEY, MARKDOWN, TODAY
 from tests.unit.delivery.machine.test_preflight import GOOD
 from workloads import catalogue
-
-BACKEND, REGISTRY, MODELS, API, ENDPOINT = "backend", "container registry", "model registry", "API server", "endpoint"
-DEV, STAGE = "dev", "stage"
-"""Stage and prod share their things: namespaces have prefixes."""
-
-
-def thing(kind: str, stack: str) -> str:
-    return f"{kind} of {stack}"
-
-
-def things() -> list[str]:
-    return [BACKEND, *(thing(kind, stack) for kind in (REGISTRY, MODELS, API, ENDPOINT) for stack in (DEV, STAGE))]
 
 
 @dataclass(frozen=True, kw_only=True)
