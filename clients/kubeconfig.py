@@ -133,6 +133,10 @@ def connect(config: Config, context: str = "", cluster_name: str = "", namespace
     if not server.startswith(("https://", "http://")):
         example = "https://cluster.example:6443"
         raise UserError("The kubeconfig has no address of an API server.", where="server", found=server, example=example)
+    proxy = text(target, "proxy-url")
+    if proxy and not proxy.startswith(("http://", "https://")):
+        example = "proxy-url: http://proxy.example:3128"
+        raise UserError("The proxy of the kubeconfig is not an HTTP proxy.", where="proxy-url", found=proxy, example=example)
     renewal: Callable[[], dict[str, str]] | None = None
     if isinstance(user.get("exec"), dict):
         plugin = cast("Config", user["exec"])
@@ -154,7 +158,7 @@ def connect(config: Config, context: str = "", cluster_name: str = "", namespace
         context=kubeconfig_login.tls(target, user, server_name) if server.startswith("https") else None,
         headers=_headers(user),
         server_name=server_name,
-        proxy=text(target, "proxy-url") or None,
+        proxy=proxy or None,
         renewal=renewal,
     )
 
@@ -213,6 +217,10 @@ def _headers(user: Config) -> dict[str, str]:
             token = Path(str(user["tokenFile"])).read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
             raise UserError("The token file of the kubeconfig cannot be read.", found=error) from None
+    if token and not (token.isascii() and token.isprintable()):
+        # The token itself is not shown.
+        found = f"{len(token)} characters, some of which cannot be part of a token"
+        raise UserError("The token of the kubeconfig is not a token.", found=found, fix="log in again")
     if token:
         return {"Authorization": f"Bearer {token}"}
     if user.get("username"):

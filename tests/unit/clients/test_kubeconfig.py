@@ -285,6 +285,12 @@ GOOD = {
         (yaml.safe_dump(GOOD), "gone", "(?s)no context of this name.*gone.*right: c"),
         (yaml.safe_dump(without(GOOD, "clusters")), "c", "no cluster of this name"),
         (yaml.safe_dump(without(GOOD, "users")), "c", "no user of this name"),
+        (yaml.safe_dump({**GOOD, "users": [{"name": "u", "user": {"token": "t\n\u00fc"}}]}), "c", "is not a token"),
+        (
+            yaml.safe_dump({**GOOD, "clusters": [{"name": "c", "cluster": {"server": "http://c", "proxy-url": "socks5://p"}}]}),
+            "c",
+            "not an HTTP proxy",
+        ),
         (yaml.safe_dump({**GOOD, "clusters": [{"name": "c", "cluster": {}}]}), "c", "no address of an API server"),
         (
             yaml.safe_dump({**GOOD, "users": [{"name": "u", "user": {"auth-provider": {"name": "azure"}}}]}),
