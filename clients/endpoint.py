@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpx
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.progress import Progress
+
+_FIX: Final = "see `modelstack status`, then run the same command again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +33,23 @@ def predict(url: str, request: dict[str, Any]) -> Prediction:  # JSON in the for
     """Sends one request and returns the prediction.
 
     Raises:
-        UserError: the endpoint does not answer, or refuses the request.
+        UserError: the endpoint does not answer, refuses the request, or answers with something else than a prediction.
     """
     try:
         response = httpx.post(f"{url}{PREDICTIONS}", json=request, timeout=30.0, trust_env=False)
     except httpx.HTTPError as error:
-        raise UserError("The endpoint does not answer.", where=url, found=error, fix="see `modelstack status`") from None
+        raise UserError("The endpoint does not answer.", where=url, found=error, fix=_FIX) from None
     if not response.is_success:
-        raise UserError("The endpoint refuses the request.", where=url, found=f"{response.status_code}: {response.text[:500]}")
+        found = f"{response.status_code}: {response.text[:500]}"
+        raise UserError("The endpoint refuses the request.", where=url, found=found, fix=_FIX)
     try:
         body = cast("dict[str, Any]", response.json())  # JSON of the endpoint
         rows = cast("list[list[float]]", body["data"]["ndarray"])
-        return Prediction(values=[float(row[0]) for row in rows], tags=body.get("meta", {}).get("tags", {}))
+        return Prediction(values=[float(row[0]) for row in rows], tags=dict(body.get("meta", {}).get("tags", {})))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         fix = "check whether a proxy or another program answers at this address"
-        raise UserError("The response does not come from an endpoint.", where=url, found=response.text[:100], fix=fix) from None
+        found = response.text[:100] or "an empty body"
+        raise UserError("The response does not come from an endpoint.", where=url, found=found, fix=fix) from None
 
 
 def wait_for_version(  # noqa: PLR0913 the last two are for tests

@@ -73,7 +73,8 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
 
 def _problem(status: int) -> tuple[str, str]:
     """Returns the problem of a refusal, and what the user should do."""
-    return _PROBLEMS.get(status, ("The API server refuses a request", ""))
+    fix = "check the cluster and what is between it and this machine, then run the same command again"
+    return _PROBLEMS.get(status, ("The API server refuses a request", fix))
 
 
 class _Login(httpx.Auth):

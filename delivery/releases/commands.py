@@ -187,25 +187,38 @@ def _end(command: ReleaseCommand, role: str) -> None:
 
 
 def _copy(promoter: Promoter, selected: SelectedRelease, registry: Callable[[], ModelRegistry], *, model: bool) -> None:
-    """Copies the image of the selected release to the target; if `model` is set, also its model, run and evidence."""
+    """Copies the image of the selected release to the target; if `model` is set, also its model, run and evidence.
+
+    The model registry of the target is opened before the image is copied: if it cannot be asked, nothing has been copied.
+    """
+    copy_model = _prepare_model_copy(promoter.target.tier, promoter.target.name, selected, registry) if model else None
     promoter.copy_image_of(selected)
-    if model:
-        _copy_model(promoter.target.tier, promoter.target.name, selected, registry)
+    if copy_model is not None:
+        copy_model()
 
 
-def _copy_model(tier: StackTier, workload: str, selected: SelectedRelease, registry: Callable[[], ModelRegistry]) -> None:
+def _prepare_model_copy(
+    tier: StackTier, workload: str, selected: SelectedRelease, registry: Callable[[], ModelRegistry]
+) -> Callable[[], None] | None:
+    """Returns the function that copies the model to the model registry of a stack; None if the stack is not up."""
     from delivery.releases import model_transfer
 
     if not is_up(tier.stack):
         print(f"{tier.stack} is not up yet: the next `modelstack promote` copies the model to its MLflow.", file=sys.stderr)
-        return
+        return None
     source, target = registry(), Environment(tier).model_registry
     model = selected.model or source.version(workload, selected.version)
-    if model is not None and (number := model_transfer.copy_version(source, target, model)):
-        print(
-            f"Copied {workload} v{model.version} to the MLflow of {tier.stack}; its version number there is {number}.",
-            file=sys.stderr,
-        )
+    if model is None or model_transfer.has_copy(target, model):
+        return None
+
+    def copy() -> None:
+        if number := model_transfer.copy_version(source, target, model):
+            print(
+                f"Copied {workload} v{model.version} to the MLflow of {tier.stack}; its version number there is {number}.",
+                file=sys.stderr,
+            )
+
+    return copy
 
 
 def _approval_command(editor: StackEditor, selected: SelectedRelease) -> str:

@@ -50,6 +50,15 @@ def copy_version(source: ModelRegistry, target: ModelRegistry, model: ModelVersi
         return _upload(target, model, run, folder)
 
 
+def has_copy(target: ModelRegistry, model: ModelVersion) -> bool:
+    """Returns whether a model registry has a complete copy of a version. Changes nothing.
+
+    Raises:
+        UserError: the model registry fails.
+    """
+    return any(_has_version(target, model.name, run) for run in copied_runs(target, model))
+
+
 def copied_runs(target: ModelRegistry, model: ModelVersion) -> list[str]:
     """Returns the ids of the runs in the target that are copies of the version's run."""
     with target.session():

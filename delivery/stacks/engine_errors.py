@@ -7,6 +7,9 @@ from common.errors import UserError
 from delivery.stacks import variables
 from delivery.stacks.events import plain
 
+_STDERR = "\n stderr: "
+"""The heading of the standard error in the text of `pulumi.automation.CommandError`."""
+
 
 class EngineError(UserError):
     """The engine refused a command or failed; the message contains the engine's output."""
@@ -37,9 +40,19 @@ def cannot_open(name: str, output: str) -> EngineError:
             where=str(paths.PASSPHRASE),
             fix="write the passphrase that encrypted them into this file",
         )
-    return EngineError(f"Stack {name} cannot be opened.", found=last_lines(output))
+    return EngineError(
+        f"Stack {name} cannot be opened.",
+        where=variables.backend_url(),
+        found=last_lines(output),
+        fix=f"check that the backend ({variables.BACKEND_URL}) can be reached and that its credentials are set, then run the "
+        "same command again",
+    )
 
 
 def last_lines(text: str, count: int = 15) -> str:
-    """Returns the last `count` lines of the engine's output, without colour marks."""
-    return "\n".join(plain(text).strip().splitlines()[-count:])
+    """Returns the last `count` lines of the engine's output, without colour marks.
+
+    `text` may also be that of the SDK's `CommandError`, which has the exit code and both outputs before the last one's content.
+    """
+    errors = text.rpartition(_STDERR)[2]
+    return "\n".join(plain(errors if errors.strip() else text).strip().splitlines()[-count:])

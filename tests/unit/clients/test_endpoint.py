@@ -74,3 +74,10 @@ def test_a_wait_that_takes_too_long_fails_with_the_last_response(server, last, w
 def test_an_endpoint_that_does_not_listen_is_a_user_error():
     with pytest.raises(UserError, match="does not answer"):
         endpoint.predict("http://127.0.0.1:9", {})
+
+
+def test_a_refusal_says_what_to_do(server):
+    responses, url = server
+    responses += [(403, {})]
+    with pytest.raises(UserError, match=r"(?s)refuses the request.*403.*modelstack status"):
+        endpoint.predict(url, REQUEST)

@@ -50,7 +50,7 @@ def test_the_file_does_not_change_if_the_copy_of_the_model_fails(world, command,
     def fails(*_):
         raise UserError("The model registry does not answer.")
 
-    monkeypatch.setattr(commands, "_copy_model", fails)
+    monkeypatch.setattr(commands, "_prepare_model_copy", fails)
     with pytest.raises(UserError, match="does not answer"):
         commands.promote(command, None, None)
     assert world.file("stage").read_text() == before
@@ -59,7 +59,7 @@ def test_the_file_does_not_change_if_the_copy_of_the_model_fails(world, command,
 def test_promote_copies_the_model_again_if_the_file_contains_the_release_already(command, monkeypatch):
     copied = []
     monkeypatch.setattr(
-        commands, "_copy_model", lambda _stack, _workload, candidate, _registry: copied.append(candidate.version)
+        commands, "_prepare_model_copy", lambda _stack, _workload, candidate, _registry: copied.append(candidate.version)
     )
     for _ in range(2):
         commands.promote(command, None, None)
@@ -92,7 +92,7 @@ def test_a_release_that_the_stack_does_not_retain_copies_its_model(world, comman
     copied = []
     monkeypatch.setattr(
         commands,
-        "_copy_model",
+        "_prepare_model_copy",
         lambda tier, workload, candidate, _registry: copied.append((tier.stack, workload, candidate.release["run"])),
     )
     commands.canary(command, 4, 10, abort=False)

@@ -193,3 +193,14 @@ def test_the_engine_raises_the_sdk_s_own_error_for_a_lock(engine, tmp_path):
     engine.answers(("up", "", "error: [409] Conflict: Another update is currently in progress.", 255))
     with pytest.raises(ConcurrentUpdateError):
         Engine.find().run(["up"], str(tmp_path), {})
+
+
+def test_a_stack_that_cannot_be_opened_names_the_backend_and_what_to_check(engine):
+    engine.answers(("stack select", "some output", "error: could not read the bucket: 401\n", 255))
+    with pytest.raises(EngineError) as refused:
+        Stack.select("dev")
+    assert str(refused.value).splitlines()[1:3] == [
+        f"  where: {paths.BACKEND.as_uri()}",
+        "  found: error: could not read the bucket: 401",
+    ], "without the exit code and the standard output, which the SDK puts before the error"
+    assert "PULUMI_BACKEND_URL" in refused.value.fix
