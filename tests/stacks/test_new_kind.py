@@ -61,6 +61,10 @@ class ComposeCluster(ClusterSettings):
         return ""
 
     @property
+    def context(self) -> str:
+        return ""
+
+    @property
     def owns_container_registry(self) -> bool:
         return True
 

@@ -72,9 +72,13 @@ class FakeCluster:
         name = path.rpartition("/")[2]
         return Found(self.job(name)) if name in self.jobs else Absent()
 
+    def job(self, name):
+        conditions = [{"type": self.condition, "status": "True", "reason": "BackoffLimitExceeded"}] if self.ended else []
+        return {**self.jobs[name], "status": {"conditions": conditions}}
+
     def items(self, path, params=None):
         if path == JOBS:
-            return [self.find(f"{JOBS}/{name}") for name in self.jobs]
+            return [self.job(name) for name in self.jobs]
         if path.endswith("/events"):
             return self.events
         state = {"waiting": self.waiting.pop(0)} if self.waiting else {"running": {}}
