@@ -154,8 +154,8 @@ def remove_old_runs(runs: Path, retained: int = RETAINED_RUNS) -> None:
     A folder that cannot be removed stays: it only takes up space.
     """
     folders = [folder for folder in runs.iterdir() if folder.is_dir()]
-    idle = {folder: _idle_seconds(folder, runs) for folder in folders if not folder.name.startswith(_REMOVED)}
-    old = sorted(idle, key=lambda folder: idle[folder])[retained:]
+    used = {folder: _last_use(folder) for folder in folders if not folder.name.startswith(_REMOVED)}
+    old = sorted(used, key=lambda folder: used[folder], reverse=True)[retained:]
     for folder in old:
         if _is_removable(folder, runs):
             _remove(folder, runs)
@@ -183,19 +183,34 @@ def _is_removable(folder: Path, runs: Path) -> bool:
 
 
 def _idle_seconds(folder: Path, runs: Path) -> float:
-    """Returns the seconds since a process has used a run's folder."""
+    """Returns the seconds since a process has used a run's folder. Infinite without the folder."""
+    return _now(runs) - _last_use(folder)
+
+
+def _last_use(folder: Path) -> float:
+    """Returns the time at which a process has last used a run's folder, by the file server's clock. Minus infinity: never."""
     signs = [folder, folder / STEPS, folder / _ENDED, *(folder / _LEASES).glob("*")]
-    return min(_idle(sign, runs) for sign in signs)
+    return max(_time_stamp(sign) for sign in signs)
 
 
 def _idle(file: Path, share: Path) -> float:
     """Returns the seconds since the time stamp of a file was set, by the file server's clock. Infinite without the file."""
+    return _now(share) - _time_stamp(file)
+
+
+def _time_stamp(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return float("-inf")
+
+
+def _now(share: Path) -> float:
+    """Returns the time of the file server's clock: the server sets the time stamp of a new file."""
     probe = share / f".clock-{secrets.token_hex(8)}"
     try:
-        probe.write_bytes(b"1")  # the file server sets the time stamp
-        return probe.stat().st_mtime - file.stat().st_mtime
-    except FileNotFoundError:
-        return float("inf")
+        probe.write_bytes(b"1")
+        return probe.stat().st_mtime
     finally:
         probe.unlink(missing_ok=True)
 
