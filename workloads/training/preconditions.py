@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WORKLOAD_TAG: Final = "modelstack.workload"
 ROOM_BYTES: Final = 512 * 1024**2
-"""Free space on the data share that a run needs: the largest run of the two example workloads writes less than half of it."""
+"""Free space on the data share that a run asks for: about twenty times what a run of `markdown` leaves there (26 MB)."""
 
 
 def check(context: Context) -> None:
