@@ -26,7 +26,8 @@ def _run(name: str, *arguments: str) -> Found[str] | Unknown:
     try:
         done = bounded_process.run(["kind", *arguments], _SECONDS)
     except OSError as error:
-        return Unknown(where=where, reason=str(error), fix="install kind, then run the command again")
+        reason = "the command `kind` is not installed" if isinstance(error, FileNotFoundError) else str(error)
+        return Unknown(where=where, reason=reason, fix="install kind, then run the command again")
     except subprocess.TimeoutExpired:
         reason = f"`kind {' '.join(arguments)}` does not end within {_SECONDS:g} s"
         return Unknown(where=where, reason=reason, fix="check that Docker answers: run `docker ps`")

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING
 from clients import container_registry
 from common import naming, paths
 from common.answers import Absent, Found, Unknown
-from common.errors import UserError
 from delivery.console.progress import Reporter, reporter
 from delivery.environments import embedded_node
 from delivery.environments.environment import Environment
-from delivery.machine import adoption, preflight, summary, toolbox
+from delivery.machine import adoption, owner, preflight, summary, toolbox
 from delivery.releases.releaser import releaser_of
-from delivery.stacks import adopted_state, backend, lock, recovery, stack_file, tiers_file, variables
+from delivery.stacks import adopted_state, backend, lock, recovery, stack_file, tiers_file
 from delivery.training.training_runs import runs_of
-from infra import live_cluster, ownership
-from infra.ownership import NotOwnerError, Ownership, StackOwnership
+from infra import live_cluster
 from infra.settings import loading
 from infra.tiers import targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from delivery.machine.owner import Decision
     from delivery.stacks.stack import Stack
     from infra.settings.model import Settings
     from infra.settings.releases import Release
@@ -64,13 +63,12 @@ class Up:
         self._prepare(settings)
         if self._stops_after("tools"):
             return
-        self._start_node(settings)
-        targets.enforce(self.tier, settings, live_cluster.read(settings))
         state = self._state()
-        decided = self._check_owner(settings, state)
-        stack = self._open_stack(settings, state, decided)
+        self._start_node(settings, state)
+        decision = self._check(settings, state)
+        stack = self._open_stack(settings, state, decision)
         self._recover(stack, settings)
-        self._become_owner(stack, settings, decided)
+        self.changed |= owner.become(stack, decision, settings, self.progress)
         if self.adopt:  # also if an earlier adoption was interrupted
             # The objects were applied by another state. The provider's usual settings follow in the update after this one.
             with adoption.overwriting():
@@ -108,58 +106,34 @@ class Up:
         with self.progress.step("tools"):
             toolbox.ensure(self.progress, embedded=node_config is not None, images=True)
 
-    def _start_node(self, settings: Settings) -> None:
-        """Starts a node that was stopped: only a cluster that runs says who owns the environment in it."""
-        node_config = embedded_node.config_of(settings)
-        if node_config is not None and paths.KUBECONFIG.is_file() and not embedded_node.is_ready(node_config):
-            from local.node.lifecycle.start import start
-
-            start(node_config, self.progress)
-            self.changed = True
-
     def _state(self) -> adopted_state.State | None:
         """Returns the state of the stack; None if the backend does not have the stack."""
         from delivery.stacks.stack import Stack
 
         return Stack.select(self.name).state() if backend.has_stack(self.name) else None
 
-    def _check_owner(self, settings: Settings, state: adopted_state.State | None) -> Ownership | adoption.Environment:
-        """Refuses an environment that belongs to another owner. With `adopt`, returns what there is to take over.
+    def _start_node(self, settings: Settings, state: adopted_state.State | None) -> None:
+        """Starts a node that was stopped, also by a restart of the machine: only a cluster that runs says who is the owner."""
+        node_config = embedded_node.config_of(settings)
+        if node_config is None or embedded_node.is_ready(node_config):
+            return
+        # A node that a stack of another backend started has a kubeconfig. Of a node that lost its kubeconfig, the state tells.
+        if paths.KUBECONFIG.is_file() or _has_node(settings, state or {}):
+            from local.node.lifecycle.start import start
 
-        Changes neither the stack file nor the backend.
-        """
-        with self.progress.step("owner of the environment") as step:
-            asked = variables.shown_backend()
-            step.note(f"backend {asked}")
-            own = StackOwnership.from_resources(adopted_state.outputs_by_urn(state or {}))
-            try:
-                decided = ownership.decide(self.name, asked, live_cluster.read(settings), own)
-            except NotOwnerError:
-                if not self.adopt:
-                    raise
-                found = adoption.read(settings, self.name)
-                self.progress.print("\n".join([f"{asked} takes the environment over.", *found.summary()]))
-                return found
-            if self.adopt and decided is Ownership.NEW:
-                what = f"There is no environment of stack {self.name} to adopt."
-                raise UserError(what, where=asked, fix=f"run `modelstack up --stack {self.name}` without --adopt to create it")
-            if note := ownership.note(decided, self.name):
-                self.progress.print(note)
-            return decided
-
-    def _become_owner(self, stack: Stack, settings: Settings, decided: Ownership | adoption.Environment) -> None:
-        """Takes over the environment of another owner, or writes again in the cluster that this stack is the owner."""
-        if isinstance(decided, adoption.Environment):
-            adoption.take_over(stack, decided, settings, variables.shown_backend(), self.progress)
+            start(node_config, self.progress)
             self.changed = True
-        elif decided is Ownership.LOST:
-            copies = [urn for urn in adopted_state.outputs_by_urn(stack.state()) if urn.endswith(f"::{naming.OWNER_COPY}")]
-            if copies:
-                stack.refresh(self.progress, copies)  # the engine finds out that the ConfigMap is gone, and creates it again
 
-    def _open_stack(
-        self, settings: Settings, state: adopted_state.State | None, decided: Ownership | adoption.Environment
-    ) -> Stack:
+    def _check(self, settings: Settings, state: adopted_state.State | None) -> Decision:
+        """Checks that the stack may deploy to its target and may change the environment there. Writes nothing.
+
+        The cluster is read once, so that both checks are about the same cluster.
+        """
+        live = live_cluster.read(settings)
+        targets.enforce(self.tier, settings, live)
+        return owner.check(self.name, settings, live, state, self.progress, adopt=self.adopt)
+
+    def _open_stack(self, settings: Settings, state: adopted_state.State | None, decision: Decision) -> Stack:
         """Returns the stack, and creates it if it does not exist (`state` is None).
 
         Ties the stack file to the passphrase of the stack's state, and otherwise preserves it.
@@ -174,7 +148,7 @@ class Up:
                 # A salt that does not fit the state belongs to the passphrase of another backend or of another checkout.
                 salt = "" if state is None else adopted_state.salt(state)
                 text = stack_file.without_salt(text) if state is None else stack_file.fitting(text, salt)
-            new = state is None and decided is Ownership.NEW
+            new = state is None and decision.new
             if settings.cluster.owns_container_registry and new and settings.releases:
                 self.progress.print(
                     f"{file.name} lists releases of a cluster that no longer exists. They are removed and created again."
@@ -190,24 +164,17 @@ class Up:
             return stack
 
     def _recover(self, stack: Stack, settings: Settings) -> None:
-        """Repairs the state after an interrupted run, and starts the node again after a restart of the machine."""
+        """Repairs the state after an interrupted run."""
         with self.progress.step("recover from earlier runs") as step:
             recovery.release_locks(recovery.lock_folder(paths.BACKEND, self.name), self.progress)
             state = stack.state()
-            node, node_config = settings.cluster.node, embedded_node.config_of(settings)
-            has_node = node is not None and recovery.has_node(state, node.resource)
-            if node_config is not None and has_node and not embedded_node.is_ready(node_config):
-                from local.node.lifecycle.start import start
-
-                start(node_config, self.progress)
-                self.changed = True
             resolved = recovery.resolve_pending(state, _objects(settings) if state.get("pending_operations") else None)
             if resolved.changed:
                 stack.replace_state(resolved.state)
                 if resolved.imported:
                     stack.refresh(self.progress, resolved.imported)
                 step.note(f"{len(resolved.imported)} objects imported, {len(resolved.cleared)} operations to repeat")
-            if has_node:
+            if _has_node(settings, state):
                 self._drop_lost_releases(settings)
 
     def _drop_lost_releases(self, settings: Settings) -> None:
@@ -256,6 +223,11 @@ class Up:
             releaser_of(environment).release(workload, None, self.progress)
             self.changed = True
         return bool(unreleased)
+
+
+def _has_node(settings: Settings, state: adopted_state.State) -> bool:
+    node = settings.cluster.node
+    return node is not None and recovery.has_node(state, node.resource)
 
 
 def _is_lost(address: str, repository: str, release: Release) -> bool:

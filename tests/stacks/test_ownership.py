@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pulumi
 import pytest
 
 from common import outputs
 from common.answers import Absent, Found, Unknown
 from infra import live_cluster
-from infra.live_cluster import LiveCluster
-from tests.harness import Secret, run_stack
+from tests.harness import LIVE_CLUSTER, Secret, run_stack
 from tests.releases import run_released
 from tests.stacks.test_policies import STACKS
 
@@ -21,8 +22,9 @@ PASSWORD = (
 
 
 def cluster(owner=None, database=None):
+    """What the stack's own cluster says; see `live_cluster_of`."""
     answers = {"owner": owner or Absent(), "database": database or Absent()}
-    return LiveCluster(uid=Found("uid"), **answers, owned_by="stack dev of project modelstack in s3://elsewhere")
+    return replace(LIVE_CLUSTER, **answers, owned_by="stack dev of project modelstack in s3://elsewhere")
 
 
 def state(stack, owner="", *, password=True):

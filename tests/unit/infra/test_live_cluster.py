@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
-from clients.kubernetes import ApiError, KubernetesClient
+from clients.kubernetes import KubernetesClient
 from common import paths
 from common.answers import Absent, Found, Unknown
-from common.errors import UserError
 from infra import live_cluster
+from infra.foundation.settings.embedded import EmbeddedCluster
 from infra.settings import loading
-from infra.settings.model import EmbeddedCluster
 
 IMAGES = "modelstack:images: {registry: registry.example}\n  modelstack:workloads:\n    markdown: {nodePort: 30001}\n"
 EXISTING = "{kind: existing, context: c, host: c.example, namespacePrefix: stage-}"
+SERVER = "https://c.example"
 OWNER = {"data": {"id": "mine", "backend": "s3://team", "project": "modelstack", "stack": "stage"}}
 KIND = """\
 #!/bin/sh
@@ -34,30 +35,30 @@ def settings(cluster=EXISTING):
     return loading.parse_text(f"config:\n  modelstack:cluster: {cluster}\n  {IMAGES}", "Pulumi.stage.yaml", "there")
 
 
-class Api:
-    server = "https://c.example"
+def read(monkeypatch, **objects):
+    """Reads a cluster that has these objects. A response stands for itself, and an exception breaks the connection."""
 
-    def __init__(self, objects):
-        self.objects, self.closed = objects, False
-
-    def find(self, path):
-        found = self.objects.get(path.rpartition("/")[2])
+    def respond(request):
+        name = request.url.path.rpartition("/")[2]
+        found = objects.get(name.replace("-", "_"))
+        if name != "kube-system":
+            assert request.url.path.startswith("/api/v1/namespaces/stage-tracking/")
         if isinstance(found, Exception):
             raise found
-        if found is not None and path.endswith(("postgres", "modelstack-owner")):
-            assert path.startswith("/api/v1/namespaces/stage-tracking/")
-        return found
+        if isinstance(found, httpx.Response):
+            return found
+        return httpx.Response(200, json=found) if found else status(404, "NotFound")
 
-    def close(self):
-        self.closed = True
-
-
-def read(monkeypatch, **objects):
-    api = Api({name.replace("_", "-"): found for name, found in objects.items()})
-    monkeypatch.setattr(live_cluster, "client", lambda _cluster: Found(api))
+    http = httpx.Client(base_url=SERVER, transport=httpx.MockTransport(respond))
+    monkeypatch.setattr(live_cluster, "client", lambda _cluster: Found(KubernetesClient(SERVER, http)))
     found = live_cluster.read(settings())
-    assert api.closed
+    assert http.is_closed
     return found
+
+
+def status(code, reason, message=""):
+    """The response of an API server that refuses."""
+    return httpx.Response(code, json={"kind": "Status", "reason": reason, "message": message})
 
 
 def test_the_owner_is_found_with_what_people_need_to_know(monkeypatch):
@@ -76,8 +77,9 @@ def test_an_empty_cluster_has_neither_owner_nor_database(monkeypatch):
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (ApiError(403, "secrets is forbidden", "Forbidden"), "secrets is forbidden"),
-        (UserError("The cluster does not answer.", found="refused", fix="start it"), "The cluster does not answer. refused"),
+        (status(403, "Forbidden", "secrets is forbidden"), "403 secrets is forbidden"),
+        (httpx.Response(404, text="no such site"), "404 no such site"),
+        (httpx.ConnectError("refused"), "refused"),
     ],
 )
 def test_an_answer_that_is_no_answer_is_unknown_with_the_address_and_the_reason(monkeypatch, error, reason):
@@ -86,6 +88,7 @@ def test_an_answer_that_is_no_answer_is_unknown_with_the_address_and_the_reason(
         assert isinstance(answer, Unknown)
         assert answer.where.startswith("https://c.example/api/v1/")
         assert answer.reason == reason
+        assert answer.fix
     assert found.uid == Absent()
 
 
@@ -138,6 +141,8 @@ def test_a_cluster_that_kind_does_not_have_is_absent(kind):
 
 def test_kind_that_fails_or_is_missing_is_unknown(kind, tmp_path):
     kind.setenv("KIND_FAILS", "Cannot connect to the Docker daemon")
-    assert of_kind() == Unknown(where="kind cluster mine", reason="Cannot connect to the Docker daemon")
+    docker = "check that Docker answers: run `docker ps`"
+    assert of_kind() == Unknown(where="kind cluster mine", reason="Cannot connect to the Docker daemon", fix=docker)
     kind.setenv("PATH", str(tmp_path / "empty"))
-    assert of_kind() == Unknown(where="kind cluster mine", reason="the command `kind` is not installed")
+    install = "install kind, then run the command again"
+    assert of_kind() == Unknown(where="kind cluster mine", reason="the command `kind` is not installed", fix=install)

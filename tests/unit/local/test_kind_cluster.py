@@ -14,7 +14,7 @@ from clients import kind
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 from infra import live_cluster
-from infra.settings.model import KindCluster
+from infra.foundation.settings.kind import KindCluster
 from local import kind_cluster
 
 SCRIPT = """\

@@ -7,15 +7,13 @@ from types import SimpleNamespace
 
 from clients.model_registry import ModelVersion
 from common import paths
-from common.answers import Absent, Found
 from delivery.console.progress import PlainSink, Reporter
 from delivery.environments import embedded_node, environment
 from delivery.environments.outputs import Outputs
 from delivery.machine import down, preflight, summary, toolbox, up
 from delivery.stacks import backend, recovery, stack, stack_file
-from infra import live_cluster
-from infra.live_cluster import LiveCluster
 from local.node.lifecycle import start, stop
+from tests.harness import LIVE_CLUSTER
 from tests.releases import RUN, release
 from tests.tiers import clusters_answer, tier_of
 from tests.unit.delivery.machine.test_preflight import GOOD
@@ -61,11 +59,10 @@ class Machine:
         monkeypatch.setattr(embedded_node, "is_ready", lambda config: config is not None and self.node_ready)
         monkeypatch.setattr(start, "start", lambda _config, _progress: self.call("start node"))
         monkeypatch.setattr(stop, "stop", lambda _config, _progress: self.call("stop node"))
-        clusters_answer(monkeypatch, c="stage")
+        self.live = LIVE_CLUSTER
+        self.asked = clusters_answer(monkeypatch, lambda: self.live, c="stage")
         monkeypatch.setattr(backend, "prepare", lambda: None)
         monkeypatch.setattr(backend, "stacks", lambda: sorted(self.stacks))
-        self.live = LiveCluster(uid=Found("uid"), owner=Absent())
-        monkeypatch.setattr(live_cluster, "read", lambda _settings: self.live)
         monkeypatch.setattr(recovery, "release_locks", lambda _folder, _progress: 0)
         monkeypatch.setattr(stack, "Stack", SimpleNamespace(create=self._create, select=self._stack))
         monkeypatch.setattr(up, "Environment", self._environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -13,12 +14,14 @@ from common import paths
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 from delivery.machine import adoption, down, up
-from delivery.stacks import adopted_state, stack_file
+from delivery.stacks import adopted_state, stack, stack_file
 from infra import live_cluster
 from infra.live_cluster import LiveCluster
 from infra.ownership import NotOwnerError
+from tests.harness import LIVE_CLUSTER
 from tests.releases import METRICS, image, released
-from tests.unit.delivery.machine.machines import EMBEDDED, SALT, FakeStack
+from tests.tiers import tier_of
+from tests.unit.delivery.machine.machines import EMBEDDED, EXISTING, NODE_URN, SALT, FakeStack
 
 OWNER_URN = "urn:pulumi:dev::modelstack::modelstack:owner:Owner$random:index/randomUuid:RandomUuid::owner-id"
 COPY_URN = "urn:pulumi:dev::modelstack::modelstack:owner:Owner$kubernetes:core/v1:ConfigMap::owner-copy"
@@ -59,10 +62,11 @@ class Api:
 
     def find(self, path):
         if self.refusal:
-            raise self.refusal
+            return Unknown(where=f"{self.server}{path}", reason=f"{self.refusal.status} {self.refusal.message}")
         prefix, _, name = path.partition("/tracking/")
         assert prefix == "/api/v1/namespaces"
-        return self.objects.get(name)
+        found = self.objects.get(name)
+        return Absent() if found is None else Found(found)
 
     def items(self, path, _params):
         assert path == "/apis/apps/v1/namespaces/serving/deployments"
@@ -93,7 +97,7 @@ def taken(machine, api):
 
 
 def adopt(machine):
-    up.Up("dev", "environment", machine.progress, adopt=True).run()
+    up.Up(tier_of("dev"), "environment", machine.progress, adopt=True).run()
     return machine.calls
 
 
@@ -250,6 +254,34 @@ def test_a_stopped_node_is_started_before_it_is_asked_also_for_another_backend(t
     with pytest.raises(NotOwnerError):
         taken.up()
     assert taken.calls == ["tools", "start node"]
+
+
+@pytest.mark.parametrize("kubeconfig", [True, False])
+def test_a_stopped_node_is_started_first_and_then_the_cluster_is_read_once(machine, monkeypatch, kubeconfig):
+    found = state("mine")
+    if kubeconfig:
+        paths.KUBECONFIG.parent.mkdir(exist_ok=True)
+        paths.KUBECONFIG.write_text("x")
+    else:
+        found["resources"].append({"urn": NODE_URN})
+    machine.stacks, machine.state, machine.node_ready = {"dev"}, found, False
+    monkeypatch.setattr(live_cluster, "read", lambda _: machine.call("read") or live(Found("mine"), Found("uid")))
+    monkeypatch.setattr(stack.Stack, "create", lambda name: machine.call("open") or FakeStack(machine, name))
+    assert machine.up("environment") == ["tools", "start node", "read", "open"]
+
+
+def test_one_answer_of_the_cluster_decides_about_the_target_and_the_owner_also_in_an_adoption(taken):
+    adopt(taken)
+    assert len(taken.asked) == 1
+
+
+def test_the_target_is_checked_before_the_owner(taken, api, tmp_path):
+    text = (EXISTING % tmp_path).replace("context: c", "context: prod")
+    taken.write(text, "stage")
+    taken.live = replace(LIVE_CLUSTER, owner=Found("other"))
+    with pytest.raises(UserError, match="belongs to tier prod, but the stack is of tier stage"):
+        up.Up(tier_of("stage"), "environment", taken.progress, adopt=True).run()
+    assert (taken.stacks, taken.calls, api.replaced, taken.read("stage")) == (set(), ["tools"], [], text)
 
 
 @pytest.mark.parametrize("secrets", [False, True])

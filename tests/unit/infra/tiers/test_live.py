@@ -6,7 +6,6 @@ import pytest
 
 from common import paths
 from common.answers import Absent, Found, Unknown
-from common.errors import UserError
 from infra import live_cluster
 from infra.settings import loading
 from tests.unit.infra.tiers.test_targets import EMBEDDED, settings
@@ -21,9 +20,9 @@ class FakeApi:
         self.uid = uid
 
     def find(self, path):
-        if isinstance(self.uid, UserError):
-            raise self.uid
-        return {"metadata": {"uid": self.uid}} if path == "/api/v1/namespaces/kube-system" else None
+        if isinstance(self.uid, Unknown):
+            return self.uid
+        return Found({"metadata": {"uid": self.uid}}) if path == "/api/v1/namespaces/kube-system" else Absent()
 
     def close(self):
         pass
@@ -31,7 +30,7 @@ class FakeApi:
 
 @pytest.fixture
 def embedded(tmp_path, monkeypatch):
-    """Starts the cluster of the checkout: called with its UID, or with the error of its API server."""
+    """Starts the cluster of the checkout: called with its UID, or with the answer of a client that cannot ask it."""
     monkeypatch.setattr(paths, "KUBECONFIG", tmp_path / "kubeconfig")
 
     def start(uid):
@@ -53,8 +52,9 @@ def test_the_checkout_s_own_cluster_is_asked_as_well(embedded):
 
 
 def test_a_cluster_of_the_checkout_that_does_not_answer_is_unknown(embedded):
-    embedded(UserError("The cluster does not answer."))
-    assert isinstance(live_cluster.read(settings()).embedded_uid, Unknown)
+    unknown = Unknown(where="https://k.example", reason="The cluster does not answer.")
+    embedded(unknown)
+    assert live_cluster.read(settings()).embedded_uid == unknown
 
 
 def test_the_embedded_cluster_is_asked_once(embedded):
