@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from common import paths
-from common.answers import Found
+from common.answers import Found, Unknown
 from common.errors import UserError
 from delivery.console.progress import reporter
 from delivery.environments import embedded_node
@@ -31,6 +31,7 @@ _ENVIRONMENT_PATHS = (
     paths.STATE / "scratch",
 )
 """The paths that `down` deletes. Tools, plugins, image layers and logs stay, which makes the next `up` faster."""
+_REMOVE_NODE = "delete the node with all environments in it: `modelstack node stop --remove-data`"
 
 
 def main(stack: str) -> None:
@@ -54,10 +55,15 @@ def main(stack: str) -> None:
 
 
 def _refuse_other_owner(stack: str, settings: Settings) -> None:
-    """Refuses an environment that certainly belongs to another owner. A cluster that does not answer can still be removed."""
+    """Refuses an environment of another owner, and one in a cluster that runs and cannot be asked for the owner.
+
+    An embedded node that does not run can still be removed, with all that is in it.
+    """
     from delivery.stacks.stack import Stack
 
     live = live_cluster.read(settings)
+    if isinstance(live.owner, Unknown):
+        _refuse_unknown_owner(stack, settings, live.owner)
     if not isinstance(live.owner, Found):
         return
     state = Stack.select(stack).state() if backend.has_stack(stack) else {}
@@ -67,8 +73,22 @@ def _refuse_other_owner(stack: str, settings: Settings) -> None:
     except NotOwnerError as error:
         fix = f"use the owner's backend (PULUMI_BACKEND_URL); or run `modelstack up --adopt --stack {stack}`, then this command"
         if embedded_node.config_of(settings) is not None:
-            fix += "; or delete the node with all environments in it: `modelstack node stop --remove-data`"
+            fix += f"; or {_REMOVE_NODE}"
         raise UserError(error.what, where=error.where, found=error.found, fix=fix) from None
+
+
+def _refuse_unknown_owner(stack: str, settings: Settings, unknown: Unknown) -> None:
+    """Refuses an environment whose owner is not known, unless it is in a node of this machine that does not run."""
+    node_config = embedded_node.config_of(settings)
+    fix = unknown.fix or "check the cluster, then run the command again"
+    if node_config is None:
+        fix += f"; if the cluster is gone for good: PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy --stack {stack}"
+    elif embedded_node.is_ready(node_config):
+        fix += f"; or {_REMOVE_NODE}"
+    else:
+        return
+    what = f"It is not known who owns the environment of stack {stack}: its cluster cannot be asked. Nothing is destroyed."
+    raise UserError(what, where=unknown.where, found=unknown.reason, fix=fix)
 
 
 def _down_tour(stack: str) -> None:

@@ -91,8 +91,9 @@ def find(tier: StackTier, settings: Settings, live: LiveCluster) -> Finding | Un
 
 def _cluster(settings: Settings, live: LiveCluster) -> Found[str] | Unknown:
     """Returns the cluster as `Target.cluster` names it."""
-    if settings.cluster.created_name:
-        return Found(settings.cluster.created_name)
+    created = settings.cluster.created_name
+    if created and not isinstance(live.uid, Unknown):  # without its UID, it may be a target of another tier
+        return Found(created)
     match live.uid:
         case Found(value=uid):
             return Found(EMBEDDED if live.embedded_uid == live.uid else uid)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from functools import cache
 
-from common.labels import ROLE_LABEL, RUN_ANNOTATION, VERSION_LABEL, WORKLOAD_LABEL
+from common import naming
+from common.labels import BACKTESTED_LABEL, ROLE_LABEL, RUN_ANNOTATION, RUN_ARGUMENT, VERSION_LABEL, WORKLOAD_LABEL
 from delivery.stacks import stack_file
+from infra import live_cluster
 from tests.faults.injector import Request, Response
 from tests.faults.outside.container_registries import image_digest
 from tests.faults.outside.engines import UPDATE
@@ -15,6 +17,8 @@ from tests.releases import DIGEST, TRAINER, outputs, release
 from tests.reports import large
 from tests.unit.delivery.trials.test_watch import metrics, recorded
 from workloads import evidence
+from workloads.training.registration import PARENT
+from workloads.training_run import RUN_TAG
 
 REVISION = "1a2b3c4d5e6f"
 VERSIONS = (3, 4, 5)
@@ -28,6 +32,37 @@ config:
   modelstack:tracking: {nodePort: 30000}
   modelstack:workloads:
     markdown: {nodePort: 30001}
+"""
+CLUSTERS = {"dev": "00000000-0000-4000-8000-00000000000d", "stage": "00000000-0000-4000-8000-00000000000e"}
+"""The UIDs of the clusters. Stage and prod share one."""
+OWNERS = {"dev": "the owner of dev", "stage": "the owner of stage", "prod": "the owner of prod"}
+KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+TIERS = """\
+[tiers.dev]
+[tiers.stage]
+source = "dev"
+evidence = true
+[tiers.prod]
+source = "stage"
+evidence = true
+approval = true
+proven = true
+[stacks]
+dev = { tier = "dev" }
+stage = { tier = "stage", source = "dev" }
+prod = { tier = "prod", source = "stage" }
+[[targets]]
+tier = "dev"
+cluster = "embedded"
+images = "localhost"
+"""
+TARGET = """\
+[[targets]]
+tier = "%s"
+cluster = "%s"
+context = "shared"
+namespace_prefix = "%s"
+images = "%s"
 """
 EXISTING = """\
 # Shared by a team.
@@ -106,18 +141,50 @@ def fill(world) -> None:
     for stack in ("stage", "prod"):
         world.path(stack).write_text(EXISTING % (stack, world.address("container registry", stack)))
     for stack, releases in (("dev", block(4, 3)), ("stage", block(3)), ("prod", block(3))):
-        deployment = {"manifest": {}, "resources": [_node(stack)] if stack == "dev" else []}
+        resources = [_owner(stack), *([_node(stack)] if stack == "dev" else [])]
+        deployment = {"manifest": {}, "resources": resources}
         made = {"outputs": _outputs(world, stack, releases), "deployment": deployment, "history": [_update(releases)]}
         world.backend.states[stack] = made
         world.write(stack, releases)
         _deploy(world, stack, releases["stable"], "stable")
+        own(world, stack)
     for version in VERSIONS:
         _register(world.models["dev"], version)
         world.registries["dev"].repository("markdown-serving").add_image(f"markdown version {version}")
     world.registries["stage"].repository("markdown-serving").add_image("markdown version 3")
     _register(world.models["stage"], 3)
-    for cluster in world.clusters.values():
-        cluster.add("/api/v1/namespaces/kube-system")
+    for stack, cluster in world.clusters.items():
+        cluster.add(KUBE_SYSTEM, metadata={"uid": CLUSTERS[stack]})
+
+
+def tiers(world) -> str:
+    """Returns the text of a file with the tiers and with the targets of the world's stacks."""
+    registry = world.address("container registry", "stage")
+    targets = [TARGET % (stack, CLUSTERS["stage"], prefix(stack), registry) for stack in ("stage", "prod")]
+    return "".join([TIERS, *targets])
+
+
+def prefix(stack: str) -> str:
+    """Returns the prefix of the stack's namespaces."""
+    return "" if stack == "dev" else f"{stack}-"
+
+
+def owner_path(stack: str) -> str:
+    """Returns the path of the ConfigMap that names the owner of an environment."""
+    return f"/api/v1/namespaces/{prefix(stack)}tracking/configmaps/{live_cluster.OWNER_CONFIG_MAP}"
+
+
+def secret_path(stack: str) -> str:
+    """Returns the path of the Secret with the database's password."""
+    return f"/api/v1/namespaces/{prefix(stack)}tracking/secrets/{live_cluster.DATABASE_SECRET}"
+
+
+def own(world, stack: str) -> None:
+    """Makes the stack the owner of its environment, as its state says, too."""
+    cluster = world.clusters["dev" if stack == "dev" else "stage"]
+    data = {"id": OWNERS[stack], "backend": "s3://states", "project": "modelstack", "stack": stack}
+    cluster.add(owner_path(stack), data=data)
+    cluster.add(secret_path(stack))
 
 
 def _register(server, version: int) -> None:
@@ -131,14 +198,13 @@ def _register(server, version: int) -> None:
 def _outputs(world, stack: str, releases):
     stable = releases["stable"]
     url = f"http://{world.address('endpoint', stack)}"
-    prefix = "" if stack == "dev" else f"{stack}-"
     return {
         "kubeconfig": json.dumps(kubeconfig(world, stack)),
         "registry": world.address("container registry", stack),
         "servingImage": "registry.example/serving@sha256:1",
         "tracking": {"url": f"http://{world.address('model registry', stack)}", "username": "admin", "password": "p"},
         "training": {
-            name: {"namespace": f"{prefix}training", "cronJob": f"{name}-training", "image": "i"}
+            name: {"namespace": f"{prefix(stack)}training", "cronJob": f"{name}-training", "image": "i"}
             for name in ("markdown", "tuna")
         },
         "endpoints": {"markdown": {"url": url, "version": stable, "run": run_id(stable), "image": image(stable)}},
@@ -149,6 +215,11 @@ def _node(stack: str):
     return {"urn": f"urn:pulumi:{stack}::modelstack::modelstack:cluster:EmbeddedCluster$command:local:Command::node"}
 
 
+def _owner(stack: str):
+    urn = f"urn:pulumi:{stack}::modelstack::modelstack:owner:Owner$random:index/randomUuid:RandomUuid::{naming.OWNER_ID}"
+    return {"urn": urn, "type": "random:index/randomUuid:RandomUuid", "outputs": {"result": OWNERS[stack]}}
+
+
 def _update(releases):
     config = {"modelstack:releases": {"value": json.dumps({"markdown": releases}), "secret": False}}
     return {**UPDATE, "config": config}
@@ -157,23 +228,25 @@ def _update(releases):
 def _deploy(world, stack: str, version: int, role: str) -> None:
     """Adds the Deployment and the pod of a variant, and the CronJob of trainings."""
     cluster = world.clusters["dev" if stack == "dev" else "stage"]
-    prefix = "" if stack == "dev" else f"{stack}-"
     labels = {WORKLOAD_LABEL: "markdown", ROLE_LABEL: role, VERSION_LABEL: str(version)}
     container = {"name": "model", "image": f"r/markdown-serving@{image(version)}"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     cluster.add(
-        f"/apis/apps/v1/namespaces/{prefix}serving/deployments/markdown-{role}",
+        f"/apis/apps/v1/namespaces/{prefix(stack)}serving/deployments/markdown-{role}",
         metadata={"labels": labels, "annotations": {RUN_ANNOTATION: run_id(version)}},
         spec={"template": template},
         status={"replicas": 1, "readyReplicas": 1, "conditions": []},
     )
     pod = f"markdown-{role}-{stack}"
     status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": []}
-    cluster.add(f"/api/v1/namespaces/{prefix}serving/pods/{pod}", metadata={"labels": labels}, status=status)
+    cluster.add(f"/api/v1/namespaces/{prefix(stack)}serving/pods/{pod}", metadata={"labels": labels}, status=status)
     cluster.pods[f"{pod}:6000/metrics"] = metrics(answers=[100.0, 200.0]).encode()
     cluster.pods[f"{pod}:6001/recorded"] = json.dumps(recorded(100.0, 200.0)).encode()
-    job = {"spec": {"template": {"spec": {"containers": [{"name": "training", "image": "i", "command": ["train"]}]}}}}
-    cluster.add(f"/apis/batch/v1/namespaces/{prefix}training/cronjobs/markdown-training", spec={"jobTemplate": job})
+    job = {
+        "metadata": {"annotations": {RUN_ARGUMENT: "--run"}},
+        "spec": {"template": {"spec": {"containers": [{"name": "training", "image": "i", "command": ["train"]}]}}},
+    }
+    cluster.add(f"/apis/batch/v1/namespaces/{prefix(stack)}training/cronjobs/markdown-training", spec={"jobTemplate": job})
 
 
 def give_role(world, role: str, version: int) -> None:
@@ -185,23 +258,23 @@ def give_role(world, role: str, version: int) -> None:
 
 def run_jobs(world) -> None:
     """Lets each Job end at once: a training registers version 6, a back-test confirms the recorded evidence."""
-    cluster, prefix = world.clusters["dev"], "/apis/batch/v1/namespaces/training/jobs/"
+    cluster, jobs = world.clusters["dev"], "/apis/batch/v1/namespaces/training/jobs/"
 
     def ended(path: str, job) -> None:
-        name = path.removeprefix(prefix)
+        name = path.removeprefix(jobs)
         job["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
         status = {"containerStatuses": [{"state": {"terminated": {}}}]}
         pod = f"/api/v1/namespaces/training/pods/{name}-pod"
         cluster.add(pod, metadata={"labels": {"batch.kubernetes.io/job-name": name}}, status=status)
-        back_test = "modelstack.dev/backtested-version" in job["metadata"].get("labels", {})
-        number = 5 if back_test else 6
-        event = {"version": number, "run": run_id(number)}
-        if back_test:
-            event |= {"event": "evidence", "report": evidence.digest(report()), "outcome": "confirmed"}
+        models = world.models["dev"]
+        if BACKTESTED_LABEL in job["metadata"]["labels"]:
+            recorded = {"version": "5", "report": evidence.digest(report()), "outcome": "confirmed", "purpose": "backtest"}
+            tags = {f"modelstack.{key}": value for key, value in recorded.items()}
+            models.runs["a back-test"] = TrackedRun("a back-test", {**tags, RUN_TAG: name, PARENT: run_id(5)})
         else:
-            event |= {"event": "registered", "model": "markdown"}
-            _register(world.models["dev"], number)
-        cluster.logs[f"{name}-pod"] = json.dumps(event) + "\n"
+            _register(models, 6)
+            models.runs[run_id(6)].tags[RUN_TAG] = name
+        cluster.logs[f"{name}-pod"] = "the log says nothing\n"
 
     cluster.created = ended
 

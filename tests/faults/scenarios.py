@@ -25,11 +25,20 @@ class Scenario:
     words: str
     talks_to: frozenset[str]
     """The things that the command asks before it changes anything."""
+    indifferent: frozenset[str] = frozenset()
+    """The things that it asks, too, and whose answers decide nothing here: a fault of one must not stop the command."""
+    changes: frozenset[str] = frozenset()
+    """What the command changes without a fault, as `World.snapshot` names it. Needed for `indifferent` things."""
+    api_requests: str = ""
+    """A regular expression: the requests to an API server that a fault hits; by default all of them. Most commands first ask
+    the cluster which one it is and whose environment it has, so a fault of all requests would test nothing behind that."""
     asks_later: frozenset[str] = frozenset()
     """The things that it asks only after a change: a fault then stops a command that has begun, which is another matter."""
     prepare: Callable[[World], None] = nothing
     code: int = 0
     """The exit code without a fault."""
+    like: str = ""
+    """Another command line whose code asks the same things, and maybe more: the faults are tried with that one alone."""
     shows: frozenset[str] = frozenset()
     """The things whose faults the command shows in its table: it shows the other environments and ends with exit code 0."""
 
@@ -66,8 +75,7 @@ def interrupted(world: World) -> None:
 def interrupted_in_stage(world: World) -> None:
     interrupted(world)
     deployment = world.backend.states["dev"]["deployment"]
-    pending = deployment.pop("pending_operations")
-    world.backend.states["stage"]["deployment"] = {**deployment, "resources": [], "pending_operations": pending}
+    world.backend.states["stage"]["deployment"]["pending_operations"] = deployment.pop("pending_operations")
     world.clusters["stage"].add("/api/v1/namespaces/serving/configmaps/router")
 
 
@@ -87,40 +95,78 @@ def running_job(world: World) -> None:
     world.clusters["dev"].add(path, metadata={"ownerReferences": [owner]}, status={"conditions": []})
 
 
-PROMOTE: Final = _things(dev=(MODELS, REGISTRY), stage=(MODELS, REGISTRY))
-SCENARIOS: Final = {
-    "up": Scenario(words="up", talks_to=_things(dev=(REGISTRY, MODELS, ENDPOINT))),
+DEV_CLUSTER: Final = _things(backend=False, dev=(API,))
+"""The UID of the checkout's own cluster is asked if the cluster of stage may be the same. That one is registered by its UID."""
+PROMOTE: Final = _things(dev=(MODELS, REGISTRY), stage=(MODELS, REGISTRY, API))
+PROMOTED: Final = frozenset({"files", "states", "images of stage", "models of stage"})
+RECOVERY: Final = "/api/v1$|/configmaps/router"
+"""The requests with which `up` finds out what an interrupted update has created."""
+ENVIRONMENTS: Final = {
+    "up": Scenario(words="up", talks_to=_things(dev=(REGISTRY, MODELS, API, ENDPOINT))),
     "up, another workload": Scenario(
         words="up",
         prepare=another_workload,
         talks_to=_things(dev=(REGISTRY, MODELS, API)),
         asks_later=_things(backend=False, dev=(ENDPOINT,)),
+        api_requests="/jobs",
     ),
     "up, interrupted": Scenario(
         words="up --until environment",
         prepare=interrupted,
         talks_to=_things(dev=(API,)),
         asks_later=_things(backend=False, dev=(REGISTRY,)),
+        api_requests=RECOVERY,
     ),
-    "up of stage": Scenario(words="up --stack stage", talks_to=_things(dev=(MODELS,), stage=(ENDPOINT,))),
+    "up of stage": Scenario(
+        words="up --stack stage", talks_to=_things(dev=(MODELS,), stage=(API, ENDPOINT)), indifferent=DEV_CLUSTER
+    ),
     "up of stage, interrupted": Scenario(
-        words="up --stack stage --until environment", prepare=interrupted_in_stage, talks_to=_things(stage=(API,))
+        words="up --stack stage --until environment",
+        prepare=interrupted_in_stage,
+        talks_to=_things(stage=(API,)),
+        indifferent=DEV_CLUSTER,
+        changes=frozenset({"states"}),
+        api_requests=RECOVERY,
     ),
-    "down": Scenario(words="down", prepare=only_dev, talks_to=_things()),
-    "down of stage": Scenario(words="down --stack stage", talks_to=_things()),
-    "train": Scenario(words="train markdown", prepare=jobs, talks_to=_things(dev=(API,))),
+    "down": Scenario(words="down", prepare=only_dev, talks_to=_things(dev=(API,))),
+    "down of stage": Scenario(
+        words="down --stack stage", talks_to=_things(stage=(API,)), indifferent=DEV_CLUSTER, changes=frozenset({"states"})
+    ),
+    "train": Scenario(
+        words="train markdown",
+        prepare=jobs,
+        talks_to=_things(dev=(API,)),
+        asks_later=_things(backend=False, dev=(MODELS,)),
+    ),
     "train, in progress": Scenario(words="train markdown --cancel", prepare=running_job, talks_to=_things(dev=(API,))),
-    "backtest": Scenario(words="backtest markdown", prepare=jobs, talks_to=_things(dev=(API, MODELS))),
-    "release": Scenario(words="release markdown", talks_to=_things(dev=(REGISTRY, MODELS))),
-    "release, dry run": Scenario(words="release markdown --dry-run", talks_to=_things(dev=(REGISTRY, MODELS))),
-    "promote": Scenario(words="promote markdown --to stage", talks_to=PROMOTE),
-    "promote, dry run": Scenario(words="promote markdown --to stage --dry-run", talks_to=_things(dev=(MODELS,))),
-    "promote and apply": Scenario(words="promote markdown --to stage --apply", talks_to=PROMOTE),
-    "canary": Scenario(words="canary markdown --stack stage --version 4 --traffic 10", talks_to=PROMOTE),
+    "backtest": Scenario(words="backtest markdown", prepare=jobs, talks_to=_things(dev=(API, MODELS)), api_requests="/jobs"),
+    "release": Scenario(words="release markdown", talks_to=_things(dev=(REGISTRY, MODELS, API))),
+    "release, dry run": Scenario(words="release markdown --dry-run", talks_to=_things(dev=(REGISTRY, MODELS)), like="release"),
+    "predict": Scenario(words="predict markdown", talks_to=_things(dev=(MODELS, ENDPOINT))),
+    "predict in stage": Scenario(words="predict markdown --stack stage", talks_to=_things(dev=(MODELS,), stage=(ENDPOINT,))),
+    "status": Scenario(
+        words="status", talks_to=_things(dev=(API,), stage=(API,)), shows=_things(backend=False, dev=(API,), stage=(API,))
+    ),
+}
+"""The commands that create, change and show environments, models and images."""
+PROMOTIONS: Final = {
+    "promote": Scenario(
+        words="promote markdown --to stage", talks_to=PROMOTE, indifferent=DEV_CLUSTER, like="promote and apply"
+    ),
+    "promote, dry run": Scenario(
+        words="promote markdown --to stage --dry-run", talks_to=_things(dev=(MODELS,)), like="promote and apply"
+    ),
+    "promote and apply": Scenario(
+        words="promote markdown --to stage --apply", talks_to=PROMOTE, indifferent=DEV_CLUSTER, changes=PROMOTED
+    ),
+    "canary": Scenario(
+        words="canary markdown --stack stage --version 4 --traffic 10", talks_to=PROMOTE, indifferent=DEV_CLUSTER
+    ),
     "canary, more traffic": Scenario(
         words="canary markdown --stack stage --traffic 60",
         prepare=canary,
-        talks_to=_things(dev=(REGISTRY,), stage=(REGISTRY,)),
+        talks_to=_things(dev=(REGISTRY,), stage=(REGISTRY, API)),
+        indifferent=DEV_CLUSTER,
     ),
     "canary, aborted": Scenario(words="canary markdown --stack stage --abort", prepare=canary, talks_to=_things()),
     "canary, watched": Scenario(
@@ -129,7 +175,9 @@ SCENARIOS: Final = {
         talks_to=_things(stage=(API,)),
         code=4,
     ),
-    "shadow": Scenario(words="shadow markdown --stack stage --version 4", talks_to=PROMOTE),
+    "shadow": Scenario(
+        words="shadow markdown --stack stage --version 4", talks_to=PROMOTE, indifferent=DEV_CLUSTER, like="canary"
+    ),
     "shadow, aborted": Scenario(words="shadow markdown --stack stage --abort", prepare=shadow, talks_to=_things()),
     "shadow, compared": Scenario(
         words="shadow markdown --stack stage --compare", prepare=shadow, talks_to=_things(backend=False, stage=(API,))
@@ -137,15 +185,12 @@ SCENARIOS: Final = {
     "approve": Scenario(words="approve markdown --stack prod --version 3 --key approver.json", talks_to=_things(dev=(MODELS,))),
     "rollback": Scenario(words="rollback markdown --stack dev", talks_to=_things()),
     "verify": Scenario(words="verify markdown --stack stage", talks_to=_things(dev=(MODELS,))),
-    "predict": Scenario(words="predict markdown", talks_to=_things(dev=(MODELS, ENDPOINT))),
-    "predict in stage": Scenario(words="predict markdown --stack stage", talks_to=_things(dev=(MODELS,), stage=(ENDPOINT,))),
-    "status": Scenario(
-        words="status", talks_to=_things(dev=(API,), stage=(API,)), shows=_things(backend=False, dev=(API,), stage=(API,))
-    ),
     "history": Scenario(words="history markdown --stack stage", talks_to=_things()),
     "report": Scenario(words="report markdown --stack stage --version 4", talks_to=_things(dev=(MODELS,))),
     "report with a preview": Scenario(
-        words="report markdown --stack stage --version 4 --preview", talks_to=_things(dev=(MODELS,))
+        words="report markdown --stack stage --version 4 --preview", talks_to=_things(dev=(MODELS,)), like="report"
     ),
     "diff": Scenario(words="diff dev stage", talks_to=_things(backend=False)),
 }
+"""The commands that promote releases, and those that show and check them."""
+SCENARIOS: Final = {**ENVIRONMENTS, **PROMOTIONS}

@@ -24,6 +24,7 @@ from delivery.machine import down, preflight, toolbox
 from delivery.releases import releaser
 from delivery.stacks import process
 from delivery.stacks.engine import Engine
+from infra.tiers import loading
 from local import images
 from local.node.lifecycle import start, stop
 from tests.faults import content
@@ -175,6 +176,8 @@ class World:
         paths.PASSPHRASE.write_text("a passphrase")
         (self.folder / "kubeconfig").write_text(json.dumps(content.kubeconfig(self, STAGE)))
         (self.folder / "Pulumi.yaml").write_text("name: modelstack\nruntime: python\n")
+        put(loading, "FILE", self.folder / "tiers.toml")
+        loading.FILE.write_text(content.tiers(self))
         key = self.folder / "approver.json"
         key.write_text(json.dumps({"name": APPROVER.name, "secret": base64.b64encode(KEY.private_bytes_raw()).decode()}))
         key.chmod(0o600)

@@ -10,6 +10,7 @@ from tests.faults.injector import Request, Response, plain_refusal
 
 API, ARTIFACTS = "/api/2.0/mlflow/", "/api/2.0/mlflow-artifacts/artifacts"
 _CODES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 429: "REQUEST_LIMIT_EXCEEDED", 500: "INTERNAL_ERROR"}
+_TAGS = re.compile(r"tags\.`([\w.]+)`\s*=\s*'([^']*)'")
 JSON = dict[str, Any]
 
 
@@ -22,6 +23,10 @@ class TrackedRun:
     artifacts: dict[str, bytes] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     status: str = "FINISHED"
+
+    def has(self, condition: str) -> bool:
+        """Whether the run has all tags of a search. The runs of versions have the tags of their versions."""
+        return all(self.tags.get(name) == value for name, value in _TAGS.findall(condition))
 
     def json(self) -> JSON:
         root = f"mlflow-artifacts:/1/{self.id}/artifacts"
@@ -91,7 +96,11 @@ class FakeTrackingServer:
         number = re.search(r"version_number = (\d+)", values["filter"])
         assert name is not None
         found = [key for key in sorted(self.versions, reverse=True) if key[0] == name[1]]
-        matching = [key for key in found if number is None or key[1] == int(number[1])]
+        matching = [
+            key
+            for key in found
+            if (number is None or key[1] == int(number[1])) and self.runs[self.versions[key]].has(values["filter"])
+        ]
         return {"model_versions": [self._version(key) for key in matching[: int(values.get("max_results") or 100)]]}
 
     def model_versions_get_download_uri(self, values: JSON) -> JSON:
@@ -117,9 +126,8 @@ class FakeTrackingServer:
         return {"run": self.runs[values["run_id"]].json()}
 
     def runs_search(self, values: JSON) -> JSON:
-        origin = re.search(r"= '(.*)'", values["filter"])
-        assert origin is not None
-        found = [run for run in self.runs.values() if run.tags.get("modelstack.origin") == origin[1]]
+        assert _TAGS.search(values["filter"])
+        found = [run for run in self.runs.values() if run.has(values["filter"])]
         return {"runs": [run.json() for run in found]}
 
     def runs_create(self, values: JSON) -> JSON:

@@ -301,11 +301,34 @@ def test_down_of_another_backend_destroys_nothing(taken, stacks):
     assert not [call for call in taken.calls if call.startswith(("destroy", "remove", "stop"))]
 
 
-@pytest.mark.parametrize("owner", [Found("mine"), Absent(), Unknown(where="w", reason="r")])
+@pytest.mark.parametrize("owner", [Found("mine"), Absent()])
 def test_down_works_for_the_owner_and_if_the_cluster_does_not_say(machine, owner):
     machine.stacks, machine.state, machine.live = {"dev"}, state("mine"), live(owner, owner)
     down.main("dev")
     assert "destroy dev" in machine.calls
+
+
+SILENT = Unknown(where="https://k.example", reason="403 Forbidden")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "way_out"),
+    [("dev", EMBEDDED, "node stop --remove-data"), ("stage", EXISTING % "kubeconfig", "pulumi destroy --stack stage")],
+)
+def test_down_destroys_nothing_if_a_cluster_that_runs_cannot_be_asked_for_the_owner(machine, name, text, way_out):
+    machine.write(text, name)
+    machine.stacks, machine.state, machine.live = {name}, state("mine"), live(SILENT, SILENT)
+    with pytest.raises(UserError, match="not known who owns") as refused:
+        down.main(name)
+    assert ("k.example" in str(refused.value), "403" in str(refused.value), way_out in str(refused.value)) == (True,) * 3
+    assert machine.calls == []
+    assert machine.stacks == {name}
+
+
+def test_down_removes_a_node_that_does_not_run_without_asking_it_for_the_owner(machine):
+    machine.stacks, machine.node_ready, machine.live = {"dev"}, False, live(SILENT, SILENT)
+    down.main("dev")
+    assert machine.calls == ["stop node"]
 
 
 def test_the_table_of_passwords_is_what_the_program_declares():

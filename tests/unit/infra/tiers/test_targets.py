@@ -150,7 +150,15 @@ def test_the_embedded_cluster_need_not_exist_and_may_have_other_ports():
         "images": {"registry": "localhost:5001", "base": "localhost:5001/base:bookworm"},
     }
     assert refused("dev", settings_loading.parse(elsewhere, "f"), absent) == "", "`localhost` is every port of this machine"
-    assert refused("dev", settings_loading.parse(EMBEDDED, "f"), SILENT) == "", "it may be stopped: `up` starts it"
+
+
+def test_a_cluster_that_the_stack_created_and_that_does_not_answer_may_be_the_target_of_another_tier():
+    listed = TIERS + '[[targets]]\ntier = "dev"\ncluster = "kind:mine"\nimages = "localhost"\n'
+    for created in (EMBEDDED, KIND):
+        chosen = settings_loading.parse(created, "f")
+        assert "could not be asked which cluster it is" in refused("dev", chosen, SILENT, text=listed)
+        assert "belongs to tier prod" in refused("dev", chosen, PROD, text=listed)
+        assert refused("dev", chosen, OWN, text=listed) == ""
 
 
 def test_an_existing_cluster_that_this_checkout_started_is_the_embedded_one():
@@ -173,10 +181,10 @@ def test_a_target_that_another_tier_has_by_its_uid_is_not_reached_by_the_word_em
 
 def test_a_kind_cluster_is_named_because_the_stack_creates_it():
     chosen = settings_loading.parse(KIND, "f")
-    assert "is not registered for tier dev" in refused("dev", chosen, SILENT)
+    assert "is not registered for tier dev" in refused("dev", chosen, Absent())
     listed = TIERS + '[[targets]]\ntier = "dev"\ncluster = "kind:mine"\nimages = "localhost"\n'
-    assert refused("dev", chosen, SILENT, text=listed) == ""
-    assert "belongs to tier dev" in refused("prod", chosen, SILENT, text=listed)
+    assert refused("dev", chosen, Absent(), text=listed) == ""
+    assert "belongs to tier dev" in refused("prod", chosen, Absent(), text=listed)
 
 
 def test_whatever_a_stack_file_names_it_reaches_no_target_of_another_tier():
