@@ -43,8 +43,10 @@ ADOPTED = [
 ]
 """The part of an environment to which an adoption is limited, for the same reason."""
 UP = """\
+from common.errors import UserError
 from delivery.console.progress import PlainSink, Reporter
 from delivery.machine import up
+from delivery.stacks import tiers_file
 import sys
 class Up(up.Up):  # everything but what needs root, and the update itself, which builds images
     def _prepare(self, settings): pass
@@ -52,8 +54,8 @@ class Up(up.Up):  # everything but what needs root, and the update itself, which
         if name == "adoption":
             stack._stack.up(target=sys.argv[1].split(","), on_event=print)
 try:
-    Up("prod", "environment", Reporter([PlainSink(sys.stdout)]), adopt="--adopt" in sys.argv).run()
-except up.UserError as error:
+    Up(tiers_file.resolve("prod"), "environment", Reporter([PlainSink(sys.stdout)]), adopt="--adopt" in sys.argv).run()
+except UserError as error:
     sys.exit(str(error))
 """
 
@@ -254,5 +256,5 @@ def test_a_cluster_that_cannot_be_asked_is_refused_with_the_reason(owned, tmp_pa
     kubeconfig.write_text(re.sub(r"server: \S+", "server: https://127.0.0.1:1", kubeconfig.read_text()))
     status, output = blind.run("preview")
     assert status != 0
-    assert "It is not known who owns the environment" in output
+    assert f"The cluster of stack {STACK} could not be asked which cluster it is" in output
     assert "127.0.0.1:1" in output

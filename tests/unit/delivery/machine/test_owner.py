@@ -275,13 +275,15 @@ def test_one_answer_of_the_cluster_decides_about_the_target_and_the_owner_also_i
     assert len(taken.asked) == 1
 
 
-def test_the_target_is_checked_before_the_owner(taken, api, tmp_path):
+@pytest.mark.parametrize("adopting", [False, True])
+def test_the_target_is_checked_before_the_owner(taken, api, tmp_path, adopting):
     text = (EXISTING % tmp_path).replace("context: c", "context: prod")
     taken.write(text, "stage")
     taken.live = replace(LIVE_CLUSTER, owner=Found("other"))
     with pytest.raises(UserError, match="belongs to tier prod, but the stack is of tier stage"):
-        up.Up(tier_of("stage"), "environment", taken.progress, adopt=True).run()
+        up.Up(tier_of("stage"), "environment", taken.progress, adopt=adopting).run()
     assert (taken.stacks, taken.calls, api.replaced, taken.read("stage")) == (set(), ["tools"], [], text)
+    assert "takes the environment over" not in taken.printed.getvalue()
 
 
 @pytest.mark.parametrize("secrets", [False, True])
