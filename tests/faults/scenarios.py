@@ -160,7 +160,10 @@ PROMOTIONS: Final = {
         words="promote markdown --to stage --apply", talks_to=PROMOTE, indifferent=DEV_CLUSTER, changes=PROMOTED
     ),
     "canary": Scenario(
-        words="canary markdown --stack stage --version 4 --traffic 10", talks_to=PROMOTE, indifferent=DEV_CLUSTER
+        words="canary markdown --stack stage --version 4 --traffic 10",
+        talks_to=PROMOTE,
+        indifferent=DEV_CLUSTER,
+        like="promote and apply",
     ),
     "canary, more traffic": Scenario(
         words="canary markdown --stack stage --traffic 60",
@@ -176,9 +179,11 @@ PROMOTIONS: Final = {
         code=4,
     ),
     "shadow": Scenario(
-        words="shadow markdown --stack stage --version 4", talks_to=PROMOTE, indifferent=DEV_CLUSTER, like="canary"
+        words="shadow markdown --stack stage --version 4", talks_to=PROMOTE, indifferent=DEV_CLUSTER, like="promote and apply"
     ),
-    "shadow, aborted": Scenario(words="shadow markdown --stack stage --abort", prepare=shadow, talks_to=_things()),
+    "shadow, aborted": Scenario(
+        words="shadow markdown --stack stage --abort", prepare=shadow, talks_to=_things(), like="canary, aborted"
+    ),
     "shadow, compared": Scenario(
         words="shadow markdown --stack stage --compare", prepare=shadow, talks_to=_things(backend=False, stage=(API,))
     ),
