@@ -100,6 +100,7 @@ def _down_tour(stack: str) -> None:
                 raise UserError(
                     what, where=stack_file.path_of(stack).name, fix="run `modelstack tour`, then this command again"
                 )
+            _refuse_other_owner(stack, loading.load(stack_file.path_of(stack)))
             _destroy(stack, progress)
             print(f"Stack {stack} is destroyed.")
         print(tour_files.clean(stack) or f"Nothing of stack {stack} is left.")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.bugs import bug_of
 from tests.faults.hurry import hurry
 from tests.faults.injector import Fault, Rule
 from tests.faults.safety import violations
@@ -28,7 +27,7 @@ def combinations(names: Iterable[str]) -> list[tuple[str, str, Fault]]:
 
 def cases(names: Iterable[str]) -> list[object]:
     """Returns the parameters of the combinations. `tests.faults` finds the three parts in their ids."""
-    return [_case(*combination) for combination in combinations(names)]
+    return [pytest.param(name, thing, fault, id=f"{name} | {thing} | {fault}") for name, thing, fault in combinations(names)]
 
 
 def indifferent(names: Iterable[str]) -> list[object]:
@@ -39,12 +38,6 @@ def indifferent(names: Iterable[str]) -> list[object]:
         for thing in sorted(SCENARIOS[name].indifferent if SCENARIOS[name].changes else ())
         for fault in Fault
     ]
-
-
-def _case(name, thing, fault):
-    bug = bug_of(name, thing, fault)
-    marks = [pytest.mark.xfail(strict=True, reason=bug.reason)] if bug else []
-    return pytest.param(name, thing, fault, id=f"{name} | {thing} | {fault}", marks=marks)
 
 
 def asks_what_the_table_says(world, name) -> None:
