@@ -52,7 +52,7 @@ def client(cluster: ClusterSettings) -> Answer[KubernetesClient]:
     try:
         return cluster.client()
     except UserError as error:
-        return Unknown(where=error.where, reason=error.what, fix=error.fix)
+        return Unknown.from_error(error)
 
 
 def tracking_namespace(settings: Settings) -> str:
@@ -85,9 +85,9 @@ def _embedded_uid() -> Answer[str]:
     if not paths.KUBECONFIG.is_file():
         return Absent()
     try:
-        api = KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+        api = KubernetesClient.from_file(str(paths.KUBECONFIG))
     except UserError as error:
-        return Unknown(where=str(paths.KUBECONFIG), reason=error.what, fix=error.fix)
+        return Unknown.from_error(error, where=str(paths.KUBECONFIG))
     try:
         return _text(api.find(_KUBE_SYSTEM), "metadata", "uid")
     finally:

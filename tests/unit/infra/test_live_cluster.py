@@ -110,6 +110,19 @@ def test_a_missing_kubeconfig_is_unknown(monkeypatch, tmp_path):
     assert found.where == f"{tmp_path}/none"
 
 
+def test_what_is_unknown_about_a_kubeconfig_says_all_that_its_error_says(tmp_path):
+    (tmp_path / "config").write_text(KUBECONFIG.replace("name: c, context", "name: other, context"))
+    found = live_cluster.client(settings(EXISTING.replace("c,", f"c, kubeconfig: {tmp_path}/config,", 1)).cluster)
+    assert isinstance(found, Unknown)
+    assert str(found.error("No answer.")).splitlines() == [
+        "No answer.",
+        f"  where: {tmp_path}/config, contexts",
+        "  found: The kubeconfig has no context of this name: c",
+        "  right: other",
+        "  do:    fix this, then run the command again",
+    ]
+
+
 @pytest.fixture
 def kind(monkeypatch, tmp_path):
     """The command `kind`, which has the cluster `another` and what KIND_HAS names."""
