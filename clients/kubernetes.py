@@ -274,6 +274,8 @@ class KubernetesClient:
 
     def _unreachable(self, error: Exception) -> UserError:
         fix = "if the cluster is the embedded node, run `modelstack node status`"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            fix = "check the certificate authority of the cluster in your kubeconfig, and whether a proxy answers in its place"
         return UserError("The cluster does not answer.", where=self.server, found=error, fix=fix)
 
 

@@ -123,6 +123,13 @@ def test_the_name_in_the_certificate_may_differ_from_the_address(server, pair, g
         get(config_for(server, pair, **{"tls-server-name": "other.example"}))
 
 
+def test_a_certificate_that_nobody_trusts_is_not_a_node_that_does_not_run(server, pair):
+    untrusted = config_for(server, pair, **{"tls-server-name": CLUSTER_NAME})
+    del untrusted["clusters"][0]["cluster"]["certificate-authority-data"]
+    with pytest.raises(UserError, match="certificate authority of the cluster in your kubeconfig"):
+        get_by_command(untrusted)
+
+
 def test_the_certificate_of_a_server_is_not_checked_only_if_the_kubeconfig_says_so(server, pair, get):
     assert get(config_for(server, pair, **{"insecure-skip-tls-verify": True})) == "/version"
     untrusted = config_for(server, pair, **{"tls-server-name": CLUSTER_NAME})
