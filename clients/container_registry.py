@@ -97,9 +97,23 @@ def _run(arguments: list[str], where: str, text: str | None = None, seconds: flo
         case {"answer": "absent"}:
             return Absent()
         case _:
-            fix = "log in to the container registry with `docker login`" if _refused(payload) else ""
+            fix = next((fix for applies, fix in _FIXES if applies(str(payload.get("reason")))), "")
             return Unknown(where=str(payload.get("where") or where), reason=str(payload.get("reason")), fix=fix)
 
 
-def _refused(payload: dict[str, Any]) -> bool:  # JSON of the executable
-    return str(payload.get("reason")).startswith(("401", "403"))
+def _refused(reason: str) -> bool:
+    return reason.startswith(("401", "403"))
+
+
+def _untrusted(reason: str) -> bool:
+    return "failed to verify certificate" in reason
+
+
+_FIXES: Final = (
+    (_refused, "log in to the container registry with `docker login`"),
+    (
+        _untrusted,
+        "let this machine trust the certificate authority, and check whether a proxy answers for the container registry",
+    ),
+)
+"""What to do about a reason."""

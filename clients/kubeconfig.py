@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -75,11 +76,20 @@ def load(kubeconfig: object = None) -> Config:
     if isinstance(kubeconfig, Mapping):
         return cast("Config", kubeconfig)
     if not kubeconfig:
-        return _merged([Path(place).expanduser() for place in _default().split(os.pathsep) if place])
+        return _merged([Path(place).expanduser() for place in default().split(os.pathsep) if place])
     content = str(kubeconfig)
     if "\n" in content or content.lstrip().startswith("{"):
         return _parsed(content, "the provider's kubeconfig")
     return load_file(Path(content).expanduser())
+
+
+def load_text(content: str) -> Config:
+    """Loads the kubeconfig in a text. The text is never a path, and an empty one is an error.
+
+    Raises:
+        UserError: the text is no kubeconfig.
+    """
+    return _parsed(content, "the text of the kubeconfig")
 
 
 def load_file(file: Path) -> Config:
@@ -103,38 +113,45 @@ def load_file(file: Path) -> Config:
                 continue
             holder = cast("Config", content_of)
             holder.update({key: str(file.parent / str(holder[key])) for key in keys if holder.get(key)})
-            plugin = cast("Config", holder.get("exec") or {})
+            plugin = cast("Config", holder["exec"] if isinstance(holder.get("exec"), dict) else {})
             if "/" in text(plugin, "command"):  # a bare name is looked up in PATH
                 plugin["command"] = str(file.parent / text(plugin, "command"))
     return config
 
 
-def cluster(config: Config, context: str = "", cluster_name: str = "") -> Config:
+def cluster(config: Config, context: str = "", cluster_name: str = "", *, source: str = "") -> Config:
     """Returns the cluster entry of a context (default: the current context). The provider identifies a cluster by its entry.
 
     Raises:
         UserError: the kubeconfig has no such context or cluster.
     """
-    entry = _entry(config, "contexts", context or text(config, "current-context"), "context")
-    return _entry(config, "clusters", cluster_name or text(entry, "cluster"), "cluster")
+    entry = _entry(config, "contexts", context or text(config, "current-context"), "context", source)
+    return _entry(config, "clusters", cluster_name or text(entry, "cluster"), "cluster", source)
 
 
-def connect(config: Config, context: str = "", cluster_name: str = "", namespace: str = "") -> Access:
+def connect(config: Config, context: str = "", cluster_name: str = "", namespace: str = "", *, source: str = "") -> Access:
     """Prepares the access to a cluster that a kubeconfig describes. Runs the exec plugin of the user, if there is one.
+
+    Args:
+        config: the kubeconfig.
+        context: the name of the context; by default the current context.
+        cluster_name: the name of the cluster; by default that of the context.
+        namespace: the default namespace; by default that of the context.
+        source: the file or files of the kubeconfig, for error messages.
 
     Raises:
         UserError: an entry is missing, a certificate cannot be read, or the exec plugin is missing, fails, does not end within
             `kubeconfig_login.EXEC_SECONDS`, or prints no credentials.
     """
-    entry = _entry(config, "contexts", context or text(config, "current-context"), "context")
-    target = cluster(config, context, cluster_name)
-    user = _entry(config, "users", text(entry, "user"), "user") if entry.get("user") else {}
+    entry = _entry(config, "contexts", context or text(config, "current-context"), "context", source)
+    target = cluster(config, context, cluster_name, source=source)
+    user = _entry(config, "users", text(entry, "user"), "user", source) if entry.get("user") else {}
     server = text(target, "server").rstrip("/")
-    if not server.startswith(("https://", "http://")):
+    if not server.startswith(("https://", "http://")) or not _valid(server):
         example = "https://cluster.example:6443"
         raise UserError("The kubeconfig has no address of an API server.", where="server", found=server, example=example)
     proxy = text(target, "proxy-url")
-    if proxy and not proxy.startswith(("http://", "https://")):
+    if proxy and not (proxy.startswith(("http://", "https://")) and _valid(proxy)):
         example = "proxy-url: http://proxy.example:3128"
         raise UserError("The proxy of the kubeconfig is not an HTTP proxy.", where="proxy-url", found=proxy, example=example)
     renewal: Callable[[], dict[str, str]] | None = None
@@ -152,6 +169,9 @@ def connect(config: Config, context: str = "", cluster_name: str = "", namespace
             fix="write the kubeconfig again with the tool of your cloud provider: newer versions write an `exec` plugin",
         )
     server_name = text(target, "tls-server-name") or None
+    if server_name and not _valid(f"https://{server_name}"):
+        what = "The name of the server in the kubeconfig is not a host name."
+        raise UserError(what, where="tls-server-name", found=server_name, example="tls-server-name: cluster.example")
     return Access(
         server=server,
         namespace=namespace or text(entry, "namespace") or "default",
@@ -163,7 +183,8 @@ def connect(config: Config, context: str = "", cluster_name: str = "", namespace
     )
 
 
-def _default() -> str:
+def default() -> str:
+    """Returns the paths of the kubeconfigs that are read if none is named, as `KUBECONFIG` separates them."""
     return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
@@ -178,8 +199,8 @@ def _merged(files: list[Path]) -> Config:
         for key, value in config.items():
             if key in {"clusters", "contexts", "users"}:
                 entries = cast("list[Config]", merged.setdefault(key, []))
-                names = {entry.get("name") for entry in entries}
-                entries.extend(entry for entry in items(config, key) if entry.get("name") not in names)
+                names = {text(entry, "name") for entry in entries}
+                entries.extend(entry for entry in items(config, key) if text(entry, "name") not in names)
             elif value:
                 merged.setdefault(key, value)
     return merged
@@ -188,14 +209,25 @@ def _merged(files: list[Path]) -> Config:
 def _parsed(content: str, where: str) -> Config:
     try:
         loaded: object = yaml.safe_load(content)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
         raise UserError("The kubeconfig is not YAML.", where=where, found=error) from None
     if not isinstance(loaded, dict):
         raise UserError("The kubeconfig is not a mapping.", where=where, example=_EXAMPLE)
     return cast("Config", loaded)
 
 
-def _entry(config: Config, section: str, name: str, kind: str) -> Config:
+def _valid(url: str) -> bool:
+    """Returns whether the host and the port of a URL are ones that a client can connect to."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")
+        return bool(host) and host.isascii() and parts.port != 0
+    except ValueError:  # UnicodeError is a ValueError
+        return False
+
+
+def _entry(config: Config, section: str, name: str, kind: str, source: str) -> Config:
     """Returns the entry with this name: its field `kind` (`cluster`, `user`, `context`) in a section (`clusters`, ...)."""
     entries = items(config, section)
     for entry in entries:
@@ -203,7 +235,8 @@ def _entry(config: Config, section: str, name: str, kind: str) -> Config:
             content = entry.get(kind)
             return cast("Config", content) if isinstance(content, dict) else {}
     names = ", ".join(text(entry, "name") for entry in entries) or "none"
-    raise UserError(f"The kubeconfig has no {kind} of this name.", where=section, found=name or "no name", example=names)
+    where = f"{source}, {section}" if source else section
+    raise UserError(f"The kubeconfig has no {kind} of this name.", where=where, found=name or "no name", example=names)
 
 
 def _headers_of_plugin(plugin: Config, target: Config) -> dict[str, str]:

@@ -108,7 +108,11 @@ def exec_credentials(plugin: Config, target: Config) -> Config:
     Raises:
         UserError: the plugin is missing, fails, does not end in time, or does not print credentials.
     """
-    command = [text(plugin, "command"), *[str(each) for each in cast("list[object]", plugin.get("args") or [])]]
+    arguments: object = plugin.get("args") or []
+    if not isinstance(arguments, list):
+        what = "The arguments of the kubeconfig's exec plugin are not a list."
+        raise UserError(what, where=text(plugin, "command"), found=arguments, example="args: [eks, get-token]")
+    command = [text(plugin, "command"), *[str(each) for each in cast("list[object]", arguments)]]
     where = " ".join(command)
     variables = {text(pair, "name"): text(pair, "value") for pair in items(plugin, "env")}
     info = json.dumps(_info(plugin, target))
@@ -117,7 +121,7 @@ def exec_credentials(plugin: Config, target: Config) -> Config:
     except subprocess.TimeoutExpired:
         what = f"The exec plugin of the kubeconfig does not end within {EXEC_SECONDS:g} s."
         raise UserError(what, where=where, fix="run this command yourself: it may wait for a login") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL character, or a variable whose name contains `=`
         fix = text(plugin, "installHint") or "install the plugin, or write the kubeconfig again"
         raise UserError("The exec plugin of the kubeconfig cannot be started.", where=where, found=error, fix=fix) from None
     if done.returncode != 0:

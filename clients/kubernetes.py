@@ -103,13 +103,14 @@ class KubernetesClient:
         """Creates the client for the cluster of a context.
 
         Args:
-            kubeconfig: the text of a kubeconfig (YAML or JSON), or its parsed content.
+            kubeconfig: the text of a kubeconfig (YAML or JSON), or its parsed content. An empty text is an error: it must not
+                stand for the user's own kubeconfig, which may lead to another cluster.
             context: name of the context; by default the kubeconfig's current context.
 
         Raises:
             UserError: the kubeconfig has no such context, or its exec plugin fails.
         """
-        config = kubeconfigs.load(kubeconfig)
+        config = kubeconfigs.load_text(kubeconfig) if isinstance(kubeconfig, str) else kubeconfig
         return cls.connected(kubeconfigs.connect(config, context or ""))
 
     @classmethod
@@ -124,18 +125,19 @@ class KubernetesClient:
         return cls(access.server, http)
 
     @classmethod
-    def from_file(cls, path: str | None, context: str) -> Self:
+    def from_file(cls, path: str | None, context: str = "") -> Self:
         """Creates the client for the cluster of a context in a kubeconfig file.
 
         Args:
             path: path of the file; by default the files of `$KUBECONFIG`, or `~/.kube/config` if that variable is not set.
-            context: name of the context.
+            context: name of the context; by default the kubeconfig's current context.
 
         Raises:
             UserError: the file does not exist or has no such context, or its exec plugin fails.
         """
-        config = kubeconfigs.load_file(kubeconfig_file(path)) if path else kubeconfigs.load()
-        return cls.connected(kubeconfigs.connect(config, context))
+        file = kubeconfig_file(path) if path else None
+        config = kubeconfigs.load() if file is None else kubeconfigs.load_file(file)
+        return cls.connected(kubeconfigs.connect(config, context, source=str(file or kubeconfigs.default())))
 
     def close(self) -> None:
         """Closes the client's connections."""
@@ -272,6 +274,8 @@ class KubernetesClient:
 
     def _unreachable(self, error: Exception) -> UserError:
         fix = "if the cluster is the embedded node, run `modelstack node status`"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            fix = "check the certificate authority of the cluster in your kubeconfig, and whether a proxy answers in its place"
         return UserError("The cluster does not answer.", where=self.server, found=error, fix=fix)
 
 

@@ -34,15 +34,30 @@ class Unknown:
         where: the address or the file that was asked.
         reason: what went wrong, for example `401 Unauthorized`.
         fix: what the user should do about it; empty if there is no better advice than to try again.
+        example: an example of a correct value; empty if there is none.
     """
 
     where: str
     reason: str
     fix: str = ""
+    example: str = ""
+
+    @classmethod
+    def from_error(cls, error: UserError, where: str = "") -> Unknown:
+        """Returns the answer of something that failed with `error`, with all that the error says.
+
+        Args:
+            error: what went wrong.
+            where: what was asked; by default what the error names.
+        """
+        found = "" if error.found is None else str(error.found)
+        reason = f"{error.what.removesuffix('.')}: {found}" if found else error.what
+        return cls(where=where or error.where, reason=reason, fix=error.fix, example=error.example)
 
     def error(self, what: str) -> UserError:
         """Returns the error of a command that cannot continue without an answer. `what` is the problem, in one sentence."""
-        return UserError(what, where=self.where, found=self.reason, fix=self.fix or "fix this, then run the command again")
+        fix = self.fix or "fix this, then run the command again"
+        return UserError(what, where=self.where, found=self.reason, example=self.example, fix=fix)
 
 
 Answer = Found[T] | Absent | Unknown

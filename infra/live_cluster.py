@@ -52,7 +52,7 @@ def client(cluster: ClusterSettings) -> Answer[KubernetesClient]:
     try:
         return cluster.client()
     except UserError as error:
-        return Unknown(where=error.where, reason=error.what, fix=error.fix)
+        return Unknown.from_error(error)
 
 
 def tracking_namespace(settings: Settings) -> str:
@@ -71,7 +71,7 @@ def read(settings: Settings) -> LiveCluster:
         owner = api.find(f"{objects}/configmaps/{OWNER_CONFIG_MAP}")
         return LiveCluster(
             uid=_text(api.find(_KUBE_SYSTEM), "metadata", "uid"),
-            owner=_text(owner, "data", "id"),
+            owner=_owner(owner, f"{api.server}{objects}/configmaps/{OWNER_CONFIG_MAP}"),
             owned_by=described(owner.value) if isinstance(owner, Found) else "",
             database=_text(api.find(f"{objects}/secrets/{DATABASE_SECRET}"), "metadata", "uid"),
             embedded_uid=Absent() if settings.cluster.created_name else _embedded_uid(),
@@ -85,13 +85,22 @@ def _embedded_uid() -> Answer[str]:
     if not paths.KUBECONFIG.is_file():
         return Absent()
     try:
-        api = KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
+        api = KubernetesClient.from_file(str(paths.KUBECONFIG))
     except UserError as error:
-        return Unknown(where=str(paths.KUBECONFIG), reason=error.what, fix=error.fix)
+        return Unknown.from_error(error, where=str(paths.KUBECONFIG))
     try:
         return _text(api.find(_KUBE_SYSTEM), "metadata", "uid")
     finally:
         api.close()
+
+
+def _owner(answer: Answer[Object], where: str) -> Answer[str]:
+    """Returns the id of the owner. A ConfigMap without an id was edited: it does not say that the environment has no owner."""
+    found = _text(answer, "data", "id")
+    if isinstance(answer, Found) and isinstance(found, Absent):
+        fix = f"write the owner's id into it, or delete it: `modelstack up` by the owner writes {OWNER_CONFIG_MAP} again"
+        return Unknown(where=where, reason="the ConfigMap has no id under data.id", fix=fix)
+    return found
 
 
 def _text(answer: Answer[Object], *keys: str) -> Answer[str]:

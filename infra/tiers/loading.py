@@ -24,6 +24,8 @@ def load() -> Tiers:
         raise UserError("The file with the tiers is missing.", where=FILE_NAME, fix=f"git checkout {FILE_NAME}") from None
     except UnicodeDecodeError as error:
         raise UserError("The file with the tiers is not UTF-8.", where=FILE_NAME, found=error, fix="save it as UTF-8") from None
+    except OSError as error:
+        raise UserError("The file with the tiers cannot be read.", where=FILE_NAME, found=error.strerror) from None
     return parse_text(text)
 
 
@@ -33,6 +35,9 @@ def parse_text(text: str) -> Tiers:
     Raises:
         UserError: the text is not valid TOML, or has problems.
     """
+    if text.startswith("\ufeff"):
+        what = "The file with the tiers begins with a byte order mark, which is not valid TOML."
+        raise UserError(what, where=FILE_NAME, fix="save it as UTF-8 without a byte order mark (BOM)")
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -276,6 +276,7 @@ def test_a_container_registry_with_a_certificate_that_nobody_trusts_is_unknown(t
         answer = container_registry.digest_of(address, "moved", "tag")
     assert isinstance(answer, Unknown)
     assert "certificate signed by unknown authority" in answer.reason
+    assert "trust the certificate authority" in answer.fix
 
 
 def test_credentials_are_not_sent_to_a_server_that_a_redirect_names(home):

@@ -58,7 +58,7 @@ class EmbeddedCluster(OwnCluster):
 
         if not paths.KUBECONFIG.is_file():
             return Absent()
-        return Found(KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8")))
+        return Found(KubernetesClient.from_file(str(paths.KUBECONFIG)))
 
     def problems(self, images: Images) -> Iterator[Problem]:
         for key, port in self.own_ports.items():

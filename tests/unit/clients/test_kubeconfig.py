@@ -123,6 +123,13 @@ def test_the_name_in_the_certificate_may_differ_from_the_address(server, pair, g
         get(config_for(server, pair, **{"tls-server-name": "other.example"}))
 
 
+def test_a_certificate_that_nobody_trusts_is_not_a_node_that_does_not_run(server, pair):
+    untrusted = config_for(server, pair, **{"tls-server-name": CLUSTER_NAME})
+    del untrusted["clusters"][0]["cluster"]["certificate-authority-data"]
+    with pytest.raises(UserError, match="certificate authority of the cluster in your kubeconfig"):
+        get_by_command(untrusted)
+
+
 def test_the_certificate_of_a_server_is_not_checked_only_if_the_kubeconfig_says_so(server, pair, get):
     assert get(config_for(server, pair, **{"insecure-skip-tls-verify": True})) == "/version"
     untrusted = config_for(server, pair, **{"tls-server-name": CLUSTER_NAME})
@@ -276,12 +283,31 @@ GOOD = {
 }
 
 
+def user_of(user):
+    return yaml.safe_dump({**GOOD, "users": [{"name": "u", "user": user}]})
+
+
+def server_of(server, **fields):
+    return yaml.safe_dump({**GOOD, "clusters": [{"name": "c", "cluster": {"server": server, **fields}}]})
+
+
 @pytest.mark.parametrize(
     ("content", "context", "says"),
     [
         (None, "c", "does not exist"),
         ("a: [\n", "c", "is not YAML"),
         ("just text", "c", "is not a mapping"),
+        ("", "c", "is not a mapping"),
+        ("expires: 2024-99-99\n", "c", "(?s)is not YAML.*month must be in"),
+        (user_of({"exec": {"command": "login", "args": 5}}), "c", "(?s)arguments.*not a list.*found: 5.*right: args"),
+        (user_of({"exec": {"command": "lo\0gin"}}), "c", "(?s)cannot be started.*null byte"),
+        (user_of({"exec": {"command": "true", "env": [{"name": "A=B", "value": "c"}]}}), "c", "cannot be started"),
+        (server_of("http://c:abc"), "c", "(?s)no address of an API server.*found: http://c:abc"),
+        (server_of("http://[::1"), "c", "no address of an API server"),
+        (server_of(f"http://{'x' * 70}.example"), "c", "no address of an API server"),
+        (server_of("http://\u2603.example"), "c", "no address of an API server"),
+        (server_of("http://c", **{"tls-server-name": ".c"}), "c", "(?s)not a host name.*found: .c"),
+        (server_of("http://c", **{"proxy-url": "http://c:abc"}), "c", "not an HTTP proxy"),
         (yaml.safe_dump(GOOD), "gone", "(?s)no context of this name.*gone.*right: c"),
         (yaml.safe_dump(without(GOOD, "clusters")), "c", "no cluster of this name"),
         (yaml.safe_dump(without(GOOD, "users")), "c", "no user of this name"),
@@ -306,6 +332,27 @@ def test_a_kubeconfig_that_cannot_be_used_is_one_clear_message(tmp_path, content
         file.write_text(content)
     with pytest.raises(UserError, match=says):
         KubernetesClient.from_file(str(file), context)
+
+
+@pytest.mark.parametrize("text", ["", "config"])
+def test_the_text_of_a_kubeconfig_is_neither_a_path_nor_the_user_s_own(tmp_path, monkeypatch, text):
+    (tmp_path / "config").write_text(yaml.safe_dump(GOOD))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(UserError, match="is not a mapping"):
+        KubernetesClient.from_kubeconfig(text)
+
+
+@pytest.mark.parametrize("user", ["u", {"exec": "login"}, None])
+def test_a_user_without_a_login_sends_none(tmp_path, user):
+    (tmp_path / "config").write_text(user_of(user))
+    assert kubeconfig.connect(kubeconfig.load_file(tmp_path / "config")).headers == {}
+
+
+def test_names_that_are_no_text_are_merged(tmp_path, monkeypatch):
+    (tmp_path / "config").write_text(yaml.safe_dump({**GOOD, "users": [{"name": ["u"]}, *GOOD["users"]]}))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    assert kubeconfig.connect(kubeconfig.load()).server == "http://localhost:1"
 
 
 def test_a_certificate_that_cannot_be_read_is_one_clear_message(server, pair):

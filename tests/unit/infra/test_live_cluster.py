@@ -69,6 +69,17 @@ def test_the_owner_is_found_with_what_people_need_to_know(monkeypatch):
     assert found.owned_by == "stack stage of project modelstack in s3://team"
 
 
+@pytest.mark.parametrize("edited", [{"data": {"id": ""}}, {"data": None}, {"metadata": {}}])
+def test_a_config_map_that_lost_its_id_does_not_mean_that_there_is_no_owner(monkeypatch, edited):
+    found = read(
+        monkeypatch, kube_system={"metadata": {"uid": "1"}}, modelstack_owner=edited, postgres={"metadata": {"uid": "2"}}
+    )
+    assert isinstance(found.owner, Unknown), "any stack with an old state would adopt the environment"
+    assert found.owner.where.endswith("/configmaps/modelstack-owner")
+    assert "no id" in found.owner.reason
+    assert "delete it" in found.owner.fix
+
+
 def test_an_empty_cluster_has_neither_owner_nor_database(monkeypatch):
     found = read(monkeypatch, kube_system={"metadata": {"uid": "1"}})
     assert (found.owner, found.database, found.owned_by) == (Absent(), Absent(), "")
@@ -108,6 +119,19 @@ def test_a_missing_kubeconfig_is_unknown(monkeypatch, tmp_path):
     found = live_cluster.client(settings(EXISTING.replace("c,", f"c, kubeconfig: {tmp_path}/none,", 1)).cluster)
     assert isinstance(found, Unknown)
     assert found.where == f"{tmp_path}/none"
+
+
+def test_what_is_unknown_about_a_kubeconfig_says_all_that_its_error_says(tmp_path):
+    (tmp_path / "config").write_text(KUBECONFIG.replace("name: c, context", "name: other, context"))
+    found = live_cluster.client(settings(EXISTING.replace("c,", f"c, kubeconfig: {tmp_path}/config,", 1)).cluster)
+    assert isinstance(found, Unknown)
+    assert str(found.error("No answer.")).splitlines() == [
+        "No answer.",
+        f"  where: {tmp_path}/config, contexts",
+        "  found: The kubeconfig has no context of this name: c",
+        "  right: other",
+        "  do:    fix this, then run the command again",
+    ]
 
 
 @pytest.fixture

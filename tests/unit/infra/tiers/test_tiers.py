@@ -97,6 +97,7 @@ def test_a_stack_in_which_releases_are_created_is_its_own_origin():
         (changed("[tiers.test]", "[tiers.TEST]"), ["[tiers.TEST]", "the name should match pattern"]),
         (changed("[stacks]", "[stcks]"), ["stcks is not a known key", "did you mean `stacks`?"]),
         ("[tiers.dev", ["is not valid TOML", FILE_NAME, "at end of document"]),
+        ("\ufeff[tiers.dev]", ["byte order mark", FILE_NAME, "without a byte order mark"]),
         ("", ["tiers is missing", FILE_NAME, "right: [tiers.stage]"]),
     ],
 )
@@ -114,6 +115,12 @@ def test_all_problems_of_the_format_are_told_at_once():
 def test_a_missing_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(loading, "FILE", tmp_path / "tiers.toml")
     with pytest.raises(UserError, match=r"(?s)file with the tiers is missing.*infra/tiers/tiers\.toml.*git checkout"):
+        loading.load()
+
+
+def test_a_file_that_cannot_be_read_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(loading, "FILE", tmp_path)
+    with pytest.raises(UserError, match=r"(?s)cannot be read.*infra/tiers/tiers\.toml.*Is a directory"):
         loading.load()
 
 
