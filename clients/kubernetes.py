@@ -107,20 +107,28 @@ class KubernetesClient:
             context: name of the context; by default the kubeconfig's current context.
 
         Raises:
-            UserError: the kubeconfig has no such context, or its exec plugin fails.
+            UserError: the kubeconfig has no such context, an address in it is not a URL, or its exec plugin fails.
         """
         config = kubeconfigs.load(kubeconfig)
         return cls.connected(kubeconfigs.connect(config, context or ""))
 
     @classmethod
     def connected(cls, access: Access) -> Self:
-        """Creates the client for the access that a kubeconfig describes."""
+        """Creates the client for the access that a kubeconfig describes.
+
+        Raises:
+            UserError: the address of the API server or of the proxy is not a URL.
+        """
         # Only the kubeconfig decides about a proxy: a proxy for the internet rarely reaches a cluster.
-        proxy = httpx.Proxy(access.proxy) if access.proxy else None
         verify = access.context if access.context is not None else True
-        http = httpx.Client(
-            base_url=access.server, verify=verify, auth=_Login(access), proxy=proxy, timeout=_SECONDS, trust_env=False
-        )
+        try:
+            proxy = httpx.Proxy(access.proxy) if access.proxy else None
+            http = httpx.Client(
+                base_url=access.server, verify=verify, auth=_Login(access), proxy=proxy, timeout=_SECONDS, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            what = "The address of the API server or of the proxy in the kubeconfig is not a URL."
+            raise UserError(what, where=access.server, found=error, example="https://cluster.example:6443") from None
         return cls(access.server, http)
 
     @classmethod

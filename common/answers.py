@@ -7,7 +7,7 @@ is unknown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from common.errors import UserError
 
@@ -39,6 +39,12 @@ class Unknown:
     where: str
     reason: str
     fix: str = ""
+
+    @classmethod
+    def from_error(cls, error: UserError, where: str = "") -> Self:
+        """Returns the answer of something that could not be asked because of an error. `where` replaces that of the error."""
+        reason = error.what if error.found is None else f"{error.what.removesuffix('.')}: {error.found}"
+        return cls(where=where or error.where, reason=reason, fix=error.fix)
 
     def error(self, what: str) -> UserError:
         """Returns the error of a command that cannot continue without an answer. `what` is the problem, in one sentence."""

@@ -52,7 +52,7 @@ def client(cluster: ClusterSettings) -> Answer[KubernetesClient]:
     try:
         return cluster.client()
     except UserError as error:
-        return Unknown(where=error.where, reason=error.what, fix=error.fix)
+        return Unknown.from_error(error)
 
 
 def tracking_namespace(settings: Settings) -> str:
@@ -87,7 +87,7 @@ def _embedded_uid() -> Answer[str]:
     try:
         api = KubernetesClient.from_kubeconfig(paths.KUBECONFIG.read_text(encoding="utf-8"))
     except UserError as error:
-        return Unknown(where=str(paths.KUBECONFIG), reason=error.what, fix=error.fix)
+        return Unknown.from_error(error, str(paths.KUBECONFIG))
     try:
         return _text(api.find(_KUBE_SYSTEM), "metadata", "uid")
     finally:
