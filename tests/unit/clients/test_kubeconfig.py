@@ -316,6 +316,14 @@ def test_a_kubeconfig_that_cannot_be_used_is_one_clear_message(tmp_path, content
         KubernetesClient.from_file(str(file), context)
 
 
+def test_the_arguments_of_an_exec_plugin_are_not_shown():
+    plugin = {"command": "false", "args": ["get-token", "--client-secret", "hidden"]}
+    with pytest.raises(UserError, match="exec plugin of the kubeconfig fails") as refused:
+        kubeconfig.connect({**GOOD, "users": [{"name": "u", "user": {"exec": plugin}}]})
+    assert refused.value.where == "false"
+    assert "hidden" not in str(refused.value)
+
+
 def test_the_password_of_a_proxy_is_not_shown():
     target = {"server": "http://c", "proxy-url": "socks5://user:hidden@p.example:1080"}
     with pytest.raises(UserError, match=r"found: p\.example:1080") as refused:
