@@ -153,7 +153,8 @@ def connect(config: Config, context: str = "", cluster_name: str = "", namespace
     proxy = text(target, "proxy-url")
     if proxy and not (proxy.startswith(("http://", "https://")) and _valid(proxy)):
         example = "proxy-url: http://proxy.example:3128"
-        raise UserError("The proxy of the kubeconfig is not an HTTP proxy.", where="proxy-url", found=proxy, example=example)
+        found = proxy.rpartition("@")[2]  # without a password
+        raise UserError("The proxy of the kubeconfig is not an HTTP proxy.", where="proxy-url", found=found, example=example)
     renewal: Callable[[], dict[str, str]] | None = None
     if isinstance(user.get("exec"), dict):
         plugin = cast("Config", user["exec"])

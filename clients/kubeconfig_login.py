@@ -113,20 +113,20 @@ def exec_credentials(plugin: Config, target: Config) -> Config:
         what = "The arguments of the kubeconfig's exec plugin are not a list."
         raise UserError(what, where=text(plugin, "command"), found=arguments, example="args: [eks, get-token]")
     command = [text(plugin, "command"), *[str(each) for each in cast("list[object]", arguments)]]
-    where = " ".join(command)
+    where = command[0]  # without the arguments, which may contain a secret
     variables = {text(pair, "name"): text(pair, "value") for pair in items(plugin, "env")}
     info = json.dumps(_info(plugin, target))
     try:
         done = bounded_process.run(command, EXEC_SECONDS, env={**os.environ, **variables, "KUBERNETES_EXEC_INFO": info})
     except subprocess.TimeoutExpired:
         what = f"The exec plugin of the kubeconfig does not end within {EXEC_SECONDS:g} s."
-        raise UserError(what, where=where, fix="run this command yourself: it may wait for a login") from None
+        raise UserError(what, where=where, fix="run the plugin as the kubeconfig says: it may wait for a login") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL character, or a variable whose name contains `=`
         fix = text(plugin, "installHint") or "install the plugin, or write the kubeconfig again"
         raise UserError("The exec plugin of the kubeconfig cannot be started.", where=where, found=error, fix=fix) from None
     if done.returncode != 0:
         found = f"status {done.returncode}: {done.stderr.strip()[-_OUTPUT_CHARACTERS:]}"
-        fix = "run this command yourself: you may have to log in again"
+        fix = "run the plugin as the kubeconfig says: you may have to log in again"
         raise UserError("The exec plugin of the kubeconfig fails.", where=where, found=found, fix=fix)
     try:
         status: object = json.loads(done.stdout)["status"]
@@ -139,7 +139,7 @@ def exec_credentials(plugin: Config, target: Config) -> Config:
             "The exec plugin of the kubeconfig prints no credentials.",
             where=where,
             found=f"{len(done.stdout)} characters that are no ExecCredential with a token or a certificate",
-            fix="run this command yourself, and compare its output with the documentation of the plugin",
+            fix="run the plugin as the kubeconfig says, and compare its output with its documentation",
         )
     return {key: _encoded(str(fields[name]), key) for name, key in _CREDENTIALS.items() if fields.get(name)}
 

@@ -108,7 +108,7 @@ class KubernetesClient:
             context: name of the context; by default the kubeconfig's current context.
 
         Raises:
-            UserError: the kubeconfig has no such context, or its exec plugin fails.
+            UserError: the kubeconfig has no such context, an address in it is not a URL, or its exec plugin fails.
         """
         config = kubeconfigs.load_text(kubeconfig) if isinstance(kubeconfig, str) else kubeconfig
         return cls.connected(kubeconfigs.connect(config, context or ""))
@@ -117,8 +117,8 @@ class KubernetesClient:
     def connected(cls, access: Access) -> Self:
         """Creates the client for the access that a kubeconfig describes."""
         # Only the kubeconfig decides about a proxy: a proxy for the internet rarely reaches a cluster.
-        proxy = httpx.Proxy(access.proxy) if access.proxy else None
         verify = access.context if access.context is not None else True
+        proxy = httpx.Proxy(access.proxy) if access.proxy else None
         http = httpx.Client(
             base_url=access.server, verify=verify, auth=_Login(access), proxy=proxy, timeout=_SECONDS, trust_env=False
         )

@@ -110,7 +110,7 @@ def _refusal(stack: str, backend: str, owner: str, own: StackOwnership) -> NotOw
         where=f"backend {backend}",
         found=f"the owner is {owner}; {state}",
         fix=(
-            "use the owner's backend (PULUMI_BACKEND_URL); or, if the environment shall belong to this backend from now on, "
+            "use the owner's backend (PULUMI_BACKEND_URL); or, if this backend is to own the environment from now on, "
             f"run `modelstack up --adopt --stack {stack}`, which keeps its passwords"
         ),
     )

@@ -91,7 +91,7 @@ def context_from_environment(
 
     Args:
         workload: the declaration of the workload.
-        run_id: the id of the run. None: a new id, as somebody wants who tries a workload without an environment.
+        run_id: the id of the run. None: a new id, for a workload that is tried without an environment.
         version: the registered version to back-test. None: the run trains a new version.
         step: the only step that this process runs. None: all steps.
         chunk: the part of the scenarios. None: all of them.

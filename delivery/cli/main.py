@@ -249,7 +249,7 @@ def _node(action: str, api_port: int, registry_port: int, node_ports: str, *opti
 
 
 KindName = Annotated[str, typer.Option(help="The name of the cluster.")]
-KindMark = Annotated[str, typer.Option(help="The label by which the stack recognises its cluster.")]
+KindMark = Annotated[str, typer.Option(help="The random text on the cluster by which the stack recognises it.")]
 
 
 @kind.command("start")

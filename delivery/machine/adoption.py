@@ -67,19 +67,25 @@ def read(settings: Settings, stack: str) -> Environment:
     Raises:
         UserError: the cluster cannot be asked, or refuses to show a Secret.
     """
-    found = live_cluster.client(settings.cluster)
     what = f"The environment of stack {stack} cannot be read from its cluster."
-    if isinstance(found, Unknown):
-        raise found.error(what)
-    if isinstance(found, Absent):
-        raise UserError(f"There is no cluster of stack {stack} yet.", fix=f"run `modelstack up --stack {stack}`")
-    api = found.value
+    api = _client(settings, what)
     try:
         return _read(api, settings)
     except ApiError as error:
         raise Unknown(where=api.server, reason=str(error)).error(what) from None
     finally:
         api.close()
+
+
+def _client(settings: Settings, what: str) -> KubernetesClient:
+    """Returns a client for the environment's cluster. `what` is the problem if there is none, in one sentence."""
+    match live_cluster.client(settings.cluster):
+        case Found(value=api):
+            return api
+        case Absent():
+            raise UserError(what, found="the cluster no longer exists", fix="run the same command again")
+        case Unknown() as unknown:
+            raise unknown.error(what)
 
 
 def _read(api: KubernetesClient, settings: Settings) -> Environment:
@@ -185,13 +191,12 @@ def overwriting() -> Generator[None]:
 
 
 def _hand_over(owner: Object, settings: Settings, data: Mapping[str, str]) -> None:
-    found = live_cluster.client(settings.cluster)
-    assert isinstance(found, Found), "the cluster was asked a moment ago"
+    api = _client(settings, "The cluster cannot be told its new owner.")
     path = f"/api/v1/namespaces/{live_cluster.tracking_namespace(settings)}/configmaps/{live_cluster.OWNER_CONFIG_MAP}"
     try:
-        found.value.replace(path, {**owner, "data": {**owner.get("data", {}), **data}})
+        api.replace(path, {**owner, "data": {**owner.get("data", {}), **data}})
     except ApiError as error:
         fix = "look who owns the environment now (`modelstack up` says it), then run this command again"
         raise UserError("The cluster refuses a new owner.", where=path, found=error, fix=fix) from None
     finally:
-        found.value.close()
+        api.close()

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from common import paths
-from common.answers import Found, Unknown
+from common.answers import Absent, Unknown
 from common.errors import UserError
 from delivery.console.progress import reporter
 from delivery.environments import embedded_node
@@ -64,8 +64,9 @@ def _refuse_other_owner(stack: str, settings: Settings) -> None:
     live = live_cluster.read(settings)
     if isinstance(live.owner, Unknown):
         _refuse_unknown_owner(stack, settings, live.owner)
-    if not isinstance(live.owner, Found):
         return
+    if isinstance(live.owner, Absent) and isinstance(live.database, Absent):
+        return  # no environment is there
     state = Stack.select(stack).state() if backend.has_stack(stack) else {}
     own = StackOwnership.from_resources(adopted_state.outputs_by_urn(state))
     try:
@@ -94,6 +95,7 @@ def _refuse_unknown_owner(stack: str, settings: Settings, unknown: Unknown) -> N
 def _down_tour(stack: str) -> None:
     """Destroys a stack of the tour with all that belongs to it: its releases have no model without its MLflow."""
     with reporter("down") as progress, lock.exclusive(f"down --stack {stack}"):
+        recovery.release_locks(recovery.lock_folder(paths.BACKEND, stack), progress)
         if backend.has_stack(stack):
             if not stack_file.path_of(stack).exists():
                 what = f"Stack {stack} has no stack file, so the engine does not know its settings."

@@ -81,7 +81,7 @@ def check(  # noqa: PLR0913 each is one thing that the decision depends on
 
 
 def become(stack: Stack, decision: Decision, settings: Settings, progress: Reporter) -> bool:
-    """Takes the environment of another owner over, or lets the update write the owner again that the cluster has lost.
+    """Takes over the environment of another owner. If the cluster has lost its copy of the id, the next update writes it again.
 
     Returns whether the environment was taken over.
 

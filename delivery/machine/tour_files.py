@@ -12,6 +12,7 @@ from common.errors import UserError
 from delivery.environments import embedded_node
 from delivery.stacks import stack_file
 from infra.settings import loading, tour
+from infra.tiers import loading as tiers
 from workloads.catalogue import WORKLOADS
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _text(stack: str, dev: Settings, ports: Mapping[str, int]) -> str:
     workloads = [f"    {name}: {{nodePort: {port}}}" for name, port in ports.items() if name != _TRACKING]
     return _TEXT.substitute(
         stack=stack,
-        tier=stack.removeprefix("tour-"),
+        tier=tiers.resolve(stack).tier.name,
         dev=tour.DEV,
         cluster=_lines([f"    {key}: {value}" for key, value in tour.cluster(stack).items()]),
         registry=dev.images.registry,
@@ -156,7 +157,7 @@ def is_unedited(text: str, stack: str) -> bool:
     try:
         return without_releases(text) == texts(loading.load(stack_file.path_of(tour.DEV)))[stack]
     except UserError:
-        return False  # the file or that of dev is invalid, so nobody can tell
+        return False  # the file or that of dev is invalid: the file counts as edited, and stays
 
 
 def clean(stack: str) -> str:

@@ -117,7 +117,8 @@ class Up:
         node_config = embedded_node.config_of(settings)
         if node_config is None or embedded_node.is_ready(node_config):
             return
-        # A node that a stack of another backend started has a kubeconfig. Of a node that lost its kubeconfig, the state tells.
+        # A stack of another backend may have started the node: then there is a kubeconfig. If the kubeconfig is lost, the state
+        # of this stack says whether it has started the node.
         if paths.KUBECONFIG.is_file() or _has_node(settings, state or {}):
             from local.node.lifecycle.start import start
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from workloads.declaration import Workload
 
 APPROVERS: Final = "approvers.json"
-
-
 TOUR_NAME: Final = "colleague@example.com"
 """The approver of the tour, who stands for a colleague: whoever trained a version cannot approve it."""
 

@@ -13,7 +13,7 @@ from common.errors import UserError
 from common.files import write_private
 from common.naming import PROJECT
 from delivery.stacks import process
-from delivery.stacks.variables import BACKEND_URL, backend_url
+from delivery.stacks.variables import BACKEND_URL, backend_url, shown_backend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def stacks() -> list[str]:
     result = process.run(str(engine), ["stack", "ls", "--project", PROJECT, "--json"])
     if result.code != 0:
         fix = f"check {BACKEND_URL}, and that the credentials for the backend are set"
-        raise UserError("The backend cannot be reached.", where=backend_url(), found=result.stderr.strip(), fix=fix)
+        raise UserError("The backend cannot be reached.", where=shown_backend(), found=result.stderr.strip(), fix=fix)
     return sorted(str(stack["name"]).rpartition("/")[2] for stack in json.loads(result.stdout))
 
 

@@ -28,7 +28,7 @@ def no_engine(name: str) -> UserError:
 def no_stack(name: str) -> UserError:
     """Returns the error for a stack that is not in the backend."""
     return UserError(
-        f"There is no stack {name} in the backend.", where=variables.backend_url(), fix=f"run `{up_command(name)}`"
+        f"There is no stack {name} in the backend.", where=variables.shown_backend(), fix=f"run `{up_command(name)}`"
     )
 
 
@@ -42,7 +42,7 @@ def cannot_open(name: str, output: str) -> EngineError:
         )
     return EngineError(
         f"Stack {name} cannot be opened.",
-        where=variables.backend_url(),
+        where=variables.shown_backend(),
         found=last_lines(output),
         fix=f"check that the backend ({variables.BACKEND_URL}) can be reached and that its credentials are set, then run the "
         "same command again",

@@ -31,10 +31,10 @@ def train(stack: str, workload: str, *, cancel: bool, run: str | None = None) ->
     with reporter("train") as progress:
         environment = Environment.open(stack)
         runs = runs_of(environment, workload, run=run)
+        environment.check_target()
         if cancel:
             _cancel(runs, progress)
             return
-        environment.check_target()
         with _interruptible(f"modelstack train {workload}", progress):
             registered = runs.train(progress)
     print(f"Registered version {registered.version} of {registered.model}, run {registered.run}.")
@@ -53,10 +53,10 @@ def back_test(  # noqa: PLR0913 the options of the command
         environment = Environment.open(stack)
         model = find_version(environment.model_registry, workload, version)
         runs = runs_of(environment, workload, model.version, run)
+        environment.check_target()
         if cancel:
             _cancel(runs, progress)
             return
-        environment.check_target()
         with _interruptible(f"modelstack backtest {workload} --version {model.version}", progress):
             result = runs.back_test(progress)
         # Look up the version again: the back-test may have recorded or restored its report just now.

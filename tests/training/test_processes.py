@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import mlflow
 import panels
@@ -19,9 +19,6 @@ from workloads.context import Context, TrainingError
 from workloads.training import preconditions, registration
 from workloads.training_run import RUN_TAG
 from workloads.tuna.workload import TUNA
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STEPS = [step.name for step in TUNA.steps]
 
@@ -212,6 +209,18 @@ def test_a_check_that_passes_leaves_nothing_in_the_folder_and_creates_the_experi
     preconditions.check(context)
     assert list(context.folder.iterdir()) == []
     assert share.client.get_experiment_by_name("new").lifecycle_stage == "active"
+
+
+def test_two_processes_of_a_run_may_check_the_share_at_the_same_time(share: Share, monkeypatch):
+    write = Path.write_bytes
+
+    def write_and_lose(path: Path, content: bytes) -> int:
+        written = write(path, content)
+        path.unlink()  # as the other process does
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", write_and_lose)
+    preconditions.check(share.context("r1"))
 
 
 def test_two_first_runs_may_create_the_experiment_at_the_same_time(share: Share, monkeypatch):

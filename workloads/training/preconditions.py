@@ -70,7 +70,7 @@ def _check_room(context: Context) -> None:
     try:
         free = shutil.disk_usage(context.folder).free
         probe.write_bytes(b"1")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process of the same run may have removed it
     except OSError as error:
         msg = f"the data share {context.share} cannot be written to: {error}"
         raise TrainingError(msg) from error

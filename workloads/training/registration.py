@@ -1,4 +1,4 @@
-"""What a run has brought about in MLflow, looked up by the run's id: the registered version, or the outcome of a back-test.
+"""What a run has recorded in MLflow, looked up by the run's id: the registered version, or the outcome of a back-test.
 
 MLflow has no operation that registers a version only if a run has none. So the attempts of a run take turns, with a lock on the
 data share, and each looks first. An attempt that is held up for so long that another one takes its turn may register as well:

@@ -69,6 +69,9 @@ func main() {
 		limited, cancel := context.WithTimeout(ctx, lookupSeconds)
 		defer cancel()
 		result = lookUp(arguments[1], append(options, remote.WithContext(limited)))
+		if result.Answer == "unknown" && limited.Err() != nil && ctx.Err() == nil {
+			result.Reason = fmt.Sprintf("no complete answer within %s", lookupSeconds)
+		}
 	case len(arguments) == 3 && arguments[0] == "copy":
 		result = copyImage(ctx, arguments[1], arguments[2], append(options, remote.WithContext(ctx)))
 	default:
@@ -155,9 +158,6 @@ func unknown(where string, err error) answer {
 		for _, each := range refusal.Errors {
 			reason += fmt.Sprintf(", %s", each)
 		}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		reason = fmt.Sprintf("no complete answer within %s", lookupSeconds)
 	}
 	return answer{Answer: "unknown", Where: where, Reason: reason}
 }

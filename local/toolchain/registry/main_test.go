@@ -1,8 +1,11 @@
 package main
 
 import (
+	"net"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 )
 
 type accepting struct{}
@@ -27,5 +30,13 @@ func TestPlainHTTPIsOnlyForThisMachine(t *testing.T) {
 		if _, err := (encrypted{accepting{}}).RoundTrip(request); (err == nil) != allowed {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestTheLimitOfALookUpIsNotTheReasonOfAnotherTimeout(t *testing.T) {
+	dialer := net.Dialer{Timeout: time.Nanosecond}
+	_, err := dialer.Dial("tcp", "127.0.0.1:1")
+	if reason := unknown("image", err).Reason; strings.Contains(reason, lookupSeconds.String()) {
+		t.Error(reason)
 	}
 }

@@ -25,6 +25,7 @@ from clients import kubeconfig, kubeconfig_login
 from clients.kubernetes import ApiError, KubernetesClient
 from common.errors import UserError
 from local.plugins.kubernetes.api import Api
+from tests.unit.clients.kubeconfigs import GOOD, user_of
 
 CLUSTER_NAME = "cluster.example"
 """The only name in the certificate of the tests' server."""
@@ -269,69 +270,6 @@ def test_a_missing_exec_plugin_is_named_with_the_hint_of_the_kubeconfig():
         pytest.raises(UserError, match=r"(?s)cannot be started.*kubelogin-of-nobody.*install kubelogin"),
     ):
         get_by_command(config_for(server, user=user))
-
-
-def without(config, section):
-    return {**config, section: []}
-
-
-GOOD = {
-    "current-context": "c",
-    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-    "clusters": [{"name": "c", "cluster": {"server": "http://localhost:1"}}],
-    "users": [{"name": "u", "user": {}}],
-}
-
-
-def user_of(user):
-    return yaml.safe_dump({**GOOD, "users": [{"name": "u", "user": user}]})
-
-
-def server_of(server, **fields):
-    return yaml.safe_dump({**GOOD, "clusters": [{"name": "c", "cluster": {"server": server, **fields}}]})
-
-
-@pytest.mark.parametrize(
-    ("content", "context", "says"),
-    [
-        (None, "c", "does not exist"),
-        ("a: [\n", "c", "is not YAML"),
-        ("just text", "c", "is not a mapping"),
-        ("", "c", "is not a mapping"),
-        ("expires: 2024-99-99\n", "c", "(?s)is not YAML.*month must be in"),
-        (user_of({"exec": {"command": "login", "args": 5}}), "c", "(?s)arguments.*not a list.*found: 5.*right: args"),
-        (user_of({"exec": {"command": "lo\0gin"}}), "c", "(?s)cannot be started.*null byte"),
-        (user_of({"exec": {"command": "true", "env": [{"name": "A=B", "value": "c"}]}}), "c", "cannot be started"),
-        (server_of("http://c:abc"), "c", "(?s)no address of an API server.*found: http://c:abc"),
-        (server_of("http://[::1"), "c", "no address of an API server"),
-        (server_of(f"http://{'x' * 70}.example"), "c", "no address of an API server"),
-        (server_of("http://\u2603.example"), "c", "no address of an API server"),
-        (server_of("http://c", **{"tls-server-name": ".c"}), "c", "(?s)not a host name.*found: .c"),
-        (server_of("http://c", **{"proxy-url": "http://c:abc"}), "c", "not an HTTP proxy"),
-        (yaml.safe_dump(GOOD), "gone", "(?s)no context of this name.*gone.*right: c"),
-        (yaml.safe_dump(without(GOOD, "clusters")), "c", "no cluster of this name"),
-        (yaml.safe_dump(without(GOOD, "users")), "c", "no user of this name"),
-        (yaml.safe_dump({**GOOD, "users": [{"name": "u", "user": {"token": "t\n\u00fc"}}]}), "c", "is not a token"),
-        (
-            yaml.safe_dump({**GOOD, "clusters": [{"name": "c", "cluster": {"server": "http://c", "proxy-url": "socks5://p"}}]}),
-            "c",
-            "not an HTTP proxy",
-        ),
-        (yaml.safe_dump({**GOOD, "clusters": [{"name": "c", "cluster": {}}]}), "c", "no address of an API server"),
-        (
-            yaml.safe_dump({**GOOD, "users": [{"name": "u", "user": {"auth-provider": {"name": "azure"}}}]}),
-            "c",
-            "auth-provider",
-        ),
-        (yaml.safe_dump({**GOOD, "users": [{"name": "u", "user": {"tokenFile": "gone"}}]}), "c", "token file"),
-    ],
-)
-def test_a_kubeconfig_that_cannot_be_used_is_one_clear_message(tmp_path, content, context, says):
-    file = tmp_path / "config"
-    if content is not None:
-        file.write_text(content)
-    with pytest.raises(UserError, match=says):
-        KubernetesClient.from_file(str(file), context)
 
 
 @pytest.mark.parametrize("text", ["", "config"])

@@ -134,6 +134,15 @@ def test_what_is_unknown_about_a_kubeconfig_says_all_that_its_error_says(tmp_pat
     ]
 
 
+def test_a_kubeconfig_that_cannot_be_used_is_unknown_with_the_cause(tmp_path):
+    (tmp_path / "config").write_text(
+        KUBECONFIG.replace("{token: t}", "{exec: {command: sh, args: [-c, 'echo the login has expired >&2; exit 3']}}")
+    )
+    found = live_cluster.client(settings(EXISTING.replace("c,", f"c, kubeconfig: {tmp_path}/config,", 1)).cluster)
+    assert isinstance(found, Unknown)
+    assert found.reason == "The exec plugin of the kubeconfig fails: status 3: the login has expired"
+
+
 @pytest.fixture
 def kind(monkeypatch, tmp_path):
     """The command `kind`, which has the cluster `another` and what KIND_HAS names."""

@@ -13,7 +13,7 @@ from common.errors import UserError
 from delivery.machine import down
 from delivery.machine import tour as tour_command
 from delivery.releases import approval_keys
-from delivery.stacks import lock, stack_file
+from delivery.stacks import lock, recovery, stack_file
 from infra.settings import tour
 from tests.releases import released
 from tests.unit.delivery.machine.machines import EMBEDDED, EXISTING, SALT
@@ -222,6 +222,12 @@ def test_a_stack_of_the_tour_without_its_file_is_not_destroyed_blindly(toured):
     with pytest.raises(UserError, match=r"(?s)Other environments.*tour-prod"):
         down.main("dev")
     assert toured.calls == [], "the environment is in dev's cluster, whatever its file says"
+
+
+def test_the_lock_of_an_interrupted_update_of_the_tour_is_removed_before_the_engine_needs_it(toured, monkeypatch):
+    monkeypatch.setattr(recovery, "release_locks", lambda folder, _progress: toured.call(f"release locks of {folder.name}"))
+    down.main(tour.STAGE)
+    assert toured.calls[:2] == [f"release locks of {tour.STAGE}", f"destroy {tour.STAGE}"]
 
 
 def test_a_stack_of_the_tour_that_cannot_be_destroyed_keeps_its_file(toured):

@@ -310,6 +310,13 @@ def test_down_works_for_the_owner_and_if_the_cluster_does_not_say(machine, owner
     assert "destroy dev" in machine.calls
 
 
+def test_down_refuses_an_environment_of_a_release_without_owners_that_another_state_has_created(machine):
+    machine.stacks, machine.state, machine.live = {"dev"}, {}, live(Absent(), Found("uid of the Secret"))
+    with pytest.raises(UserError, match=r"(?s)belongs to another owner.*state is elsewhere.*--adopt"):
+        down.main("dev")
+    assert machine.calls == []
+
+
 SILENT = Unknown(where="https://k.example", reason="403 Forbidden")
 
 

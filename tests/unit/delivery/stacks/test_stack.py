@@ -13,6 +13,7 @@ from pulumi.automation.events import EngineEvent
 from common import paths
 from common.errors import UserError
 from delivery.console.progress import Reporter
+from delivery.stacks import variables
 from delivery.stacks.engine import Engine
 from delivery.stacks.engine_errors import EngineError
 from delivery.stacks.stack import Stack
@@ -200,7 +201,17 @@ def test_a_stack_that_cannot_be_opened_names_the_backend_and_what_to_check(engin
     with pytest.raises(EngineError) as refused:
         Stack.select("dev")
     assert str(refused.value).splitlines()[1:3] == [
-        f"  where: {paths.BACKEND.as_uri()}",
+        f"  where: {variables.shown_backend()}",
         "  found: error: could not read the bucket: 401",
     ], "without the exit code and the standard output, which the SDK puts before the error"
     assert "PULUMI_BACKEND_URL" in refused.value.fix
+
+
+@pytest.mark.parametrize("printed", [NO_STACK, "error: could not read the bucket: 401\n"])
+def test_the_password_in_the_url_of_a_backend_is_not_shown(engine, monkeypatch, printed):
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "postgres://user:hidden@db.example/states")
+    engine.answers(("stack select", "", printed, 255))
+    with pytest.raises(UserError) as refused:
+        Stack.select("dev")
+    assert "postgres://db.example/states" in str(refused.value)
+    assert "hidden" not in str(refused.value)

@@ -109,11 +109,14 @@ def test_an_id_with_the_wrong_format_is_refused_with_an_example(name):
     assert is_id(refused.value.example)
 
 
-@pytest.mark.parametrize("start", [lambda: commands.train("dev", "markdown", cancel=False), back_test])
-def test_nothing_is_started_in_a_cluster_of_another_tier(runs, start):
+@pytest.mark.parametrize("cancel", [False, True])
+@pytest.mark.parametrize(
+    "start", [lambda cancel: commands.train("dev", "markdown", cancel=cancel), lambda cancel: back_test(cancel=cancel)]
+)
+def test_nothing_is_started_or_ended_in_a_cluster_of_another_tier(runs, start, cancel):
     runs.environment.check_target = refuse
     with pytest.raises(UserError, match="belongs to tier prod"):
-        start()
+        start(cancel)
     assert [call for call in runs.calls if call[0] != "of"] == []
 
 
