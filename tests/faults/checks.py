@@ -70,7 +70,7 @@ def is_not_stopped(world, monkeypatch, name, thing, fault) -> None:
 
 
 def _run(world, monkeypatch, name, thing, rule):
-    hurry(monkeypatch)
+    hurry(monkeypatch, thing, rule.fault)
     SCENARIOS[name].prepare(world)
     before = world.snapshot()
     with world.proxies[thing].failing(rule):

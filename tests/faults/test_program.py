@@ -41,7 +41,7 @@ def test_without_a_fault_identity_and_owner_are_found_and_what_is_missing_is_abs
 @pytest.mark.parametrize("fault", Fault, ids=str)
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_cluster_that_cannot_be_asked_is_neither_another_one_nor_without_an_owner(world, monkeypatch, stack, fault):
-    hurry(monkeypatch)
+    hurry(monkeypatch, thing(API, stack), fault)
     before = world.snapshot()
     with world.proxies[thing(API, stack)].failing(Rule(fault=fault)):
         live = read(stack)
@@ -54,7 +54,7 @@ def test_a_cluster_that_cannot_be_asked_is_neither_another_one_nor_without_an_ow
 
 @pytest.mark.parametrize("fault", Fault, ids=str)
 def test_an_embedded_cluster_that_cannot_be_asked_is_not_taken_for_another_one(world, monkeypatch, fault):
-    hurry(monkeypatch)
+    hurry(monkeypatch, thing(API, "dev"), fault)
     with world.proxies[thing(API, "dev")].failing(Rule(fault=fault)):
         live = read("stage")
     assert isinstance(live.embedded_uid, Unknown)

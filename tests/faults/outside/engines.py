@@ -22,7 +22,8 @@ from tests.faults.injector import Request, Response
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SECONDS = 0.3
+backend_seconds = 30.0
+"""How long the engine waits for the backend; `tests.faults.hurry` shortens it."""
 JSON = dict[str, Any]
 EMPTY: JSON = {"outputs": {}, "deployment": {"manifest": {}, "resources": []}, "applied": None, "history": []}
 
@@ -125,7 +126,7 @@ class FakeEngine:
         body = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(f"{self.url}/states{path}", body, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=SECONDS) as response:
+            with urllib.request.urlopen(request, timeout=backend_seconds) as response:
                 content = json.loads(response.read())
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.NOT_FOUND and error.headers["X-Backend"]:
