@@ -105,7 +105,19 @@ def _down_tour(stack: str) -> None:
             _refuse_other_owner(stack, loading.load(stack_file.path_of(stack)))
             _destroy(stack, progress)
             print(f"Stack {stack} is destroyed.")
+        elif stack_file.path_of(stack).exists():
+            _refuse_owner_elsewhere(stack)
         print(tour_files.clean(stack) or f"Nothing of stack {stack} is left.")
+
+
+def _refuse_owner_elsewhere(stack: str) -> None:
+    """Refuses to delete the stack file of an environment that a stack of another backend owns.
+
+    A cluster that does not answer is no reason to keep the file: dev may be down already, and the cluster with it.
+    """
+    settings = loading.load(stack_file.path_of(stack))
+    if isinstance(live_cluster.read(settings).owner, Found):
+        _refuse_other_owner(stack, settings)
 
 
 def _destroy(stack: str, progress: Reporter) -> None:

@@ -14,10 +14,12 @@ from common import paths
 from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 from delivery.machine import adoption, down, up
+from delivery.machine import tour as tour_command
 from delivery.stacks import adopted_state, stack, stack_file
 from infra import live_cluster
 from infra.live_cluster import LiveCluster
 from infra.ownership import NotOwnerError
+from infra.settings import tour
 from tests.harness import LIVE_CLUSTER
 from tests.releases import METRICS, image, released
 from tests.tiers import tier_of
@@ -301,6 +303,18 @@ def test_down_of_another_backend_destroys_nothing(taken, stacks):
     with pytest.raises(UserError, match=r"(?s)belongs to another owner.*--adopt.*node stop --remove-data"):
         down.main("dev")
     assert not [call for call in taken.calls if call.startswith(("destroy", "remove", "stop"))]
+
+
+@pytest.mark.parametrize("up_here", [False, True])
+def test_down_of_a_stack_of_the_tour_that_another_backend_owns_keeps_its_file(taken, up_here):
+    tour_command.main(dry_run=False, force=False)
+    text = stack_file.with_releases(taken.read(tour.PROD), "markdown", released(3))
+    taken.write(text, tour.PROD)
+    taken.stacks, taken.state = ({tour.PROD}, state("mine")) if up_here else (set(), {})
+    with pytest.raises(UserError, match=r"(?s)tour-prod belongs to another owner.*s3://elsewhere"):
+        down.main(tour.PROD)
+    assert taken.read(tour.PROD) == text, "its releases and approvals are those of the running environment"
+    assert taken.calls == []
 
 
 @pytest.mark.parametrize("owner", [Found("mine"), Absent()])
