@@ -15,6 +15,8 @@ from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clients.kubernetes import Object
     from common.answers import Answer
     from infra.foundation.settings.cluster import ClusterSettings
@@ -114,3 +116,18 @@ def described(owner: Object) -> str:
     """Returns what the ConfigMap of an owner says for people; empty if it says nothing."""
     backend, project, stack = (text_at(owner, "data", key) for key in ("backend", "project", "stack"))
     return f"stack {stack} of project {project} in {backend}" if backend else ""
+
+
+def environments(cluster: ClusterSettings) -> Answer[Mapping[str, str]]:
+    """Returns the environments in a cluster that have an owner: the owner as people read it, by the name of its stack."""
+    found = client(cluster)
+    if not isinstance(found, Found):
+        return found
+    api = found.value
+    try:
+        owners = api.items("/api/v1/configmaps", {"fieldSelector": f"metadata.name={OWNER_CONFIG_MAP}"})
+    except UserError as error:
+        return Unknown.from_error(error)
+    finally:
+        api.close()
+    return Found({text_at(owner, "data", "stack"): described(owner) for owner in owners})

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from common import paths
-from common.answers import Absent, Unknown
+from common.answers import Absent, Found, Unknown
 from common.errors import UserError
 from delivery.console.progress import reporter
 from delivery.environments import embedded_node
@@ -50,6 +50,8 @@ def main(stack: str) -> None:
             _destroy(stack, progress)
             print(f"Stack {stack} is destroyed.")
             return
+        if embedded_node.is_ready(node_config):
+            _refuse_guests_of_other_backends(stack, settings)
         _destroy_embedded(stack, node_config, progress)
     print("Nothing of the environment is left. `make up` creates it again.")
 
@@ -76,6 +78,24 @@ def _refuse_other_owner(stack: str, settings: Settings) -> None:
         if embedded_node.config_of(settings) is not None:
             fix += f"; or {_REMOVE_NODE}"
         raise UserError(error.what, where=error.where, found=error.found, fix=fix) from None
+
+
+def _refuse_guests_of_other_backends(stack: str, settings: Settings) -> None:
+    """Refuses to remove a node with environments of which this backend has no state: nobody here could bring them back."""
+    known = {stack, *backend.stacks()}
+    match live_cluster.environments(settings.cluster):
+        case Found(value=owners):
+            if guests := [owner for name, owner in owners.items() if name not in known]:
+                raise UserError(
+                    f"Environments of other owners use the cluster of stack {stack}. Nothing is destroyed.",
+                    where=f"backend {variables.shown_backend()}",
+                    found="; ".join(guests),
+                    fix=f"run `modelstack down` for each of them with its backend (PULUMI_BACKEND_URL); or {_REMOVE_NODE}",
+                )
+        case Unknown() as unknown:
+            _refuse_unknown_owner(stack, settings, unknown)
+        case Absent():
+            return
 
 
 def _refuse_unknown_owner(stack: str, settings: Settings, unknown: Unknown) -> None:

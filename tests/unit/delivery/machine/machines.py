@@ -7,11 +7,13 @@ from types import SimpleNamespace
 
 from clients.model_registry import ModelVersion
 from common import paths
+from common.answers import Found
 from delivery.console.progress import PlainSink, Reporter
 from delivery.environments import embedded_node, environment
 from delivery.environments.outputs import Outputs
 from delivery.machine import down, preflight, summary, toolbox, up
 from delivery.stacks import backend, recovery, stack, stack_file
+from infra import live_cluster
 from local.node.lifecycle import start, stop
 from tests.harness import LIVE_CLUSTER
 from tests.releases import RUN, release
@@ -61,6 +63,8 @@ class Machine:
         monkeypatch.setattr(stop, "stop", lambda _config, _progress: self.call("stop node"))
         self.live = LIVE_CLUSTER
         self.asked = clusters_answer(monkeypatch, lambda: self.live, c="stage")
+        self.environments = Found({})
+        monkeypatch.setattr(live_cluster, "environments", lambda _cluster: self.environments)
         monkeypatch.setattr(backend, "prepare", lambda: None)
         monkeypatch.setattr(backend, "stacks", lambda: sorted(self.stacks))
         monkeypatch.setattr(recovery, "release_locks", lambda _folder, _progress: 0)

@@ -329,26 +329,3 @@ def test_down_refuses_an_environment_of_a_release_without_owners_that_another_st
     with pytest.raises(UserError, match=r"(?s)belongs to another owner.*state is elsewhere.*--adopt"):
         down.main("dev")
     assert machine.calls == []
-
-
-SILENT = Unknown(where="https://k.example", reason="403 Forbidden")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "way_out"),
-    [("dev", EMBEDDED, "node stop --remove-data"), ("stage", EXISTING % "kubeconfig", "pulumi destroy --stack stage")],
-)
-def test_down_destroys_nothing_if_a_cluster_that_runs_cannot_be_asked_for_the_owner(machine, name, text, way_out):
-    machine.write(text, name)
-    machine.stacks, machine.state, machine.live = {name}, state("mine"), live(SILENT, SILENT)
-    with pytest.raises(UserError, match="not known who owns") as refused:
-        down.main(name)
-    assert ("k.example" in str(refused.value), "403" in str(refused.value), way_out in str(refused.value)) == (True,) * 3
-    assert machine.calls == []
-    assert machine.stacks == {name}
-
-
-def test_down_removes_a_node_that_does_not_run_without_asking_it_for_the_owner(machine):
-    machine.stacks, machine.node_ready, machine.live = {"dev"}, False, live(SILENT, SILENT)
-    down.main("dev")
-    assert machine.calls == ["stop node"]
