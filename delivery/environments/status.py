@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SELECTOR = f"{WORKLOAD_LABEL},{VERSION_LABEL}"
 """Selects the Deployments of variants. `components.serving.variant` sets the labels and annotations."""
-_WIDTH = 170
+_WIDTH = 190
 """The width of the table in columns. A narrow terminal wraps the lines, but identifiers stay whole and can be copied."""
 _IDS = ("run", "data", "image")
 
@@ -95,7 +95,7 @@ def stack_status(name: str) -> StackStatus:
     if not backend.has_stack(name):
         return _without_cluster(name, "not up", settings)
     if node_config is not None and not embedded_node.is_ready(node_config):
-        return _without_cluster(name, "the node does not run: `make up` starts it", settings)
+        return _without_cluster(name, f"the node does not run: `{up_command(name)}` starts it", settings)
     from delivery.environments.environment import Environment
 
     try:

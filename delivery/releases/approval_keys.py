@@ -40,12 +40,11 @@ def tour_file() -> Path:
 def default_file(stack: str = "") -> Path:
     """Returns the key file of the user: `modelstack/approver.json` in `$XDG_CONFIG_HOME`, or in `~/.config` if that is not set.
 
-    For a stack of the tour, it is the key file of the tour's approver, if there is one.
+    For a stack of the tour, it is the key file of the tour's approver, unless only the user has one.
     """
-    if stack in tour.STACKS and tour_file().is_file():
-        return tour_file()
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "modelstack" / "approver.json"
+    own = Path(base) / "modelstack" / "approver.json"
+    return tour_file() if stack in tour.STACKS and (tour_file().is_file() or not own.is_file()) else own
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,8 @@ def read(file: Path) -> Key:
         content = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
         key = Key(str(content["name"]), Ed25519PrivateKey.from_private_bytes(base64.b64decode(content["secret"])))
     except FileNotFoundError:
-        raise UserError(
-            "You do not have an approver key.", where=str(file), fix="modelstack key --name YOU@YOUR.HOST"
-        ) from None
+        fix = "modelstack key --tour --workload NAME" if file == tour_file() else "modelstack key --name YOU@YOUR.HOST"
+        raise UserError("You do not have an approver key.", where=str(file), fix=fix) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             "This file does not contain an approver key.", where=str(file), found=error, fix="choose another file with --key"

@@ -17,6 +17,7 @@ from delivery.releases.promoter import Promoter, verify
 from delivery.releases.release_command import ReleasePlan
 from delivery.releases.stack_editor import find_workload, read_releases
 from delivery.stacks import lock, tiers_file
+from delivery.stacks.engine_errors import up_command
 from infra.settings import tour
 from infra.settings.releases import Release
 
@@ -47,7 +48,7 @@ def release(stack: str, workload: str, version: int | None, *, dry_run: bool) ->
     if dry_run:
         print("Nothing was built or written. The digest of the image is known after the build.")
     else:
-        print(f'Next: eval "$(modelstack env)" && pulumi up --stack {stack}      (or `make up`)')
+        print(f'Next: eval "$(modelstack env)" && pulumi up --stack {stack}      (or `{up_command(stack)}`)')
 
 
 def promote(command: ReleaseCommand, source: str | None, version: int | None) -> None:

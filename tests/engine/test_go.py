@@ -49,16 +49,21 @@ def test_vet_finds_nothing():
     go("vet", *PACKAGES)
 
 
-def test_the_client_of_container_registries_passes_vet_and_its_test():
+def passed_and_written(package: str, module: Path) -> tuple[set[str], set[str]]:
+    """The tests of a package that have passed, and those that its files contain."""
+    files = (module / package).glob("*_test.go")
+    written = {name for file in files for name in re.findall(r"(?m)^func (Test\w+)\(", file.read_text())}
+    said = go("test", "-v", "-vet=off", package, module=module)
+    return set(re.findall(r"(?m)^--- PASS: (\w+) ", said)), written
+
+
+def test_the_client_of_container_registries_passes_vet_and_its_tests():
     go("vet", ".", module=HERE / "registry")
-    said = go("test", "-v", "-vet=off", ".", module=HERE / "registry")
-    assert re.findall(r"(?m)^--- PASS: (\w+) ", said) == ["TestPlainHTTPIsOnlyForThisMachine"]
+    passed, written = passed_and_written(".", HERE / "registry")
+    assert passed == written != set()
 
 
 @pytest.mark.parametrize("package", WITH_TESTS)
 def test_every_go_test_of_a_package_passes(package):
-    written = {
-        name for file in (MODULE / package).glob("*_test.go") for name in re.findall(r"(?m)^func (Test\w+)\(", file.read_text())
-    }
-    said = go("test", "-v", "-vet=off", package)
-    assert set(re.findall(r"(?m)^--- PASS: (\w+) ", said)) == written
+    passed, written = passed_and_written(package, MODULE)
+    assert passed == written
