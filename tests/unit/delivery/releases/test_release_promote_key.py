@@ -190,7 +190,7 @@ def test_an_approval_with_the_tours_key_counts_in_the_tour_alone(tour_folder, co
 
 def test_the_default_key_of_all_other_stacks_is_the_users_own(tour_folder, config):
     assert approval_keys.default_file("tour-prod") == tour_folder / "approver.json", "the message says how to create it"
-    with pytest.raises(UserError, match="(?s)do not have an approver key.*key --tour") as refused:
+    with pytest.raises(UserError, match=r"(?s)do not have an approver key.*key --tour") as refused:
         approval_keys.read(approval_keys.default_file("tour-prod"))
     assert refused.value.fix == "modelstack key --tour --workload NAME"
     commands.key("me@example.com", None, None)
