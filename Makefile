@@ -37,7 +37,7 @@ down: setup ## destroy the environment; only caches remain
 status: setup ## show what runs, since when, and the training run and data of each model
 	@$(MODELSTACK) status
 
-check: venvs ## lint, types, and the fast unit, component and stack tests; takes less than a minute
+check: venvs ## lint, types, and the fast unit, component and stack tests
 	@$(PARALLEL) -j3 $(LINTERS) check-tests
 
 test: venvs ## all checks and tests that need no cluster, also those of the engine, of training and of serving
