@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -78,7 +79,8 @@ def kill_when_creating(user, urn, whom):
             or (whom == "command" and process.pid == command.pid)
             or (whom == "engine" and name == "pulumi")
         ):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it has ended since
+                process.kill()
     command.communicate(timeout=60)
 
 
@@ -110,7 +112,8 @@ def test_an_environment_is_made_from_nothing_though_each_of_its_steps_is_killed_
         if any(re.search(said, line) for line in command.stdout):
             time.sleep(seconds)
             for process in descendants(psutil.Process(command.pid)):
-                process.kill()
+                with suppress(psutil.NoSuchProcess):  # it has ended since
+                    process.kill()
         command.communicate(timeout=60)
     user.modelstack("up", "--stack", user.stack)
     assert "Nothing to do: everything is up" in user.modelstack("up", "--stack", user.stack)
